@@ -1,0 +1,101 @@
+"""What to say about text that the grammar does not take: what was found, expected, and meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from mql.errors import Span
+
+_CLAUSES = ("where", "window", "group", "order", "limit", "sample", "having", "anomaly")
+_ENGLISH = {
+    "NAME": "a name",
+    "_EVENT": "a path such as e['a']",
+    "FUNCTION": "a function such as count(*)",
+    "NUMBER": "a number",
+    "STRING": "a quoted text",
+    "REGEX": "a /regex/",
+    "PERCENT": "a percentage such as 2.5%",
+    "COUNT_WINDOW": "a number of events such as |100|",
+    "SAMPLE_OBJECT": "an object such as {'strategy': 'RANDOM', 'threshold': 200}",
+    "EVERYTHING": "`*`",
+    "COMPARATOR": "a comparison such as == or >=",
+    "_MATCHES": "`==~`",
+    "_CONTAINS": "`==+`",
+    "_COMMA": "`,`",
+    "_SEMICOLON": "",
+    "_OPEN": "`(`",
+    "_CLOSE": "`)`",
+    "_OPEN_BRACKET": "`[`",
+    "_CLOSE_BRACKET": "`]`",
+    "_PREFIX_MARK": "`^`",
+    "_BANG": "",
+    "$END": "the end",
+}
+_ARITHMETIC = {"PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER"}
+_OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE", "_IS", "NOT"}
+_VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
+_RUN = re.compile(r"[^\s\"',*()\[\]=!<>~;]+")
+_RESERVED = {
+    *"select from where window group order by limit sample having anomaly join on as and or".split(),
+    *"not in between like is null true false distinct".split(),
+}
+
+
+def nearest(word: str, candidates: list[str]) -> str:
+    """A hint naming the candidate nearest to a mistyped word, or an empty text.
+
+    >>> nearest("cuont", ["count", "sum"])
+    'did you mean `count`?'
+    """
+    found = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
+    return f"did you mean `{found[0]}`?" if found else ""
+
+
+def describe_unexpected(text: str, span: Span, expected: set[str]) -> tuple[str, str]:
+    """The reason and the hint for an unexpected place in a query.
+
+    `expected` holds the names of the grammar's terminals that could have stood there.
+    """
+    run = _RUN.match(text, span.start)
+    word = run[0] if run else text[span.start : span.start + 1]
+    at_end = span.start >= len(text.rstrip())
+    found = "the query ends" if at_end else f"unexpected `{word}`"
+    reason = f"{found}; expected {_list_expected(expected)}" if expected else found
+    return (reason, "") if at_end else (reason, _hint(text, span.start, word, expected))
+
+
+def _list_expected(expected: set[str]) -> str:
+    names: list[str] = []
+    rest = set(expected) - _ARITHMETIC
+    if rest >= _VALUES:
+        names.append("a property, a literal or a function")
+        rest -= _VALUES | {"_BANG", "NOT", "_OPEN"}
+    if rest >= _OPERATORS:
+        names.append("a comparison")
+        rest -= _OPERATORS
+    clauses = {name for name in rest if name.strip("_").lower() in _CLAUSES}
+    rest -= clauses
+    for name in sorted(rest):
+        english = _ENGLISH.get(name, f"`{name.strip('_').lower()}`")
+        if english:
+            names.append(english)
+    if clauses:
+        names.extend(f"`{c}`" for c in _CLAUSES if f"_{c.upper()}" in clauses)
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(names[:-1]) + " or " + names[-1] if names else "nothing more"
+
+
+def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
+    if text[start] in "'\"":
+        return "the quote is never closed"
+    lower = word.lower()
+    if expected & _ARITHMETIC and word[0] in "+-*/%":
+        return "arithmetic wants white space on both sides, as in `a / b`"
+    if "NAME" in expected and lower in _RESERVED:
+        return f"`{lower}` is a reserved word; for a key of that name write e['{word}']"
+    if text[start] == "[":
+        return "a path starts at the event: e['a']['b']"
+    words = [name.strip("_").lower() for name in expected if name not in _ENGLISH]
+    return nearest(word, words)

@@ -1,0 +1,82 @@
+"""Reading the `sample` clause: its short form, and the JSON with single quotes allowed."""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+
+from mql.syntax import RandomSample, RateSample, SampleClause, StickySample
+
+DEFAULT_FACTOR = 10_000
+_STRATEGIES = ("RANDOM", "STICKY", "RPS")
+_KEYS = {
+    "RANDOM": {"strategy", "threshold", "factor", "extrapolate"},
+    "STICKY": {"strategy", "keys", "salt", "threshold", "factor", "extrapolate"},
+    "RPS": {"strategy", "threshold", "extrapolate"},
+}
+_STRING = re.compile(r"'((?:\\.|[^'\\])*)'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
+
+
+def read_percent(text: str) -> RandomSample:
+    """`2.5%`. Raises ValueError over 100%.
+
+    >>> read_percent("2.5%")
+    RandomSample(threshold=25, factor=1000, extrapolate=False)
+    """
+    share = Fraction(text.rstrip("% \t\r\n")) / 100
+    if share > 1:
+        raise ValueError(f"a sample is at most 100%, not {text}")
+    factor = max(share.denominator, DEFAULT_FACTOR) if share in (0, 1) else share.denominator
+    return RandomSample(int(share * factor), factor)
+
+
+def read_sample(text: str) -> SampleClause:
+    """A sample object. Raises ValueError with a message for the asker.
+
+    >>> read_sample("{'strategy': 'RPS', 'threshold': 10}")
+    RateSample(threshold=10, extrapolate=False)
+    """
+    try:
+        settings = json.loads(_STRING.sub(_double_quoted, text))
+    except (ValueError, RecursionError):
+        example = "{'strategy': 'RANDOM', 'threshold': 200}"
+        raise ValueError(f"a sample is an object such as {example}") from None
+    strategy = str(settings.get("strategy", "")).upper()
+    if strategy not in _STRATEGIES:
+        raise ValueError(f"the strategy is one of {', '.join(_STRATEGIES)}")
+    unknown = set(settings) - _KEYS[strategy]
+    if unknown:
+        known = ", ".join(sorted(_KEYS[strategy]))
+        raise ValueError(f"{strategy} does not know {sorted(unknown)[0]!r}; it takes {known}")
+    threshold = _whole(settings, "threshold", None)
+    extrapolate = settings.get("extrapolate", False)
+    if not isinstance(extrapolate, bool):
+        raise ValueError("extrapolate is true or false")
+    if strategy == "RPS":
+        return RateSample(threshold, extrapolate)
+    factor = _whole(settings, "factor", DEFAULT_FACTOR)
+    if factor == 0:
+        raise ValueError("the factor is at least 1")
+    if strategy == "RANDOM":
+        return RandomSample(threshold, factor, extrapolate)
+    keys = settings.get("keys")
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+        raise ValueError("STICKY needs keys, a list of property names such as ['user_id']")
+    return StickySample(tuple(keys), _whole(settings, "salt", 0), threshold, factor, extrapolate)
+
+
+def _whole(settings: dict[str, object], key: str, default: int | None) -> int:
+    value = settings.get(key, default)
+    if value is None:
+        raise ValueError(f"{key} is missing")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise ValueError(f"{key} is a whole number from 0 up, not {value!r}")
+    return value
+
+
+def _double_quoted(match: re.Match[str]) -> str:
+    single = match[1]
+    if single is None:
+        return match[0]
+    return json.dumps(single.replace("\\'", "'"))
