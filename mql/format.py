@@ -112,7 +112,7 @@ def format_value(value: Value) -> str:
             return text
         case Tick():
             return "tick()"
-        case Arithmetic(operator, left, right):
+        case Arithmetic(operator, left, right, _):
             return f"{_operand(left, operator)} {operator.value} {_operand(right, operator, right=True)}"
         case Aggregate():
             return format_aggregate(value)
@@ -184,7 +184,8 @@ def format_sample(sample: SampleClause) -> str:
             inner = f"'strategy': 'RPS', 'threshold': {threshold}"
         case _:
             assert_never(sample)
-    extrapolate = ", 'extrapolate': true" if sample.extrapolate else ""
+    scales = not isinstance(sample, RateSample) and sample.extrapolate
+    extrapolate = ", 'extrapolate': true" if scales else ""
     return f"sample {{{inner}{extrapolate}}}"
 
 

@@ -50,6 +50,7 @@ from mql.syntax import (
     Value,
     WindowClause,
 )
+from mql.traverse import properties_in
 
 MAX_TEXT = 1 << 20
 """A longer query (in characters) is refused."""
@@ -149,11 +150,11 @@ def _span(token: Token) -> Span:
 def span_of(node: Value | Condition | Prefix | Everything) -> Span:
     """The place of a node in the query's text, from its first leaf to its last."""
     match node:
-        case Property() | Prefix() | Literal() | Tick() | Aggregate() | Everything():
+        case Property() | Prefix() | Literal() | Tick() | Arithmetic() | Aggregate() | Everything():
             return node.span
         case Matches():
             return Span(span_of(node.left).start, node.span.end)
-        case Arithmetic(_, left, right) | Comparison(_, left, right) | Contains(left, right):
+        case Comparison(_, left, right) | Contains(left, right):
             return Span(span_of(left).start, span_of(right).end)
         case Constant():
             return Span(0, 1)
@@ -421,16 +422,18 @@ class _Builder(Transformer[Token, object]):
                 values = [left, low, high]
             case _:
                 raise AssertionError(condition)
-        paths = [p for value in values for p in properties_of(value) if p.has_any]
+        paths = [p for value in values for p in properties_in(value) if p.has_any]
         if len(paths) > 1:
             self._refuse("one `[*]` in a comparison, not two", paths[1].span)
         return condition
 
     # Values
 
-    def arithmetic(self, children: list[object]) -> Arithmetic:
+    @v_args(meta=True)
+    def arithmetic(self, meta: object, children: list[object]) -> Arithmetic:
         left, token, right = children
-        return Arithmetic(ArithmeticOperator(str(token)), self._value(left), self._value(right))
+        operator = ArithmeticOperator(str(token))
+        return Arithmetic(operator, self._value(left), self._value(right), _meta_span(meta))
 
     @v_args(inline=True)
     def name(self, token: Token) -> Property:
@@ -522,17 +525,6 @@ class _Builder(Transformer[Token, object]):
         return Aggregate(name, property_, distinct, condition, span)
 
 
-def properties_of(value: Value) -> list[Property]:
-    """The properties that a value reads, aggregates' arguments left out."""
-    match value:
-        case Property():
-            return [value]
-        case Arithmetic(_, left, right):
-            return properties_of(left) + properties_of(right)
-        case _:
-            return []
-
-
 def _call_parts(
     children: list[object],
 ) -> tuple[Token, Everything | tuple[bool, Property] | None, Condition | None]:
@@ -596,7 +588,3 @@ def _number(text: str) -> int | float:
         value = int(text)
         return value if value in _INT64 else float(value)
     return float(text)
-
-
-__all__ = ["MAX_DEPTH", "MAX_TEXT", "parse", "properties_of", "span_of"]
-

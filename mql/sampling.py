@@ -13,7 +13,7 @@ _STRATEGIES = ("RANDOM", "STICKY", "RPS")
 _KEYS = {
     "RANDOM": {"strategy", "threshold", "factor", "extrapolate"},
     "STICKY": {"strategy", "keys", "salt", "threshold", "factor", "extrapolate"},
-    "RPS": {"strategy", "threshold", "extrapolate"},
+    "RPS": {"strategy", "threshold"},
 }
 _STRING = re.compile(r"'((?:\\.|[^'\\])*)'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 
@@ -35,7 +35,7 @@ def read_sample(text: str) -> SampleClause:
     """A sample object. Raises ValueError with a message for the asker.
 
     >>> read_sample("{'strategy': 'RPS', 'threshold': 10}")
-    RateSample(threshold=10, extrapolate=False)
+    RateSample(threshold=10)
     """
     try:
         settings = json.loads(_STRING.sub(_double_quoted, text))
@@ -54,7 +54,7 @@ def read_sample(text: str) -> SampleClause:
     if not isinstance(extrapolate, bool):
         raise ValueError("extrapolate is true or false")
     if strategy == "RPS":
-        return RateSample(threshold, extrapolate)
+        return RateSample(threshold)
     factor = _whole(settings, "factor", DEFAULT_FACTOR)
     if factor == 0:
         raise ValueError("the factor is at least 1")

@@ -86,6 +86,7 @@ class Arithmetic:
     operator: ArithmeticOperator
     left: Value
     right: Value
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +286,6 @@ class RateSample:
     """At most `threshold` matching events in each second of the clock."""
 
     threshold: int
-    extrapolate: bool = False
 
 
 SampleClause = RandomSample | StickySample | RateSample
@@ -320,7 +320,7 @@ def has_aggregate(value: Value | Prefix | Everything) -> bool:
     match value:
         case Aggregate():
             return True
-        case Arithmetic(_, left, right):
+        case Arithmetic(_, left, right, _):
             return has_aggregate(left) or has_aggregate(right)
         case _:
             return False

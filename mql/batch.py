@@ -1,0 +1,389 @@
+"""The layout of a batch: how events without a schema become Arrow columns.
+
+A batch is a `pyarrow.RecordBatch`. A column is named by the path it holds, as
+`mql.format.format_property` writes it; `*time` is the event's time in ms (int64), and `*event`,
+only where a query selects `*`, the whole event as JSON text. Names that begin with `*` cannot
+collide with a path.
+
+A column whose values have one kind is `bool`, `int64`, `double` or `string` (`null` if it has no
+value). Anything else is a VARIANT: a struct of the value's kind and one child for each
+representation, of which the kind says which holds. Lists and objects are compact JSON text.
+A path with `[*]` is a `list` column of such values. Doubles are always finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql.values import INT64_MAX, INT64_MIN, canonical_text, normalize, read_json, write_json
+
+TIME = "*time"
+EVENT = "*event"
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+Kinds = npt.NDArray[np.uint8]
+
+
+class Kind(IntEnum):
+    """The kinds of value, in the order of `order by`."""
+
+    NULL = 0
+    BOOL = 1
+    INT = 2
+    DOUBLE = 3
+    STRING = 4
+    LIST = 5
+    OBJECT = 6
+
+
+VARIANT = pa.struct(
+    [
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("int", pa.int64(), nullable=False),
+        pa.field("double", pa.float64(), nullable=False),
+        pa.field("text", pa.string()),
+    ]
+)
+"""`int` holds integers and booleans (0, 1); `text` strings and the JSON of lists and objects."""
+
+_PLAIN_KIND = {
+    pa.null(): Kind.NULL,
+    pa.bool_(): Kind.BOOL,
+    pa.int64(): Kind.INT,
+    pa.float64(): Kind.DOUBLE,
+    pa.string(): Kind.STRING,
+}
+
+
+# Making columns
+
+
+def column_of(values: list[object]) -> pa.Array:
+    """A column from Python values.
+
+    >>> column_of([1, None, 2]).type
+    DataType(int64)
+    >>> column_of([1, "a"]).field("kind").to_pylist()
+    [2, 4]
+    """
+    types = set(map(type, values))
+    types.discard(type(None))
+    if not types:
+        return pa.nulls(len(values))
+    if len(types) == 1:
+        made = _plain_column(values, types.pop())
+        if made is not None:
+            return made
+    return _variant_column(values)
+
+
+def list_column_of(values: list[list[object]]) -> pa.Array:
+    """A `list` column from the elements of each row."""
+    lengths = np.fromiter(map(len, values), np.int32, len(values))
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(offsets, column_of([e for row in values for e in row]))
+
+
+def _plain_column(values: list[object], kind: type) -> pa.Array | None:
+    """The column of values of one Python type, or None if that needs a variant."""
+    try:
+        if kind is str:
+            return pa.array(values, pa.string())
+        if kind is int:
+            return pa.array(values, pa.int64())
+        if kind is bool:
+            return pa.array(values, pa.bool_())
+        if kind is float:
+            return finite(pa.array(values, pa.float64()))
+    except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid):
+        return None
+    return None
+
+
+def _variant_column(values: list[object]) -> pa.Array:
+    size = len(values)
+    kinds, ints, doubles = np.zeros(size, np.uint8), np.zeros(size, np.int64), np.zeros(size)
+    texts: list[str | None] = [None] * size
+    for i, value in enumerate(map(normalize, values)):
+        match value:
+            case None:
+                pass
+            case bool():
+                kinds[i], ints[i] = Kind.BOOL, value
+            case int():
+                kinds[i], ints[i] = Kind.INT, value
+            case float():
+                kinds[i], doubles[i] = Kind.DOUBLE, value
+            case str():
+                kinds[i], texts[i] = Kind.STRING, value
+            case _:
+                kinds[i] = Kind.LIST if isinstance(value, list) else Kind.OBJECT
+                texts[i] = write_json(value)
+    return variant(kinds, ints, doubles, pa.array(texts, pa.string()))
+
+
+def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None = None) -> pa.Array:
+    """The column of these values, plain if they are of one kind. All arrays have one length."""
+    present = np.flatnonzero(np.bincount(kinds, minlength=7)[1:]) + 1
+    if len(present) == 0:
+        return pa.nulls(len(kinds))
+    kind = present[0]
+    if len(present) == 1 and kind <= Kind.STRING:
+        null = kinds == Kind.NULL
+        if kind == Kind.STRING:
+            assert texts is not None
+            return texts if texts.null_count == null.sum() else null_where(texts, null)
+        values = {Kind.BOOL: ints.astype(np.bool_), Kind.INT: ints, Kind.DOUBLE: doubles}[Kind(kind)]
+        return pa.array(values, mask=null if null.any() else None)
+    if texts is None:
+        texts = pa.nulls(len(kinds), pa.string())
+    return pa.StructArray.from_arrays([pa.array(a) for a in (kinds, ints, doubles)] + [texts], fields=list(VARIANT))
+
+
+def constant(value: object, size: int) -> pa.Array:
+    """A column that holds one value `size` times."""
+    return repeat(column_of([value]), size)
+
+
+def repeat(column: pa.Array, size: int) -> pa.Array:
+    """A column of one row, `size` times."""
+    return column.take(pa.array(np.zeros(size, np.int64)))
+
+
+def finite(column: pa.Array) -> pa.Array:
+    """A double column with NaN and infinities made null."""
+    values = column.to_numpy(zero_copy_only=False)
+    if np.isfinite(values).all():
+        return column
+    return pa.array(values, mask=~np.isfinite(values))
+
+
+def null_where(column: pa.Array, mask: Mask) -> pa.Array:
+    """The column with nulls where the mask is true."""
+    if not mask.any():
+        return column
+    if column.type == VARIANT:
+        kinds = np.where(mask, np.uint8(Kind.NULL), kinds_of(column))
+        return variant(kinds, *_children(column))
+    return pc.if_else(pa.array(mask), pa.scalar(None, column.type), column)
+
+
+# Reading columns
+
+
+def kinds_of(column: pa.Array) -> Kinds:
+    """The kind of each value."""
+    if column.type == VARIANT:
+        kinds: Kinds = column.field("kind").to_numpy()
+        return kinds
+    plain = _PLAIN_KIND[column.type]
+    if column.null_count == 0:
+        return np.full(len(column), plain, np.uint8)
+    return np.where(is_null(column), np.uint8(Kind.NULL), np.uint8(plain))
+
+
+def is_null(column: pa.Array) -> Mask:
+    """Where the column has no value."""
+    if column.type == VARIANT:
+        return kinds_of(column) == Kind.NULL
+    if column.null_count == 0:
+        return np.zeros(len(column), np.bool_)
+    return mask_of(column.is_null())
+
+
+def mask_of(booleans: pa.Array) -> Mask:
+    """A numpy mask from Arrow booleans; null is false."""
+    if booleans.null_count:
+        booleans = booleans.fill_null(fill_value=False)
+    mask: Mask = booleans.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def ints_of(column: pa.Array) -> Ints:
+    """The integers of a column, 0 where it has none. Booleans count as none."""
+    if column.type == pa.int64():
+        return _values(column, np.int64(0))
+    if column.type == VARIANT:
+        return np.where(kinds_of(column) == Kind.INT, column.field("int").to_numpy(), 0)
+    return np.zeros(len(column), np.int64)
+
+
+def doubles_of(column: pa.Array) -> Doubles:
+    """The numbers of a column as doubles, 0 where it has none."""
+    if column.type == pa.float64():
+        return _values(column, np.float64(0))
+    if column.type == VARIANT:
+        kinds = kinds_of(column)
+        doubles = np.where(kinds == Kind.DOUBLE, column.field("double").to_numpy(), 0.0)
+        return np.where(kinds == Kind.INT, column.field("int").to_numpy().astype(np.float64), doubles)
+    return ints_of(column).astype(np.float64)
+
+
+def booleans_of(column: pa.Array) -> Mask:
+    """Where the column is true."""
+    if column.type == pa.bool_():
+        return mask_of(column)
+    if column.type == VARIANT:
+        return (kinds_of(column) == Kind.BOOL) & (column.field("int").to_numpy() == 1)
+    return np.zeros(len(column), np.bool_)
+
+
+def strings_of(column: pa.Array) -> pa.Array:
+    """The text child: strings, and the JSON of lists and objects; null for other kinds."""
+    if column.type == pa.string():
+        return column
+    if column.type == VARIANT:
+        return column.field("text")
+    return pa.nulls(len(column), pa.string())
+
+
+def texts_of(column: pa.Array) -> pa.Array:
+    """Each value as text, as `==~`, `==+` and `like` see it; null stays null."""
+    kind = column.type
+    if kind == pa.string():
+        return column
+    if kind == pa.null():
+        return pa.nulls(len(column), pa.string())
+    if kind in (pa.int64(), pa.bool_()):
+        return column.cast(pa.string())
+    if kind == pa.float64():
+        return _map(column, write_json)
+    kinds = kinds_of(column)
+    texts = column.field("text")
+    for each, made in (
+        (Kind.BOOL, lambda: pa.array(booleans_of(column)).cast(pa.string())),
+        (Kind.INT, lambda: pa.array(ints_of(column)).cast(pa.string())),
+        (Kind.DOUBLE, lambda: _map(pa.array(doubles_of(column)), write_json)),
+    ):
+        where = kinds == each
+        if where.any():
+            texts = pc.if_else(pa.array(where), made(), texts)
+    return texts
+
+
+def keys_of(column: pa.Array) -> pa.Array:
+    """A plain column in which two values are equal exactly if MQL calls them equal; null is null."""
+    if column.type == pa.float64():
+        values = doubles_of(column) + 0.0  # -0.0 is 0.0
+        return pa.array(values, mask=is_null(column) if column.null_count else None)
+    if column.type != VARIANT:
+        return column
+    kinds = kinds_of(column)
+    ints, doubles = column.field("int").to_numpy(), column.field("double").to_numpy() + 0.0
+    whole = whole_doubles(doubles) & (kinds == Kind.DOUBLE)
+    ints = np.where(whole, np.where(whole, doubles, 0).astype(np.int64), ints)
+    kinds = np.where(whole, np.uint8(Kind.INT), kinds)
+    texts = strings_of(column)
+    nested = kinds >= Kind.LIST
+    if nested.any():
+        texts = pc.if_else(pa.array(nested), nested_keys(null_where(texts, ~nested)), texts)
+    same = variant(kinds, ints, doubles, texts)
+    if same.type != VARIANT:
+        return keys_of(same)
+    tagged = pc.binary_join_element_wise(pa.array(kinds.astype("U1")), texts_of(same), ":")
+    return null_where(tagged, kinds == Kind.NULL)
+
+
+def nested_keys(column: pa.Array) -> pa.Array:
+    """The canonical texts of lists and objects (of their JSON texts), equal if they are equal."""
+    return _map(strings_of(column), canonical_text)
+
+
+def whole_doubles(doubles: Doubles) -> Mask:
+    """Which doubles are whole numbers that an int64 can hold."""
+    return (doubles == np.floor(doubles)) & (doubles >= INT64_MIN) & (doubles < float(INT64_MAX))
+
+
+def as_variant(column: pa.Array) -> pa.Array:
+    """The column in the variant layout, whatever it was."""
+    if column.type == VARIANT:
+        return column
+    ints = booleans_of(column).astype(np.int64) if column.type == pa.bool_() else ints_of(column)
+    doubles = doubles_of(column) if column.type == pa.float64() else np.zeros(len(column))
+    arrays = [pa.array(kinds_of(column)), pa.array(ints), pa.array(doubles), strings_of(column)]
+    return pa.StructArray.from_arrays(arrays, fields=list(VARIANT))
+
+
+def concat(columns: Sequence[pa.Array]) -> pa.Array:
+    """One column after the other; a variant if their types differ."""
+    if len(columns) == 1:
+        return columns[0]
+    types = {column.type for column in columns if column.type != pa.null()}
+    if any(pa.types.is_list(each) for each in types):
+        return _concat_lists(columns)
+    if len(types) > 1:
+        return pa.concat_arrays([as_variant(column) for column in columns])
+    if not types:
+        return pa.nulls(sum(map(len, columns)))
+    kind = types.pop()
+    return pa.concat_arrays([c if c.type == kind else _nulls_as(c, kind) for c in columns])
+
+
+def _nulls_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return as_variant(column) if kind == VARIANT else pa.nulls(len(column), kind)
+
+
+def _concat_lists(columns: Sequence[pa.Array]) -> pa.Array:
+    lengths = np.concatenate([c.value_lengths().fill_null(0).to_numpy() for c in columns])
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(offsets, concat([c.flatten() for c in columns]))
+
+
+def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch after the other; all have the same columns, whose types may differ."""
+    if len(batches) == 1:
+        return batches[0]
+    names = batches[0].schema.names
+    columns = [concat([batch.column(i) for batch in batches]) for i in range(len(names))]
+    if not names:
+        raise ValueError("a batch without columns has no length")
+    return pa.RecordBatch.from_arrays(columns, names)
+
+
+def to_python(column: pa.Array) -> list[object]:
+    """The values, for the edges of the program: rows that leave it."""
+    if column.type != VARIANT:
+        values: list[object] = column.to_pylist()
+        return values
+    out: list[object] = [None] * len(column)
+    kinds, ints = kinds_of(column).tolist(), column.field("int").to_pylist()
+    doubles, texts = column.field("double").to_pylist(), column.field("text").to_pylist()
+    for i, kind in enumerate(kinds):
+        if kind == Kind.BOOL:
+            out[i] = bool(ints[i])
+        elif kind == Kind.INT:
+            out[i] = ints[i]
+        elif kind == Kind.DOUBLE:
+            out[i] = doubles[i]
+        elif kind == Kind.STRING:
+            out[i] = texts[i]
+        elif kind >= Kind.LIST:
+            out[i] = read_json(texts[i])
+    return out
+
+
+def _children(column: pa.Array) -> tuple[Ints, Doubles, pa.Array]:
+    return column.field("int").to_numpy(), column.field("double").to_numpy(), column.field("text")
+
+
+def _values(column: pa.Array, fill: np.generic) -> npt.NDArray[np.generic]:
+    if column.null_count:
+        column = column.fill_null(fill.item())
+    values: npt.NDArray[np.generic] = column.to_numpy()
+    return values
+
+
+def _map(column: pa.Array, function: Callable[[object], str] | Callable[[str], str]) -> pa.Array:
+    """A string column made value by value; for the rare paths only."""
+    made = [None if v is None else function(v) for v in column.to_pylist()]
+    return pa.array(made, pa.string())

@@ -1,0 +1,123 @@
+"""Conditions on a frame: a mask of the rows that satisfy one. Two-valued, and never an error."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql import regex
+from mql.batch import Mask, column_of, is_null, mask_of, texts_of
+from mql.exec.compare import compare, equal, ordered
+from mql.exec.frame import ElementFrame, Frame
+from mql.syntax import (
+    And,
+    Between,
+    Comparator,
+    Comparison,
+    Condition,
+    Constant,
+    Contains,
+    In,
+    Like,
+    Literal,
+    Matches,
+    Not,
+    Or,
+    Property,
+    Value,
+)
+from mql.traverse import properties_in, values_in
+
+
+def test(condition: Condition, frame: Frame) -> Mask:
+    """Where the condition holds: a mask as long as the frame."""
+    match condition:
+        case Constant(value):
+            return np.full(frame.size, value)
+        case Not(inner):
+            return ~test(inner, frame)
+        case And(conditions):
+            return np.logical_and.reduce([test(each, frame) for each in conditions])
+        case Or(conditions):
+            return np.logical_or.reduce([test(each, frame) for each in conditions])
+        case _:
+            path = _any_path(condition)
+            if path is None or isinstance(frame, ElementFrame):
+                return _test_values(condition, frame)
+            return _test_elements(condition, frame, path)
+
+
+def _any_path(condition: Condition) -> Property | None:
+    paths = (p for value in values_in(condition) for p in properties_in(value) if p.has_any)
+    return next(paths, None)
+
+
+def _test_elements(condition: Condition, frame: Frame, path: Property) -> Mask:
+    """True where one element, at least, satisfies the condition as a whole."""
+    inner = ElementFrame(frame, path)
+    satisfied = np.zeros(frame.size, np.bool_)
+    satisfied[inner.rows[test(condition, inner)]] = True
+    return satisfied
+
+
+def _test_values(condition: Condition, frame: Frame) -> Mask:
+    match condition:
+        case Comparison(operator, left, right):
+            return _compare(operator, left, right, frame)
+        case Between(left, low, high):
+            value = frame.evaluate(left)
+            above = ordered(frame.evaluate(low), value, or_equal=True)
+            return above & ordered(value, frame.evaluate(high), or_equal=True)
+        case In(left, choices):
+            return _is_in(frame.evaluate(left), choices, frame)
+        case Matches(left, pattern):
+            return _search(texts_of(frame.evaluate(left)), regex.whole(pattern))
+        case Like(left, pattern):
+            return _search(texts_of(frame.evaluate(left)), regex.like(pattern))
+        case Contains(left, right):
+            return _contains(texts_of(frame.evaluate(left)), right, frame)
+        case Constant() | Not() | And() | Or():
+            raise AssertionError(condition)
+        case _:
+            assert_never(condition)
+
+
+def _compare(operator: Comparator, left: Value, right: Value, frame: Frame) -> Mask:
+    if isinstance(right, Literal) and frame.size:
+        literal = column_of([right.value])
+        if right.value is None and operator in (Comparator.EQ, Comparator.NE):
+            null = is_null(frame.evaluate(left))
+            return null if operator is Comparator.EQ else ~null
+        column = frame.evaluate(left)
+        if column.type == literal.type:
+            return np.broadcast_to(compare(operator, column, literal), frame.size)
+    return compare(operator, frame.evaluate(left), frame.evaluate(right))
+
+
+def _is_in(column: pa.Array, choices: tuple[Value, ...], frame: Frame) -> Mask:
+    values = [choice.value for choice in choices if isinstance(choice, Literal)]
+    if len(values) == len(choices):
+        listed = column_of([v for v in values if v is not None])
+        if listed.type == column.type and listed.type != pa.null() and pa.types.is_primitive(listed.type) | pa.types.is_string(listed.type):
+            found = mask_of(pc.is_in(column, value_set=listed, skip_nulls=True))
+            return found | is_null(column) if None in values else found
+    masks = [equal(column, frame.evaluate(choice)) for choice in choices]
+    return np.logical_or.reduce(masks)
+
+
+def _search(texts: pa.Array, pattern: str) -> Mask:
+    return mask_of(pc.match_substring_regex(texts, pattern))
+
+
+def _contains(texts: pa.Array, right: Value, frame: Frame) -> Mask:
+    if isinstance(right, Literal):
+        wanted = texts_of(column_of([right.value]))[0]
+        if not wanted.is_valid:
+            return np.zeros(frame.size, np.bool_)
+        return mask_of(pc.match_substring(texts, wanted.as_py()))
+    pairs = zip(texts.to_pylist(), texts_of(frame.evaluate(right)).to_pylist(), strict=True)
+    found = [a is not None and b is not None and b in a for a, b in pairs]
+    return np.array(found, np.bool_)

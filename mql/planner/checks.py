@@ -1,0 +1,121 @@
+"""What makes a well-formed query meaningless; each refusal carries its place in the text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+from typing import NoReturn
+
+from mql.errors import QueryError, Span
+from mql.regex import problem_with
+from mql.syntax import (
+    NOWHERE,
+    Aggregate,
+    Condition,
+    Everything,
+    Item,
+    Prefix,
+    Query,
+    TimeWindow,
+    Value,
+)
+from mql.traverse import aggregates_in, patterns_in, properties_in, values_in
+
+MAX_PANES = 100_000
+"""A window that falls into more equal parts than this (10 hours every 0.3 s) is refused."""
+
+
+def check(query: Query, *, live: bool = False) -> None:
+    """Raise QueryError if a query cannot mean anything, or, `live`, would never answer."""
+    _Checks(query).run(live=live)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    query: Query
+
+    def run(self, *, live: bool) -> None:
+        query = self.query
+        self._check_items()
+        if query.where:
+            self._check_condition(query.where, "where", elements=True, aggregates=False)
+        if query.having:
+            self._check_condition(query.having, "having", elements=False, aggregates=query.is_aggregate)
+        for key in query.order_by:
+            self._check_value(key.value, "order by", aggregates=query.is_aggregate)
+        if query.anomaly:
+            self._check_value(query.anomaly.subject, "anomaly", aggregates=query.is_aggregate)
+        self._check_window()
+        if live:
+            self._check_live()
+
+    def _refuse(self, reason: str, span: Span, hint: str = "") -> NoReturn:
+        text = self.query.text
+        raise QueryError(reason, text, span if text else Span(0, 0), hint)
+
+    def _check_items(self) -> None:
+        for item in self.query.items:
+            match item.value:
+                case Everything() | Prefix():
+                    if self.query.is_aggregate:
+                        hint = "name the properties that you want"
+                        self._refuse("`*` and prefixes do not go with aggregates", item.value.span, hint)
+                case value:
+                    self._check_value(value, "select", aggregates=True)
+
+    def _check_condition(
+        self, condition: Condition, clause: str, *, elements: bool, aggregates: bool
+    ) -> None:
+        for value in values_in(condition):
+            self._check_value(value, clause, aggregates=aggregates, elements=elements)
+        for each in patterns_in(condition):
+            problem = problem_with(each.pattern)
+            if problem:
+                self._refuse(problem, each.span)
+
+    def _check_value(
+        self, value: Value, clause: str, *, aggregates: bool, elements: bool = False
+    ) -> None:
+        for aggregate in aggregates_in(value):
+            if not aggregates and clause in ("where", "filter"):
+                hint = "`having` sees the results of aggregates"
+                self._refuse(f"an aggregate has no meaning in `{clause}`", aggregate.span, hint)
+            if not aggregates:
+                hint = "add it to the select list"
+                reason = "the select list holds no aggregate, so there is none to look at here"
+                self._refuse(reason, aggregate.span, hint)
+            if aggregate.condition:
+                self._check_condition(aggregate.condition, "filter", elements=True, aggregates=False)
+        for property_ in properties_in(value):
+            if property_.has_any and not elements:
+                reason = f"`[*]` stands in conditions of `where` only, not in `{clause}`"
+                self._refuse(reason, property_.span)
+
+    def _check_window(self) -> None:
+        window = self.query.window
+        if isinstance(window, TimeWindow):
+            panes = window.span_ms // gcd(window.span_ms, window.shift_ms)
+            if panes > MAX_PANES:
+                reason = f"the window falls into {panes:,} parts; at most {MAX_PANES:,} are taken"
+                self._refuse(reason, self._clause_span("window"), "let the shift divide the span")
+
+    def _check_live(self) -> None:
+        query = self.query
+        if query.window is not None:
+            return
+        hint = "add a window, such as `window 10`"
+        if query.is_aggregate:
+            span = next(a.span for i in query.items for a in _item_aggregates(i))
+            self._refuse("an aggregate over a live stream never ends without a `window`", span, hint)
+        for clause, present in (("group", query.group_by), ("order", query.order_by)):
+            if present:
+                reason = f"`{clause} by` on a live stream needs a `window`"
+                self._refuse(reason, self._clause_span(clause), hint)
+
+    def _clause_span(self, word: str) -> Span:
+        start = self.query.text.lower().rfind(word)
+        return Span(start, start + len(word)) if start >= 0 else NOWHERE
+
+
+def _item_aggregates(item: Item) -> list[Aggregate]:
+    return [] if isinstance(item.value, Everything | Prefix) else aggregates_in(item.value)

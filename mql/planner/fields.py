@@ -1,0 +1,92 @@
+"""Which parts of an event a plan needs; nothing else is read, carried or sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+from mql.format import format_property, quote
+from mql.planner.logical import (
+    Filter,
+    Join,
+    LogicalPlan,
+    Sample,
+    Select,
+    Step,
+    WindowAggregate,
+)
+from mql.syntax import Property, StickySample
+from mql.traverse import properties_in, values_in
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The needed paths, the top-level keys by prefix, and whether the whole event is needed."""
+
+    paths: tuple[Property, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    event: bool = False
+
+    def __or__(self, other: Fields) -> Fields:
+        return Fields(
+            tuple(dict.fromkeys(self.paths + other.paths)),
+            tuple(dict.fromkeys(self.prefixes + other.prefixes)),
+            self.event or other.event,
+        )
+
+    def __str__(self) -> str:
+        parts = [format_property(path) for path in self.paths]
+        parts += [f"{quote(prefix)}…" for prefix in self.prefixes]
+        return ", ".join(parts + ["the whole event"] * self.event) or "nothing but the time"
+
+
+def prefix_name(prefix: str) -> str:
+    """The name of the column that holds the keys which start with a prefix, as one object."""
+    return f"*prefix {prefix}"
+
+
+def needed_fields(plan: LogicalPlan) -> Fields:
+    """What the steps of a plan read of an event (of the joined event, where there is a join)."""
+    fields = Fields()
+    for step in plan:
+        fields |= _fields_of(step)
+        if isinstance(step, Select | WindowAggregate):
+            break
+    return fields
+
+
+def scanned_fields(plan: LogicalPlan) -> Fields:
+    """What has to be read of each event of the sources."""
+    join = next((step for step in plan if isinstance(step, Join)), None)
+    if join:
+        return Fields(join.clause.keys, event=True)
+    return needed_fields(plan)
+
+
+def _fields_of(step: Step) -> Fields:
+    match step:
+        case Filter(conditions):
+            values = [value for condition in conditions for value in values_in(condition)]
+            return Fields(tuple(p for value in values for p in properties_in(value)))
+        case Sample(StickySample(keys)):
+            return Fields(tuple(Property((key,)) for key in keys))
+        case Select(outputs, everything, prefixes):
+            paths = tuple(p for o in outputs for v in o.values for p in properties_in(v))
+            return Fields(paths, prefixes, everything)
+        case WindowAggregate():
+            return _aggregate_fields(step)
+        case _:
+            return Fields()
+
+
+def _aggregate_fields(step: WindowAggregate) -> Fields:
+    paths = [*step.group_by, *step.firsts]
+    for aggregate in step.aggregates:
+        if aggregate.argument is not None:
+            paths.append(aggregate.argument)
+        if aggregate.condition is not None:
+            for value in values_in(aggregate.condition):
+                paths += properties_in(value)
+    return Fields(tuple(dict.fromkeys(paths)))
+
+

@@ -1,0 +1,162 @@
+"""JSON values as Python has them: reading, writing, and what each odd value becomes.
+
+The rules, which hold for every input: an integer beyond 64 bits is the nearest double; NaN and
+infinities are null; a lone surrogate is U+FFFD; of a key that stands twice the last one counts;
+what JSON does not know (a date, a Decimal) is what msgspec makes of it, or else its `str`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+
+MAX_DEPTH = 5_000
+"""Levels of nesting that are read; a deeper line counts as not JSON."""
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_T = TypeVar("_T")
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def read_json(text: bytes | str) -> object:
+    """Decode one JSON text. Raises ValueError if it is not JSON.
+
+    >>> read_json('{"a": [1, NaN]}')
+    {'a': [1, None]}
+    """
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _deep(lambda: _read_oddly(text))
+
+
+def write_json(value: object) -> str:
+    """The compact JSON text of a value, non-ASCII characters as they are.
+
+    >>> write_json({"a": [1, 2.0, "é"]})
+    '{"a":[1,2.0,"é"]}'
+    """
+    try:
+        return _encoder.encode(value).decode()
+    except (RecursionError, TypeError, ValueError):
+        return _deep(lambda: _encoder.encode(_clean(value)).decode())
+
+
+def normalize(value: object) -> object:
+    """A value of one of the seven JSON kinds, by the rules of this module; containers unchecked.
+
+    >>> normalize(2**64), normalize(float("nan")), normalize((1, 2))
+    (1.8446744073709552e+19, None, [1, 2])
+    """
+    match value:
+        case None | bool() | dict() | list():
+            return value
+        case int():
+            return int(value) if INT64_MIN <= value <= INT64_MAX else _as_double(value)
+        case float():
+            return float(value) if math.isfinite(value) else None
+        case str():
+            return _replace_surrogates(value)
+    try:
+        built = msgspec.to_builtins(value, str_keys=True, enc_hook=str)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
+    return built if isinstance(built, dict | list) else normalize(built)
+
+
+def canonical(value: object) -> object:
+    """A value whose JSON text is the same for all values that MQL calls equal.
+
+    >>> write_json(canonical({"b": 1.0, "a": True}))
+    '{"a":true,"b":1}'
+    """
+    match value:
+        case dict():
+            return {key: canonical(value[key]) for key in sorted(value)}
+        case list():
+            return [canonical(element) for element in value]
+        case float() if value.is_integer() and INT64_MIN <= value <= INT64_MAX:
+            return int(value)
+        case _:
+            return normalize(value)
+
+
+def canonical_text(text: str) -> str:
+    """`canonical` from JSON text to JSON text."""
+    return _deep(lambda: write_json(canonical(read_json(text))))
+
+
+def _read_oddly(text: bytes | str) -> object:
+    """The slow reader, for what msgspec refuses and this module has a rule for."""
+    if isinstance(text, bytes | bytearray | memoryview):
+        text = bytes(text).decode("utf-8", "replace")
+    value = json.loads(
+        text, parse_int=_read_integer, parse_float=_read_double, parse_constant=lambda _: None
+    )
+    return _clean(value)
+
+
+def _read_integer(text: str) -> int | float | None:
+    if len(text) < 20:
+        value = int(text)
+        if INT64_MIN <= value <= INT64_MAX:
+            return value
+    return _read_double(text)
+
+
+def _read_double(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _clean(value: object) -> object:
+    """`normalize`, inside lists and objects too."""
+    value = normalize(value)
+    if isinstance(value, dict):
+        return {_replace_surrogates(str(k)): _clean(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_clean(element) for element in value]
+    return value
+
+
+def _as_double(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _replace_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return str(text)
+
+
+def _deep(action: Callable[[], _T]) -> _T:
+    """Run with room for deep nesting. Raises ValueError where even that is not enough."""
+    with _recursion_limit(MAX_DEPTH * 3):
+        try:
+            return action()
+        except RecursionError:
+            raise ValueError(f"nested deeper than {MAX_DEPTH:,} levels") from None
+
+
+@contextmanager
+def _recursion_limit(limit: int) -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, before))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
