@@ -1,0 +1,55 @@
+"""MQL, a small SQL for live events: parse, plan and run queries over recorded ones.
+
+>>> import mql
+>>> result = mql.run("select count(*) as n where a > 1", {"stream": [{"a": 1}, {"a": 2}]})
+>>> result.rows()
+[{'n': 1}]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mql.errors import InputError, MQLError, QueryError, RunError
+
+if TYPE_CHECKING:
+    from mql.format import format_query
+    from mql.parser import parse
+    from mql.planner.plan import explain, plan
+    from mql.result import Result
+    from mql.engine import run
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "parse": "mql.parser",
+    "format_query": "mql.format",
+    "plan": "mql.planner.plan",
+    "explain": "mql.planner.plan",
+    "run": "mql.engine",
+    "Result": "mql.result",
+}
+
+__all__ = [
+    "InputError",
+    "MQLError",
+    "QueryError",
+    "Result",
+    "RunError",
+    "__version__",
+    "explain",
+    "format_query",
+    "parse",
+    "plan",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used: `mql check` does not pay for the engine."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mql' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value

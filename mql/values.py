@@ -73,6 +73,22 @@ def normalize(value: object) -> object:
     return built if isinstance(built, dict | list) else normalize(built)
 
 
+def walk(value: object, steps: tuple[object, ...]) -> object:
+    """Follow a path without `[*]` through one value; None where it leads nowhere.
+
+    >>> walk({"a": [1, 2]}, ("a", -1))
+    2
+    """
+    for step in steps:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
 def canonical(value: object) -> object:
     """A value whose JSON text is the same for all values that MQL calls equal.
 

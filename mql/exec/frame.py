@@ -14,7 +14,8 @@ import pyarrow as pa
 from mql.batch import Ints, column_of, constant, to_python
 from mql.exec.arithmetic import calculate
 from mql.format import format_aggregate, format_property
-from mql.syntax import Aggregate, AnyElement, Arithmetic, Literal, Property, Tick, Value
+from mql.syntax import Aggregate, Arithmetic, Literal, Property, Tick, Value
+from mql.values import walk
 
 
 class Frame:
@@ -89,33 +90,3 @@ class ElementFrame(Frame):
         if property_ == self._path:
             return self._elements
         return self._outer.property(property_).take(pa.array(self.rows))
-
-
-def walk(value: object, steps: tuple[object, ...]) -> object:
-    """Follow a path without `[*]` through one value; None where it leads nowhere.
-
-    >>> walk({"a": [1, 2]}, ("a", -1))
-    2
-    """
-    for step in steps:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
-
-
-def elements(value: object, steps: tuple[object, ...]) -> list[object]:
-    """Follow a path with one `[*]`; the values it reaches, null ones too.
-
-    >>> elements({"l": [{"k": 1}, 5]}, ("l", AnyElement.ANY, "k"))
-    [1, None]
-    """
-    at = steps.index(AnyElement.ANY)
-    many = walk(value, steps[:at])
-    found = list(many.values()) if isinstance(many, dict) else many
-    if not isinstance(found, list):
-        return []
-    return [walk(element, steps[at + 1 :]) for element in found]

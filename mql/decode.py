@@ -1,0 +1,250 @@
+"""Events to batches: from lines of JSON, from Python dicts, from Arrow.
+
+A reader knows which fields are needed and decodes nothing else. It counts what it cannot read;
+nothing that an event holds makes it raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import EVENT, TIME, column_of, finite, list_column_of
+from mql.format import format_property
+from mql.planner.fields import Fields, prefix_name
+from mql.shape import Shape, column
+from mql.syntax import AnyElement, Property
+from mql.times import TimeUnit, recognize, to_milliseconds
+from mql.values import read_json, walk, write_json
+
+_NEWLINE = ord("\n")
+_MAX_LEARNING = 16
+"""After this many chunks that did not fit, types are not tried any more."""
+
+
+@dataclass(slots=True)
+class BadLines:
+    """The lines that are not a JSON object: how many, and the first one's number and reason."""
+
+    count: int = 0
+    first: int | None = None
+    reason: str = ""
+
+    def add(self, line: int, reason: str) -> None:
+        """Count a line, by its 1-based number."""
+        self.count += 1
+        if self.first is None:
+            self.first, self.reason = line, reason
+
+
+@dataclass(frozen=True, slots=True)
+class TimeProperty:
+    """The property that holds the event's time, and how it is written."""
+
+    path: Property
+    unit: TimeUnit
+
+
+class EventReader:
+    """Turns events into batches of the needed columns."""
+
+    def __init__(self, fields: Fields, time: TimeProperty | None = None) -> None:
+        self._fields = fields
+        self._time = time
+        paths = fields.paths + ((time.path,) if time else ())
+        self._paths = tuple(dict.fromkeys(paths))
+        self._shape = Shape()
+        for path in self._paths:
+            self._shape.add(path.steps)
+        self._decoder: msgspec.json.Decoder[Any] | None = None
+        self._open = msgspec.json.Decoder(self._shape.struct(typed=False))
+        self._learned = 0
+        self.bad = BadLines()
+
+    def from_lines(self, chunk: bytes, first_line: int, now_ms: int | None = None) -> pa.RecordBatch:
+        """The events of whole lines of NDJSON; `first_line` is the number of the first.
+
+        Without a time property `now_ms` is every event's time (null if it is None).
+        """
+        if not chunk.isascii():
+            chunk = _valid_utf8(chunk)
+        if self._fields.prefixes:
+            return self._from_odd_lines(chunk, first_line, now_ms)
+        if not chunk.endswith(b"\n"):
+            chunk += b"\n"
+        events = self._decode(chunk)
+        if events is None or not _one_a_line(events, chunk):
+            return self._from_odd_lines(chunk, first_line, now_ms)
+        columns = {format_property(path): column(events, path, self._shape) for path in self._paths}
+        text = lines_of(chunk) if self._fields.event else None
+        return self._batch(columns, len(events), text, now_ms)
+
+    def _decode(self, chunk: bytes) -> list[Any] | None:
+        """The events of a chunk in which every line is one, or None."""
+        try:
+            if self._decoder is not None:
+                return self._decoder.decode_lines(chunk)
+        except msgspec.ValidationError:
+            pass
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        try:
+            events = self._open.decode_lines(chunk)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        self._learn(events)
+        return events
+
+    def _learn(self, events: list[Any]) -> None:
+        self._learned += 1
+        if self._learned > _MAX_LEARNING:
+            self._decoder = self._open
+            return
+        for key, shape in self._shape.keys.items():
+            place = self._shape.place(key)
+            shape.learn(getattr(event, place) for event in events)
+        self._decoder = msgspec.json.Decoder(self._shape.struct())
+
+    def _from_odd_lines(self, chunk: bytes, first_line: int, now_ms: int | None) -> pa.RecordBatch:
+        """Line by line: for chunks in which something is not as it should be."""
+        events: list[dict[str, object]] = []
+        for number, line in enumerate(chunk.split(b"\n"), first_line):
+            if not line or line.isspace():
+                continue
+            try:
+                event = read_json(line)
+            except ValueError as error:
+                self.bad.add(number, str(error))
+                continue
+            if isinstance(event, dict):
+                events.append(event)
+            else:
+                self.bad.add(number, "it is JSON, but not an object")
+        return self.from_events(events, now_ms=now_ms)
+
+    def from_events(
+        self,
+        events: Sequence[dict[str, object]],
+        times: Sequence[int] | None = None,
+        now_ms: int | None = None,
+    ) -> pa.RecordBatch:
+        """The batch of events that are Python dicts, with their times in ms if they have some."""
+        columns = {format_property(path): _column_of_dicts(events, path) for path in self._paths}
+        for prefix in self._fields.prefixes:
+            columns[prefix_name(prefix)] = column_of([_starting(event, prefix) for event in events])
+        text = None
+        if self._fields.event:
+            text = pa.array([write_json(event) for event in events], pa.string())
+        given = None if times is None else pa.array(times, pa.int64())
+        return self._batch(columns, len(events), text, now_ms, given)
+
+    def from_table(self, table: pa.RecordBatch) -> pa.RecordBatch:
+        """The events of a record batch, one a row; row by row only where a cell is nested."""
+        columns = {}
+        for path in self._paths:
+            made = _column_of_table(table, path)
+            if made is None or self._fields.event or self._fields.prefixes:
+                return self.from_events(table.to_pylist())
+            columns[format_property(path)] = made
+        if self._fields.event or self._fields.prefixes:
+            return self.from_events(table.to_pylist())
+        return self._batch(columns, table.num_rows, None, None)
+
+    def _batch(
+        self,
+        columns: dict[str, pa.Array],
+        size: int,
+        text: pa.Array | None,
+        now_ms: int | None,
+        times: pa.Array | None = None,
+    ) -> pa.RecordBatch:
+        if self._time is not None:
+            times = to_milliseconds(columns[format_property(self._time.path)], self._time.unit)
+        if times is None:
+            times = pa.nulls(size, pa.int64()) if now_ms is None else pa.array(np.full(size, now_ms))
+        columns = {TIME: times, **columns}
+        if text is not None:
+            columns[EVENT] = text
+        return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
+    """The column of a path from a table of plain cells, or None if that needs its rows."""
+    key = path.steps[0]
+    assert isinstance(key, str)
+    index = table.schema.get_field_index(key)
+    if index < 0:
+        return pa.nulls(table.num_rows) if not path.has_any else None
+    cells = table.column(index)
+    if len(path.steps) > 1 or pa.types.is_nested(cells.type):
+        return None
+    if pa.types.is_floating(cells.type):
+        return finite(cells.cast(pa.float64()))
+    if pa.types.is_integer(cells.type) and cells.type != pa.uint64():
+        return cells.cast(pa.int64())
+    if pa.types.is_boolean(cells.type) or pa.types.is_null(cells.type):
+        return cells
+    if pa.types.is_large_string(cells.type) or pa.types.is_string(cells.type):
+        return cells.cast(pa.string())
+    return None
+
+
+def lines_of(chunk: bytes) -> pa.Array:
+    """The non-blank lines of a chunk as strings, without copying when there is nothing to trim.
+
+    The chunk ends with a newline, and so does each string that was not copied.
+    """
+    data = np.frombuffer(chunk, np.uint8)
+    ends = np.flatnonzero(data == _NEWLINE)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    clean = (ends > starts) & (data[np.minimum(starts, len(data) - 1)] == ord("{"))
+    clean &= data[np.maximum(ends - 1, 0)] == ord("}")
+    if clean.all():
+        text = pa.py_buffer(chunk)
+        offsets = pa.py_buffer(np.append(starts, ends[-1] + 1).astype(np.int32))
+        return pa.StringArray.from_buffers(len(starts), offsets, text)
+    lines = [line.strip() for line in chunk.split(b"\n") if line and not line.isspace()]
+    return pa.array([line.decode() for line in lines], pa.string())
+
+
+def _one_a_line(events: list[Any], chunk: bytes) -> bool:
+    """Whether there are as many events as lines, or as lines that are not blank."""
+    if len(events) == chunk.count(b"\n"):
+        return True
+    return len(events) == sum(1 for line in chunk.split(b"\n") if line and not line.isspace())
+
+
+def _valid_utf8(chunk: bytes) -> bytes:
+    """The chunk with each invalid sequence replaced by U+FFFD."""
+    try:
+        chunk.decode()
+    except UnicodeDecodeError:
+        return chunk.decode("utf-8", "replace").encode()
+    return chunk
+
+
+def _column_of_dicts(events: Sequence[dict[str, object]], path: Property) -> pa.Array:
+    if not path.has_any:
+        return column_of([walk(event, path.steps) for event in events])
+    at = path.steps.index(AnyElement.ANY)
+    rows = []
+    for event in events:
+        many = walk(event, path.steps[:at])
+        found = list(many.values()) if isinstance(many, dict) else many
+        found = found if isinstance(found, list) else []
+        rows.append([walk(element, path.steps[at + 1 :]) for element in found])
+    return list_column_of(rows)
+
+
+def _starting(event: dict[str, object], prefix: str) -> dict[str, object]:
+    return {k: v for k, v in event.items() if v is not None and str(k).startswith(prefix)}
+
+
+def recognize_time(path: Property, events: Sequence[dict[str, object]]) -> TimeUnit | None:
+    """How a property's times are written in the first events, or None if they are none."""
+    return recognize(_column_of_dicts(events, path))

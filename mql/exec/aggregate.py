@@ -1,0 +1,221 @@
+"""Windowed aggregates: rows to the states of panes, states of panes to the rows of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import Ints
+from mql.errors import RunError
+from mql.exec.aggregators import Aggregator, grown, make
+from mql.exec.conditions import test
+from mql.exec.frame import Frame
+from mql.exec.group import combine, encode, hashable_keys
+from mql.exec.limits import Limits
+from mql.exec.operator import WINDOW, Block, Counters
+from mql.exec.panes import panes_for
+from mql.format import format_aggregate, format_property
+from mql.planner.logical import WindowAggregate
+from mql.syntax import Aggregate
+
+Key = tuple[Hashable, ...]
+
+
+@dataclass(slots=True)
+class _Column:
+    """One aggregate, or one property's first value, with its states."""
+
+    name: str
+    aggregate: Aggregate
+    states: Aggregator
+
+
+class States:
+    """The states of all open groups. A group is a pane and a tuple of key values."""
+
+    def __init__(self, step: WindowAggregate, limits: Limits, now_ms: Callable[[], int]) -> None:
+        self._step = step
+        self._limits = limits
+        self._now_ms = now_ms
+        self._numbers: dict[Key, int] = {}
+        self.panes = np.zeros(0, np.int64)
+        self.first_rows = np.zeros(0, np.int64)
+        self._columns = [
+            _Column(format_aggregate(a), a, make(a)) for a in step.aggregates
+        ] + [_Column(format_property(p), Aggregate("FIRST", p), make(Aggregate("FIRST", p))) for p in step.firsts]
+
+    @property
+    def size(self) -> int:
+        """How many groups are open."""
+        return len(self._numbers)
+
+    def update(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
+        """Take rows in: their pane, and their place in the order of arrival."""
+        frame = Frame(batch, self._now_ms())
+        ids = self._identify(frame, panes, order)
+        for column in self._columns:
+            column.states.resize(self.size)
+            self._update(column, frame, ids, order)
+
+    def _update(self, column: _Column, frame: Frame, ids: Ints, order: Ints) -> None:
+        argument, condition = column.aggregate.argument, column.aggregate.condition
+        values = frame.evaluate(argument) if argument else pa.array(np.ones(frame.size, np.bool_))
+        if condition is not None:
+            mask = test(condition, frame)
+            ids, order, values = ids[mask], order[mask], values.filter(pa.array(mask))
+        column.states.update(ids, values, order)
+
+    def _identify(self, frame: Frame, panes: Ints, order: Ints) -> Ints:
+        """The group of each row; new groups are made."""
+        least = int(panes.min())
+        codes, sizes = [panes - least], [int(panes.max()) - least + 1]
+        parts: list[list[Hashable]] = []
+        for key in self._step.group_by:
+            code, values = encode(frame.property(key))
+            codes.append(code)
+            sizes.append(len(values))
+            parts.append(hashable_keys(values))
+        local, first = combine(codes, sizes)
+        tuples = zip(
+            panes[first].tolist(),
+            *([part[i] for i in code[first].tolist()] for part, code in zip(parts, codes[1:], strict=True)),
+            strict=True,
+        )
+        global_ids = np.fromiter(
+            (self._number(key, row) for key, row in zip(tuples, order[first].tolist(), strict=True)),
+            np.int64,
+            len(first),
+        )
+        return global_ids[local]
+
+    def _number(self, key: Key, row: int) -> int:
+        number = self._numbers.get(key)
+        if number is None:
+            number = len(self._numbers)
+            if number >= self._limits.groups:
+                reason = f"more than {self._limits.groups:,} groups are open at once"
+                raise RunError("group by", f"{reason}; group by something with fewer values")
+            self._numbers[key] = number
+            self.panes = grown(self.panes, number + 1)
+            self.first_rows = grown(self.first_rows, number + 1)
+            self.panes[number], self.first_rows[number] = key[0], row
+        return number
+
+    def ensure(self, panes: list[int]) -> None:
+        """Open the one group of each of these panes, where it is not: empty windows count too."""
+        for pane in panes:
+            self._number((pane,), 0)
+        for column in self._columns:
+            column.states.resize(self.size)
+
+    def of_panes(self, low: int, high: int) -> Ints:
+        """The groups whose pane is in [low, high), ordered by pane, then by first appearance."""
+        panes, first = self.panes[: self.size], self.first_rows[: self.size]
+        ids = np.flatnonzero((panes >= low) & (panes < high))
+        return ids[np.lexsort([first[ids], panes[ids]])]
+
+    def results(self, ids: Ints) -> dict[str, pa.Array]:
+        """The columns of some groups."""
+        return {c.name: c.states.select(ids).result() for c in self._columns}
+
+    def merged_results(self, ids: Ints) -> tuple[int, dict[str, pa.Array]]:
+        """The columns of some groups, those that differ in their pane alone made one."""
+        keys = list(self._numbers)
+        order = ids[np.argsort(self.first_rows[ids], kind="stable")]
+        numbers: dict[Key, int] = {}
+        into = [numbers.setdefault(keys[i][1:], len(numbers)) for i in order.tolist()]
+        target = np.array(into, np.int64)
+        columns = {}
+        for column in self._columns:
+            states = make(column.aggregate)
+            states.resize(len(numbers))
+            states.merge(column.states.select(order), target)
+            columns[column.name] = states.result()
+        return len(numbers), columns
+
+    def drop_before(self, pane: int) -> None:
+        """Forget the groups of earlier panes."""
+        kept = np.flatnonzero(self.panes[: self.size] >= pane)
+        if len(kept) == self.size:
+            return
+        keys = list(self._numbers)
+        self._numbers = {keys[i]: n for n, i in enumerate(kept.tolist())}
+        self.panes, self.first_rows = self.panes[kept], self.first_rows[kept]
+        for column in self._columns:
+            column.states = column.states.select(kept) if len(kept) else make(column.aggregate)
+            column.states.resize(len(kept))
+
+
+class AggregateOperator:
+    """One row for each closed window, or for each group in it."""
+
+    done = False
+
+    def __init__(
+        self,
+        step: WindowAggregate,
+        *,
+        counters: Counters,
+        limits: Limits,
+        now_ms: Callable[[], int],
+        lateness_ms: int = 0,
+        start_ms: int | None = None,
+    ) -> None:
+        self._grouped = bool(step.group_by)
+        self._states = States(step, limits, now_ms)
+        self._counters = counters
+        self._rows = 0
+        self._panes = panes_for(step.window, counters, lateness_ms, start_ms)
+
+    def push(self, block: Block) -> list[Block]:
+        """Take events; give the windows that they close."""
+        out: list[Block] = []
+        for rows, panes, closed in self._panes.place(block):
+            if rows.num_rows:
+                order = np.arange(self._rows, self._rows + rows.num_rows)
+                self._rows += rows.num_rows
+                self._states.update(rows, panes, order)
+            out += self._close(self._panes.closing(closed))
+        return out
+
+    def finish(self, end_ms: int | None) -> list[Block]:
+        """Give the windows that the end of the input cuts off."""
+        return self._close(self._panes.closing_at_end(end_ms))
+
+    def _close(self, windows: range) -> list[Block]:
+        if not len(windows):
+            return []
+        open_panes = self._states.panes[: self._states.size]
+        told = self._panes.told(windows, open_panes, self._counters)
+        close = self._close_merged if self._panes.overlap else self._close_plain
+        blocks = close(told)
+        self._states.drop_before(self._panes.first_pane(windows[-1] + 1))
+        return blocks
+
+    def _close_plain(self, windows: Sequence[int]) -> list[Block]:
+        """Windows that are one pane each: their groups are already what they have to be."""
+        if not self._grouped:
+            self._states.ensure(list(windows))
+        ids = self._states.of_panes(windows[0], windows[-1] + 1)
+        index = np.searchsorted(np.array(windows), self._states.panes[ids])
+        return [self._block(windows, index, self._states.results(ids))]
+
+    def _close_merged(self, windows: Sequence[int]) -> list[Block]:
+        """Windows of several panes, whose groups become one by one."""
+        blocks = []
+        for k in windows:
+            panes = self._panes.panes_of(k)
+            if not self._grouped:
+                self._states.ensure([panes[0]])
+            ids = self._states.of_panes(panes[0], panes[-1] + 1)
+            size, columns = self._states.merged_results(ids)
+            blocks.append(self._block([k], np.zeros(size, np.int64), columns))
+        return blocks
+
+    def _block(self, windows: Sequence[int], index: Ints, columns: dict[str, pa.Array]) -> Block:
+        columns = {WINDOW: pa.array(index), **columns}
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        return Block(batch, tuple(self._panes.bounds(k) for k in windows))

@@ -1,0 +1,443 @@
+"""The states of aggregate functions: one object holds the states of all groups, as arrays.
+
+`ids` number the group of each row. A state can be updated from rows, cut down to some groups
+(`select`), added to another (`merge`), and read (`result`). Nothing depends on how the rows were
+cut into updates.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import (
+    Doubles,
+    Ints,
+    Kind,
+    Mask,
+    doubles_of,
+    ints_of,
+    is_null,
+    kinds_of,
+    variant,
+)
+from mql.exec.collected import Collected, Keep
+from mql.functions import FUNCTIONS
+from mql.syntax import Aggregate
+
+
+class Aggregator(Protocol):
+    """The states of one aggregate for `size` groups."""
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`; new ones are empty."""
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+        """Take rows in; `order` is each row's place in the order of arrival."""
+
+    def select(self, ids: Ints) -> Aggregator:
+        """The states of some groups alone, renumbered in this order."""
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Add the states of another of the same kind; its group i goes into group ids[i]."""
+
+    def result(self) -> pa.Array:
+        """The value of each group."""
+
+
+def make(aggregate: Aggregate) -> Aggregator:
+    """The empty states of an aggregate."""
+    function = FUNCTIONS[aggregate.function]
+    if aggregate.distinct and function.name not in ("MIN", "MAX", "FIRST"):
+        return Distinct(Aggregate(aggregate.function, aggregate.argument))
+    if function.quantile is not None:
+        return Percentile(function.quantile)
+    match function.name:
+        case "COUNT":
+            return Count()
+        case "SUM":
+            return Sum()
+        case "AVERAGE":
+            return Moments(deviation=False)
+        case "STDDEV":
+            return Moments(deviation=True)
+        case "MIN":
+            return Extreme(greatest=False)
+        case "MAX":
+            return Extreme(greatest=True)
+        case "FIRST":
+            return Chosen(Keep.FIRST)
+        case "LAST":
+            return Chosen(Keep.LAST)
+        case "LIST":
+            return Listed()
+    raise AssertionError(function)
+
+
+def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:  # type: ignore[type-arg]
+    """The array with room for `size` groups, doubling so that growing stays cheap."""
+    if len(array) >= size:
+        return array
+    wider = np.full(max(size, 2 * len(array), 16), fill, array.dtype)
+    wider[: len(array)] = array
+    return wider
+
+
+class Count:
+    """COUNT: of non-null values."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._counts = np.zeros(0, np.int64)
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self._counts, self._size = grown(self._counts, size), size
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
+        """Count the rows that have a value."""
+        if column.null_count or column.type not in (pa.bool_(), pa.int64(), pa.float64(), pa.string()):
+            ids = ids[~is_null(column)]
+        self._counts[: self._size] += np.bincount(ids, minlength=self._size)
+
+    def select(self, ids: Ints) -> Count:
+        """The counts of some groups."""
+        part = Count()
+        part._counts, part._size = self._counts[ids], len(ids)
+        return part
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Add another's counts."""
+        assert isinstance(other, Count)
+        np.add.at(self._counts, ids, other._counts[: other._size])
+
+    def result(self) -> pa.Array:
+        """The counts, int64."""
+        return pa.array(self._counts[: self._size])
+
+
+class Sum:
+    """SUM: integers exactly, in two halves that cannot overflow; doubles beside them.
+
+    The integer sum is high · 2^32 + low.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._high = np.zeros(0, np.int64)
+        self._low = np.zeros(0, np.int64)
+        self._doubles = np.zeros(0)
+        self._any_double = np.zeros(0, np.bool_)
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self._size = size
+        self._high, self._low = grown(self._high, size), grown(self._low, size)
+        self._doubles = grown(self._doubles, size, 0.0)
+        self._any_double = grown(self._any_double, size, fill=False)
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
+        """Add the numbers among the rows."""
+        if column.type == pa.float64() and not column.null_count:
+            self._add_doubles(ids, doubles_of(column))
+            return
+        kinds = kinds_of(column)
+        ints, doubles = kinds == Kind.INT, kinds == Kind.DOUBLE
+        if ints.any():
+            self._add_ints(ids[ints], ints_of(column)[ints])
+        if doubles.any():
+            self._add_doubles(ids[doubles], doubles_of(column)[doubles])
+
+    def _add_ints(self, ids: Ints, ints: Ints) -> None:
+        np.add.at(self._high, ids, ints >> 32)
+        np.add.at(self._low, ids, ints & 0xFFFFFFFF)
+        self._carry()
+
+    def _carry(self) -> None:
+        self._high += self._low >> 32
+        self._low &= 0xFFFFFFFF
+
+    def _add_doubles(self, ids: Ints, doubles: Doubles) -> None:
+        with np.errstate(over="ignore"):
+            np.add.at(self._doubles, ids, doubles)
+        self._any_double[ids] = True
+
+    def select(self, ids: Ints) -> Sum:
+        """The sums of some groups."""
+        part = Sum()
+        part._size = len(ids)
+        part._high, part._low = self._high[ids], self._low[ids]
+        part._doubles, part._any_double = self._doubles[ids], self._any_double[ids]
+        return part
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Add another's sums."""
+        assert isinstance(other, Sum)
+        size = other._size
+        np.add.at(self._high, ids, other._high[:size])
+        np.add.at(self._low, ids, other._low[:size])
+        np.add.at(self._doubles, ids, other._doubles[:size])
+        np.logical_or.at(self._any_double, ids, other._any_double[:size])
+        self._carry()
+
+    def result(self) -> pa.Array:
+        """An integer where all were integers and the sum fits into 64 bits, else a double."""
+        n = self._size
+        high, low = self._high[:n], self._low[:n]
+        fits = (high >= -(2**31)) & (high < 2**31)
+        ints = np.where(fits, high, 0) * 2**32 + low
+        with np.errstate(over="ignore", invalid="ignore"):
+            doubles = high * 2.0**32 + low + self._doubles[:n]
+        double = self._any_double[:n] | ~fits
+        finite = np.isfinite(doubles)
+        kinds = np.where(double, np.where(finite, Kind.DOUBLE, Kind.NULL), Kind.INT)
+        return variant(kinds.astype(np.uint8), ints, np.where(finite, doubles, 0.0))
+
+
+class Moments:
+    """AVERAGE and STDDEV (of the sample): count, mean and squared distances, merged pairwise.
+
+    Source: Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
+    Sample Variances" (1979).
+    """
+
+    def __init__(self, *, deviation: bool) -> None:
+        self._deviation = deviation
+        self._size = 0
+        self._counts = np.zeros(0, np.int64)
+        self._means = np.zeros(0)
+        self._squares = np.zeros(0)
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self._size = size
+        self._counts = grown(self._counts, size)
+        self._means, self._squares = grown(self._means, size, 0.0), grown(self._squares, size, 0.0)
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
+        """Take the numbers among the rows in."""
+        if column.type not in (pa.int64(), pa.float64()) or column.null_count:
+            kinds = kinds_of(column)
+            numbers = (kinds == Kind.INT) | (kinds == Kind.DOUBLE)
+            ids, doubles = ids[numbers], doubles_of(column)[numbers]
+        else:
+            doubles = doubles_of(column)
+        n = self._size
+        counts = np.bincount(ids, minlength=n)
+        with np.errstate(all="ignore"):
+            means = np.bincount(ids, doubles, minlength=n) / np.maximum(counts, 1)
+            squares = np.zeros(n)
+            if self._deviation:
+                squares = np.bincount(ids, (doubles - means[ids]) ** 2, minlength=n)
+        self._add(np.arange(n), counts, means, squares)
+
+    def _add(self, ids: Ints, counts: Ints, means: Doubles, squares: Doubles) -> None:
+        """Merge states into distinct groups."""
+        with np.errstate(all="ignore"):
+            total = self._counts[ids] + counts
+            distance = means - self._means[ids]
+            share = counts / np.maximum(total, 1)
+            between = distance**2 * self._counts[ids] * share
+            self._means[ids] += distance * share
+        self._squares[ids] += squares + between
+        self._counts[ids] = total
+
+    def select(self, ids: Ints) -> Moments:
+        """The states of some groups."""
+        part = Moments(deviation=self._deviation)
+        part._size = len(ids)
+        part._counts, part._means = self._counts[ids], self._means[ids]
+        part._squares = self._squares[ids]
+        return part
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Merge another's states, one pane after the other: `ids` may repeat."""
+        assert isinstance(other, Moments)
+        left = np.arange(len(ids))
+        while len(left):
+            _, first = np.unique(ids[left], return_index=True)
+            now = left[first]
+            self._add(ids[now], other._counts[now], other._means[now], other._squares[now])
+            left = np.delete(left, first)
+
+    def result(self) -> pa.Array:
+        """Doubles; null without a value (without two, for the deviation)."""
+        n = self._size
+        counts = self._counts[:n]
+        if not self._deviation:
+            return _doubles_where(self._means[:n], counts > 0)
+        with np.errstate(all="ignore"):
+            values = np.sqrt(self._squares[:n] / np.maximum(counts - 1, 1))
+        return _doubles_where(values, counts > 1)
+
+
+def _doubles_where(values: Doubles, present: Mask) -> pa.Array:
+    present = present & np.isfinite(values)
+    return pa.array(np.where(present, values, 0.0), mask=~present)
+
+
+class Extreme:
+    """MIN and MAX: of the numbers if there are any, else of the strings.
+
+    Integers and doubles are kept apart, so that integers stay exact.
+    """
+
+    def __init__(self, *, greatest: bool) -> None:
+        self._greatest = greatest
+        self._size = 0
+        self._at = np.maximum.at if greatest else np.minimum.at
+        limits = np.iinfo(np.int64)
+        self._worst_int = limits.min if greatest else limits.max
+        self._worst_double = -np.inf if greatest else np.inf
+        self._ints = np.zeros(0, np.int64)
+        self._any_int = np.zeros(0, np.bool_)
+        self._doubles = np.zeros(0)
+        self._strings = Collected(Keep.GREATEST if greatest else Keep.LEAST)
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self._size = size
+        self._ints = grown(self._ints, size, self._worst_int)
+        self._any_int = grown(self._any_int, size, fill=False)
+        self._doubles = grown(self._doubles, size, self._worst_double)
+        self._strings.resize(size)
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+        """Take numbers and strings in."""
+        if column.type == pa.float64() and not column.null_count:
+            self._at(self._doubles, ids, doubles_of(column))
+            return
+        if column.type == pa.string():
+            self._strings.update(ids, column, order)
+            return
+        kinds = kinds_of(column)
+        ints, doubles, strings = (kinds == k for k in (Kind.INT, Kind.DOUBLE, Kind.STRING))
+        if ints.any():
+            self._at(self._ints, ids[ints], ints_of(column)[ints])
+            self._any_int[ids[ints]] = True
+        if doubles.any():
+            self._at(self._doubles, ids[doubles], doubles_of(column)[doubles])
+        if strings.any():
+            texts = column.field("text").filter(pa.array(strings))
+            self._strings.update(ids[strings], texts, order[strings])
+
+    def select(self, ids: Ints) -> Extreme:
+        """The states of some groups."""
+        part = Extreme(greatest=self._greatest)
+        part._size = len(ids)
+        part._ints, part._any_int = self._ints[ids], self._any_int[ids]
+        part._doubles, part._strings = self._doubles[ids], self._strings.select(ids)
+        return part
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Take another's extremes in."""
+        assert isinstance(other, Extreme)
+        size = other._size
+        self._at(self._ints, ids, other._ints[:size])
+        self._at(self._doubles, ids, other._doubles[:size])
+        np.logical_or.at(self._any_int, ids, other._any_int[:size])
+        self._strings.merge(other._strings, ids)
+
+    def result(self) -> pa.Array:
+        """A number where the group has one, else a string, else null."""
+        n = self._size
+        ints, doubles, any_int = self._ints[:n], self._doubles[:n], self._any_int[:n]
+        any_double = np.isfinite(doubles)
+        as_doubles = ints.astype(np.float64)
+        better = as_doubles > doubles if self._greatest else as_doubles < doubles
+        use_int = any_int & (~any_double | better | (as_doubles == doubles))
+        strings, has_string = self._strings.one_each()
+        kinds = np.where(has_string, np.uint8(Kind.STRING), np.uint8(Kind.NULL))
+        kinds = np.where(any_double, np.uint8(Kind.DOUBLE), kinds)
+        kinds = np.where(use_int, np.uint8(Kind.INT), kinds)
+        return variant(kinds, ints, np.where(any_double, doubles, 0.0), strings)
+
+
+class Chosen:
+    """FIRST and LAST: the value that came first, or last."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._values = Collected(keep)
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self._values.resize(size)
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+        """Take the values among the rows in."""
+        self._values.update(ids, column, order)
+
+    def select(self, ids: Ints) -> Chosen:
+        """The values of some groups."""
+        part = Chosen(self._values.keep)
+        part._values = self._values.select(ids)
+        return part
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Take another's values in."""
+        assert isinstance(other, Chosen)
+        self._values.merge(other._values, ids)
+
+    def result(self) -> pa.Array:
+        """The value of each group, null where it has none."""
+        return self._values.one_each()[0]
+
+
+class Listed(Chosen):
+    """LIST: all values, in order of arrival."""
+
+    def __init__(self) -> None:
+        super().__init__(Keep.ALL)
+
+    def select(self, ids: Ints) -> Listed:
+        """The values of some groups."""
+        part = Listed()
+        part._values = self._values.select(ids)
+        return part
+
+    def result(self) -> pa.Array:
+        """A list for each group, null where it has no value."""
+        return self._values.lists()
+
+
+class Percentile(Chosen):
+    """P1 … P999: the value at the position min(ceil(q·n), n − 1) of the n sorted numbers."""
+
+    def __init__(self, quantile: float) -> None:
+        super().__init__(Keep.NUMBERS)
+        self._quantile = quantile
+
+    def select(self, ids: Ints) -> Percentile:
+        """The values of some groups."""
+        part = Percentile(self._quantile)
+        part._values = self._values.select(ids)
+        return part
+
+    def result(self) -> pa.Array:
+        """One of the group's numbers, null where it has none."""
+        return self._values.at_quantile(self._quantile)
+
+
+class Distinct(Chosen):
+    """Any other aggregate of the distinct values: those are kept, and aggregated when read."""
+
+    def __init__(self, inner: Aggregate) -> None:
+        super().__init__(Keep.DISTINCT)
+        self._inner = inner
+
+    def select(self, ids: Ints) -> Distinct:
+        """The values of some groups."""
+        part = Distinct(self._inner)
+        part._values = self._values.select(ids)
+        return part
+
+    def result(self) -> pa.Array:
+        """What the inner aggregate makes of each group's distinct values."""
+        inner = make(self._inner)
+        inner.resize(self._values.size)
+        rows = self._values.rows()
+        if len(rows.ids):
+            inner.update(rows.ids, rows.column, rows.order)
+        return inner.result()

@@ -1,0 +1,46 @@
+"""Event time as it is read: how far it had come when each event came.
+
+Computed over all events, before any is filtered out, so that windows close at the same points
+whatever a query's `where` lets through and however the input was cut into batches.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import TIME, Ints, is_null
+from mql.exec.operator import Block, Times, with_columns
+
+SEEN = "*seen"
+"""The column that holds, for each event, the greatest time before it."""
+
+
+class EventClock:
+    """Stamps batches. It only goes forward."""
+
+    def __init__(self) -> None:
+        self._now: int | None = None
+
+    def stamp(self, batch: pa.RecordBatch, now_ms: int | None = None) -> Block:
+        """A block of the batch; `now_ms` moves time on where events alone do not."""
+        column = batch.column(TIME)
+        known = ~is_null(column)
+        times: Ints = column.fill_null(0).to_numpy() if column.null_count else column.to_numpy()
+        seen = self._seen(times, known)
+        if now_ms is not None:
+            self._now = now_ms if self._now is None else max(self._now, now_ms)
+        stamped = with_columns(batch, {SEEN: pa.array(seen)})
+        if self._now is None:
+            return Block(stamped)
+        every = known.all()
+        return Block(stamped, None, Times(times if every else times[known], seen if every else seen[known], self._now))
+
+    def _seen(self, times: Ints, known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
+        if not known.any():
+            return np.zeros(len(times), np.int64)
+        start = int(times[known][0]) if self._now is None else self._now
+        values = times if known.all() else np.where(known, times, np.iinfo(np.int64).min)
+        running = np.maximum.accumulate(np.concatenate([[start], values]))
+        self._now = int(running[-1])
+        return running[:-1]

@@ -1,0 +1,212 @@
+"""Values kept for groups: all, the numbers, the distinct ones, or one of each group.
+
+Rows are appended as they come and thinned out each time they have doubled, so that memory
+follows what has to be kept, and the work stays a small multiple of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql.batch import (
+    Ints,
+    Kind,
+    Mask,
+    column_of,
+    concat,
+    doubles_of,
+    ints_of,
+    is_null,
+    keys_of,
+    kinds_of,
+    null_where,
+    to_python,
+)
+
+_SLACK = 65_536
+"""Rows that may pile up before they are first thinned out."""
+
+
+class Keep(Enum):
+    """Which of a group's values stay."""
+
+    ALL = "all"
+    NUMBERS = "numbers"
+    DISTINCT = "the first of equal ones"
+    FIRST = "the first"
+    LAST = "the last"
+    LEAST = "the least string"
+    GREATEST = "the greatest string"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Values with their group and their place in the order of arrival; no nulls."""
+
+    ids: Ints
+    order: Ints
+    column: pa.Array
+
+    def take(self, rows: Ints) -> Rows:
+        """Some of the rows, in this order."""
+        return Rows(self.ids[rows], self.order[rows], self.column.take(pa.array(rows)))
+
+
+_NONE = Rows(np.zeros(0, np.int64), np.zeros(0, np.int64), pa.nulls(0))
+
+
+class Collected:
+    """The kept values of `size` groups."""
+
+    def __init__(self, keep: Keep) -> None:
+        self.keep = keep
+        self.size = 0
+        self._chunks: list[Rows] = []
+        self._pending = 0
+        self._settled = 0
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self.size = size
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+        """Append the rows that have a value (a number, for NUMBERS)."""
+        wanted = _wanted(self.keep, column)
+        rows = Rows(ids, order, column)
+        if not wanted.all():
+            rows = rows.take(np.flatnonzero(wanted))
+        if self.keep in (Keep.FIRST, Keep.LAST):
+            rows = _thin(rows, self.keep)
+        self._append(rows)
+
+    def _append(self, rows: Rows) -> None:
+        if not len(rows.ids):
+            return
+        self._chunks.append(rows)
+        self._pending += len(rows.ids)
+        grows = self.keep in (Keep.ALL, Keep.NUMBERS)
+        if not grows and self._pending > self._settled + _SLACK:
+            self.rows()
+
+    def rows(self) -> Rows:
+        """All kept rows, thinned out, in order of arrival."""
+        if not self._chunks:
+            return _NONE
+        joined = self._chunks[0]
+        if len(self._chunks) > 1:
+            joined = Rows(
+                np.concatenate([c.ids for c in self._chunks]),
+                np.concatenate([c.order for c in self._chunks]),
+                concat([c.column for c in self._chunks]),
+            )
+        if (np.diff(joined.order) < 0).any():
+            joined = joined.take(np.argsort(joined.order, kind="stable"))
+        kept = _thin(joined, self.keep)
+        self._chunks, self._pending, self._settled = [kept], 0, len(kept.ids)
+        return kept
+
+    def select(self, ids: Ints) -> Collected:
+        """The values of some groups, renumbered."""
+        part = Collected(self.keep)
+        part.size = len(ids)
+        number = np.full(self.size, -1, np.int64)
+        number[ids] = np.arange(len(ids))
+        for chunk in self._chunks:
+            renumbered = number[chunk.ids]
+            mine = renumbered >= 0
+            rows = Rows(renumbered, chunk.order, chunk.column)
+            part._append(rows if mine.all() else rows.take(np.flatnonzero(mine)))
+        return part
+
+    def merge(self, other: Collected, ids: Ints) -> None:
+        """Take another's rows in; its group i goes into group ids[i]."""
+        for chunk in other._chunks:
+            self._append(Rows(ids[chunk.ids], chunk.order, chunk.column))
+
+    def one_each(self) -> tuple[pa.Array, Mask]:
+        """The value of each group, where one is kept, and which groups have one."""
+        rows = self.rows()
+        has = np.zeros(self.size, np.bool_)
+        if not len(rows.ids):
+            return pa.nulls(self.size, pa.string()), has
+        place = np.zeros(self.size, np.int64)
+        place[rows.ids] = np.arange(len(rows.ids))
+        has[rows.ids] = True
+        return null_where(rows.column.take(pa.array(place)), ~has), has
+
+    def lists(self) -> pa.Array:
+        """A list value of each group, null where it is empty."""
+        rows = self.rows()
+        lists: list[list[object] | None] = [None] * self.size
+        for group, value in zip(rows.ids.tolist(), to_python(rows.column), strict=True):
+            held = lists[group]
+            if held is None:
+                lists[group] = [value]
+            else:
+                held.append(value)
+        return column_of(list(lists))
+
+    def at_quantile(self, quantile: float) -> pa.Array:
+        """The number of each group at min(ceil(q·n), n − 1) of its n sorted ones."""
+        rows = self.rows()
+        if not len(rows.ids):
+            return pa.nulls(self.size)
+        order = _sorted_by_group(rows)
+        counts = np.bincount(rows.ids, minlength=self.size)
+        starts = np.cumsum(counts) - counts
+        q = Fraction(str(quantile))
+        ceil = -(-counts * q.numerator // q.denominator)
+        position = starts + np.minimum(ceil, counts - 1)
+        empty = counts == 0
+        picked = order[np.where(empty, 0, position)]
+        return null_where(rows.column.take(pa.array(picked)), empty)
+
+
+def _wanted(keep: Keep, column: pa.Array) -> Mask:
+    if keep is Keep.NUMBERS:
+        kinds = kinds_of(column)
+        return (kinds == Kind.INT) | (kinds == Kind.DOUBLE)
+    return ~is_null(column)
+
+
+def _thin(rows: Rows, keep: Keep) -> Rows:
+    """The rows that stay, in the order they are in."""
+    match keep:
+        case Keep.ALL | Keep.NUMBERS:
+            return rows
+        case Keep.FIRST:
+            return rows.take(np.sort(np.unique(rows.ids, return_index=True)[1]))
+        case Keep.LAST:
+            backwards = np.unique(rows.ids[::-1], return_index=True)[1]
+            return rows.take(np.sort(len(rows.ids) - 1 - backwards))
+        case Keep.DISTINCT:
+            codes = keys_of(rows.column).dictionary_encode().indices.to_numpy().astype(np.int64)
+            pairs = rows.ids * (int(codes.max(initial=0)) + 1) + codes
+            return rows.take(np.sort(np.unique(pairs, return_index=True)[1]))
+        case Keep.LEAST | Keep.GREATEST:
+            direction = "ascending" if keep is Keep.LEAST else "descending"
+            table = pa.table({"id": rows.ids, "text": rows.column})
+            order = pc.sort_indices(table, [("id", "ascending"), ("text", direction)]).to_numpy()
+            first = np.unique(rows.ids[order], return_index=True)[1]
+            return rows.take(np.sort(order[first].astype(np.int64)))
+
+
+def _sorted_by_group(rows: Rows) -> Ints:
+    """Row numbers, by group and then by number; exact for integers beyond 2^53."""
+    doubles = doubles_of(rows.column)
+    ints = ints_of(rows.column)
+    keys = [doubles, rows.ids]
+    if (np.abs(doubles) >= 2.0**53).any():
+        keys.insert(0, ints.astype(np.float64) if rows.column.type == pa.float64() else ints)
+    if len(keys) == 2 and rows.ids.max(initial=0) < 2**15:  # noqa: PLR2004 - a radix sort then
+        by_number = np.argsort(doubles)
+        small = rows.ids.astype(np.int16)[by_number]
+        return by_number[np.argsort(small, kind="stable")]
+    order: Ints = np.lexsort(keys)
+    return order

@@ -1,0 +1,75 @@
+"""Groups: from key columns to dense group numbers, in order of first appearance."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import Ints, keys_of, to_python
+from mql.values import canonical, write_json
+
+_DENSE = 4
+"""Up to this many possible codes a row, counting beats sorting."""
+
+Key = tuple[Hashable, ...]
+
+
+def encode(column: pa.Array) -> tuple[Ints, pa.Array]:
+    """Number the distinct values of a column, and give a column of them.
+
+    Returns codes (int64, one a row) and, for each code, the first value that has it.
+    """
+    encoded = keys_of(column).dictionary_encode(null_encoding="encode")
+    codes: Ints = encoded.indices.to_numpy().astype(np.int64)
+    first = first_rows(codes, len(encoded.dictionary))
+    return codes, column.take(pa.array(first))
+
+
+def first_rows(codes: Ints, size: int) -> Ints:
+    """The first row of each of `size` dense codes."""
+    first = np.zeros(size, np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first
+
+
+def combine(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints]:
+    """Number the distinct tuples of several codes.
+
+    Returns dense codes in order of first appearance, and the first row of each.
+    """
+    composite = codes[0]
+    for each, size in zip(codes[1:], sizes[1:], strict=True):
+        composite = composite * size + each
+    space = int(np.prod([float(size) for size in sizes]))
+    rows = len(composite)
+    if space <= _DENSE * rows + 1024:
+        first = np.full(space, rows, np.int64)
+        first[composite[::-1]] = np.arange(rows - 1, -1, -1)
+        used = np.flatnonzero(first < rows)
+        order = used[np.argsort(first[used], kind="stable")]
+        number = np.empty(space, np.int64)
+        number[order] = np.arange(len(order))
+        return number[composite], first[order]
+    _, first, inverse = np.unique(composite, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order))
+    return number[inverse], first[order]
+
+
+def hashable_keys(column: pa.Array) -> list[Hashable]:
+    """Python values that are equal exactly if MQL calls the column's values equal."""
+    return [_hashable(value) for value in to_python(column)]
+
+
+def _hashable(value: object) -> Hashable:
+    match value:
+        case bool():
+            return ("boolean", value)  # Python would have it equal 1
+        case list() | dict():
+            return ("json", write_json(canonical(value)))
+        case None | int() | float() | str():
+            return value
+    raise AssertionError(value)

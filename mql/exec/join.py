@@ -1,0 +1,156 @@
+"""`join`: each left event with the first right event of an equal key near it in time.
+
+Rows come in the order of the left events, with the left event's time. A right event that comes
+first within reach wins as soon as no earlier one can come any more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from mql.batch import EVENT, TIME
+from mql.decode import EventReader
+from mql.errors import RunError
+from mql.exec.clock import EventClock
+from mql.exec.frame import Frame
+from mql.exec.group import hashable_keys
+from mql.exec.limits import Limits
+from mql.exec.operator import Block, Counters
+from mql.planner.fields import Fields
+from mql.syntax import JoinClause
+from mql.values import read_json
+
+SIDE = "*side"
+"""The column that says which side an event is of: 0 left, 1 right."""
+
+_PRUNE_EVERY = 10_000
+
+
+@dataclass(order=True, slots=True)
+class _Right:
+    time: int
+    arrival: int
+    text: str = field(compare=False)
+
+
+@dataclass(slots=True)
+class _Left:
+    time: int
+    key: Hashable
+    text: str
+
+
+class JoinOperator:
+    """Holds right events for as long as a left one may want them, and left ones until decided."""
+
+    done = False
+
+    def __init__(
+        self, clause: JoinClause, fields: Fields, counters: Counters, limits: Limits, lateness_ms: int
+    ) -> None:
+        self._clause = clause
+        self._reader = EventReader(fields)
+        self._clock = EventClock()
+        self._counters = counters
+        self._limits = limits
+        self._lateness_ms = lateness_ms
+        self._rights: dict[Hashable, list[_Right]] = {}
+        self._lefts: deque[_Left] = deque()
+        self._held = 0
+        self._arrivals = 0
+        self._watermark: int | None = None
+
+    def push(self, block: Block) -> list[Block]:
+        """Take events of both sides; give the joined ones that are decided."""
+        for event in self._events(block.batch):
+            self._take(*event)
+        if block.times is not None:
+            self._advance(block.times.now_ms - self._lateness_ms)
+        return [self._joined(at_end=False)]
+
+    def finish(self, end_ms: int | None) -> list[Block]:  # noqa: ARG002 - the protocol's shape
+        """Give what the end of the input decides."""
+        return [self._joined(at_end=True)]
+
+    def _events(self, batch: pa.RecordBatch) -> list[tuple[int | None, int, Hashable, str]]:
+        frame = Frame(batch)
+        keys = zip(*(hashable_keys(frame.property(p)) for p in self._clause.keys), strict=True)
+        times, sides = batch.column(TIME).to_pylist(), batch.column(SIDE).to_pylist()
+        texts = batch.column(EVENT).to_pylist()
+        return list(zip(times, sides, keys, texts, strict=True))
+
+    def _take(self, time: int | None, side: int, key: Hashable, text: str) -> None:
+        if time is None:
+            self._counters.without_time += 1
+            return
+        self._advance(time - self._lateness_ms)
+        assert isinstance(key, tuple)
+        if any(part is None for part in key):
+            return
+        if side == 0:
+            self._lefts.append(_Left(time, key, text))
+        else:
+            self._arrivals += 1
+            insort(self._rights.setdefault(key, []), _Right(time, self._arrivals, text))
+        self._held += 1
+        if self._held % _PRUNE_EVERY == 0:
+            self._prune()
+        if self._held > self._limits.rows:
+            reason = f"more than {self._limits.rows:,} events would have to be held"
+            raise RunError("join", f"{reason}; a shorter reach would do")
+
+    def _advance(self, watermark: int) -> None:
+        self._watermark = watermark if self._watermark is None else max(self._watermark, watermark)
+
+    def _joined(self, *, at_end: bool) -> Block:
+        """The decided events, as new ones that come now, in order of the left ones."""
+        events: list[dict[str, object]] = []
+        times: list[int] = []
+        while self._lefts:
+            left = self._lefts[0]
+            right = self._partner(left)
+            if not (at_end or self._decided(left, right)):
+                break
+            self._lefts.popleft()
+            self._held -= 1
+            if right is not None:
+                events.append(_object(right.text) | _object(left.text))
+                times.append(left.time)
+        return self._clock.stamp(self._reader.from_events(events, times))
+
+    def _partner(self, left: _Left) -> _Right | None:
+        near = self._rights.get(left.key, [])
+        at = bisect_left(near, left.time - self._clause.within_ms, key=lambda right: right.time)
+        if at < len(near) and near[at].time <= left.time + self._clause.within_ms:
+            return near[at]
+        return None
+
+    def _decided(self, left: _Left, right: _Right | None) -> bool:
+        """Whether no event that is still to come can be an earlier partner."""
+        assert self._watermark is not None
+        reach = left.time + self._clause.within_ms if right is None else right.time - 1
+        return self._watermark > reach
+
+    def _prune(self) -> None:
+        """Forget right events that are out of reach of every left one, come or to come."""
+        assert self._watermark is not None
+        oldest = min((left.time for left in self._lefts), default=self._watermark)
+        horizon = min(oldest, self._watermark) - self._clause.within_ms
+        for key in list(self._rights):
+            kept = [right for right in self._rights[key] if right.time >= horizon]
+            self._held -= len(self._rights[key]) - len(kept)
+            if kept:
+                self._rights[key] = kept
+            else:
+                del self._rights[key]
+
+
+def _object(text: str) -> dict[str, object]:
+    value = read_json(text)
+    assert isinstance(value, dict)
+    return value

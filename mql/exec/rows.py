@@ -1,0 +1,118 @@
+"""Windows of rows: held until their window closes, then given clustered by group."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import Ints, concat_batches
+from mql.errors import RunError
+from mql.exec.frame import Frame
+from mql.exec.group import combine, encode, hashable_keys
+from mql.exec.limits import Limits
+from mql.exec.operator import WINDOW, Block, Counters, with_columns
+from mql.exec.panes import panes_for
+from mql.exec.sort import GROUP
+from mql.planner.logical import WindowRows
+
+_PANE = "*pane"
+
+
+class RowsOperator:
+    """Gives each closed window's rows, in order of arrival inside each group."""
+
+    done = False
+
+    def __init__(
+        self,
+        step: WindowRows,
+        *,
+        counters: Counters,
+        limits: Limits,
+        lateness_ms: int = 0,
+        start_ms: int | None = None,
+    ) -> None:
+        self._group_by = step.group_by
+        self._limits = limits
+        self._counters = counters
+        self._panes = panes_for(step.window, counters, lateness_ms, start_ms)
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._empty: pa.RecordBatch | None = None
+
+    def push(self, block: Block) -> list[Block]:
+        """Take rows; give the windows that they close."""
+        out: list[Block] = []
+        for rows, panes, closed in self._panes.place(block):
+            self._hold(with_columns(rows, {_PANE: pa.array(panes)}))
+            out += self._close(self._panes.closing(closed))
+        return out
+
+    def finish(self, end_ms: int | None) -> list[Block]:
+        """Give the windows that the end of the input cuts off."""
+        return self._close(self._panes.closing_at_end(end_ms))
+
+    def _hold(self, rows: pa.RecordBatch) -> None:
+        if self._empty is None:
+            self._empty = rows.slice(0, 0)
+        if not rows.num_rows:
+            return
+        self._held.append(rows)
+        self._rows += rows.num_rows
+        if self._rows > self._limits.rows:
+            reason = f"more than {self._limits.rows:,} rows would have to be held"
+            raise RunError("window", f"{reason}; a shorter window, or fewer rows by `where`, would do")
+
+    def _close(self, windows: range) -> list[Block]:
+        if not len(windows) or self._empty is None:
+            return []
+        held = concat_batches(self._held) if self._held else self._empty
+        panes: Ints = held.column(_PANE).to_numpy()
+        told = self._panes.told(windows, panes, self._counters)
+        rows, index = self._members(panes, told)
+        block = self._block(held.take(pa.array(rows)), index, told)
+        self._keep(held, panes >= self._panes.first_pane(windows[-1] + 1))
+        return [block]
+
+    def _members(self, panes: Ints, windows: Sequence[int]) -> tuple[Ints, Ints]:
+        """The held rows of each window, one window after the other; and which window."""
+        if not self._panes.overlap:
+            rows = np.flatnonzero(panes <= windows[-1])
+            rows = rows[np.argsort(panes[rows], kind="stable")]
+            return rows, np.searchsorted(np.array(windows), panes[rows])
+        parts = []
+        for k in windows:
+            inside = self._panes.panes_of(k)
+            parts.append(np.flatnonzero((panes >= inside[0]) & (panes <= inside[-1])))
+        index = np.repeat(np.arange(len(parts)), list(map(len, parts)))
+        return np.concatenate(parts), index
+
+    def _block(self, batch: pa.RecordBatch, index: Ints, windows: Sequence[int]) -> Block:
+        columns = {WINDOW: pa.array(index)}
+        if self._group_by and batch.num_rows:
+            groups = self._groups(batch, index)
+            order = np.lexsort([groups, index])
+            batch, columns = batch.take(pa.array(order)), {WINDOW: pa.array(index[order])}
+            columns[GROUP] = pa.array(groups[order])
+        elif self._group_by:
+            columns[GROUP] = pa.array(index)
+        return Block(with_columns(batch, columns), tuple(self._panes.bounds(k) for k in windows))
+
+    def _groups(self, batch: pa.RecordBatch, index: Ints) -> Ints:
+        """Each row's group, numbered by first appearance in its window."""
+        frame = Frame(batch)
+        codes, sizes = [index], [int(index.max()) + 1]
+        for key in self._group_by:
+            code, values = encode(frame.property(key))
+            numbers: dict[Hashable, int] = {}
+            same = [numbers.setdefault(k, len(numbers)) for k in hashable_keys(values)]
+            codes.append(np.array(same, np.int64)[code])
+            sizes.append(len(numbers))
+        return combine(codes, sizes)[0]
+
+    def _keep(self, held: pa.RecordBatch, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        kept = held.take(pa.array(np.flatnonzero(mask)))
+        self._held = [kept] if kept.num_rows else []
+        self._rows = kept.num_rows

@@ -1,0 +1,119 @@
+"""`order by`, inside each window (and each group of a row query), stable; and `limit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql.batch import Ints, Kind, doubles_of, booleans_of, is_null, kinds_of, strings_of, VARIANT, ints_of
+from mql.exec.frame import Frame
+from mql.exec.operator import WINDOW, Block, PerBlock, window_index
+from mql.syntax import Value
+
+GROUP = "*group"
+"""The column, where there is one, that numbers a window's groups; rows are sorted inside."""
+
+Keys = tuple[tuple[Value, bool], ...]
+
+
+class SortOperator(PerBlock):
+    """Orders by kind first (null, false, true, numbers, strings, lists, objects), then value."""
+
+    def __init__(self, keys: Keys, now_ms: Callable[[], int], *, within_groups: bool) -> None:
+        self._keys = keys
+        self._now_ms = now_ms
+        self._within_groups = within_groups
+
+    def apply(self, block: Block) -> Block:
+        """The block with its rows in order."""
+        return block.with_batch(block.batch.take(pa.array(self.order(block))))
+
+    def order(self, block: Block) -> Ints:
+        """The row numbers, in order."""
+        frame = Frame(block.batch, self._now_ms())
+        ranks: list[np.ndarray] = []  # type: ignore[type-arg]
+        for value, descending in reversed(self._keys):
+            for rank in reversed(sort_ranks(frame.evaluate(value))):
+                ranks.append(_reversed(rank) if descending else rank)
+        if self._within_groups:
+            ranks.append(block.batch.column(GROUP).to_numpy())
+        ranks.append(window_index(block))
+        order: Ints = np.lexsort(ranks)
+        return order
+
+
+def _reversed(rank: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Keys in the opposite order; `~` because the least integer has no negative."""
+    return ~rank if rank.dtype.kind == "i" else -rank
+
+
+def sort_ranks(column: pa.Array) -> list[np.ndarray]:  # type: ignore[type-arg]
+    """Numeric keys that order like the column's values: the most significant one first."""
+    if column.type == pa.float64() and not column.null_count:
+        return [doubles_of(column)]
+    kinds = kinds_of(column).astype(np.int64)
+    kinds[kinds == Kind.DOUBLE] = Kind.INT
+    ranks: list[np.ndarray] = [kinds]  # type: ignore[type-arg]
+    if column.type in (pa.int64(), pa.float64(), VARIANT):
+        ranks.append(doubles_of(column))
+        ints = ints_of(column)
+        if (np.abs(ints.astype(np.float64)) >= 2.0**53).any():
+            ranks.append(ints)  # tells apart what one double stands for
+    if column.type in (pa.bool_(), VARIANT):
+        ranks.append(booleans_of(column).astype(np.int64))
+    texts = strings_of(column)
+    if texts.null_count < len(texts):
+        ranks.append(_text_ranks(texts))
+    return ranks
+
+
+def _text_ranks(texts: pa.Array) -> Ints:
+    """The dense rank of each text by code point; null first."""
+    encoded = texts.dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    codes = encoded.indices.fill_null(0).to_numpy()
+    return np.where(is_null(texts), -1, rank[codes])
+
+
+class LimitOperator:
+    """At most `count` rows of each window, or in all: then the query is done."""
+
+    def __init__(self, count: int, *, per_window: bool) -> None:
+        self._count = count
+        self._per_window = per_window
+        self._left = count
+        self.done = False
+
+    def push(self, block: Block) -> list[Block]:
+        """Take a block; give what follows from it."""
+        if self._per_window:
+            return [block.with_batch(self._cut_windows(block))]
+        if self.done:
+            return []
+        batch = block.batch.slice(0, self._left)
+        self._left -= batch.num_rows
+        self.done = self._left <= 0
+        if self.done and block.windows is not None:
+            return [self._cut_answer(block, batch)]
+        return [block.with_batch(batch)]
+
+    def finish(self, end_ms: int | None) -> list[Block]:  # noqa: ARG002 - the protocol's shape
+        """Nothing is left."""
+        return []
+
+    def _cut_windows(self, block: Block) -> pa.RecordBatch:
+        index = window_index(block)
+        first = np.searchsorted(index, index)  # each row's window begins there: rows are in order
+        keep = np.arange(len(index)) - first < self._count
+        return block.batch.take(pa.array(np.flatnonzero(keep)))
+
+    def _cut_answer(self, block: Block, batch: pa.RecordBatch) -> Block:
+        """The last rows of the answer; windows after the one that ends it are not in it."""
+        assert block.windows is not None
+        last = int(batch.column(WINDOW)[-1].as_py()) + 1 if batch.num_rows else 0
+        return Block(batch, block.windows[:last], block.times)

@@ -1,0 +1,182 @@
+"""The output row: from the last batch's columns to rows, JSON lines and Arrow tables.
+
+This is the edge where values become Python objects, and only the rows of an answer do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mql.batch import EVENT, VARIANT, Kind, kinds_of, to_python
+from mql.exec.operator import WINDOW, Window
+from mql.format import format_property
+from mql.planner.bind import ANOMALY_COLUMNS
+from mql.planner.fields import prefix_name
+from mql.planner.logical import Anomaly, LogicalPlan, RollUp, Select, WholeInput, WindowAggregate, WindowRows
+from mql.syntax import Property, TimeWindow
+from mql.values import read_json, write_json
+
+START, END = "_window_start", "_window_end"
+_SAFE_INT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """Which columns make a row, and how.
+
+    `paths` are where the columns' values go, in order; `everything` and `prefixes` put keys of
+    the event beside them. In an aggregate query a null stays in the row; else it is left out.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    everything: bool
+    prefixes: tuple[str, ...]
+    keeps_nulls: bool
+    timed: bool
+    windowed: bool
+
+    def rows(self, batch: pa.RecordBatch) -> list[dict[str, object]]:
+        """The rows as nested dicts."""
+        rows: list[dict[str, object]] = [{} for _ in range(batch.num_rows)]
+        if self.everything:
+            rows = [_object(text) for text in batch.column(EVENT).to_pylist()]
+        for prefix in self.prefixes:
+            for row, part in zip(rows, to_python(batch.column(prefix_name(prefix))), strict=True):
+                row |= part if isinstance(part, dict) else {}
+        for path in self.paths:
+            column = to_python(batch.column(format_property(Property(path))))
+            for row, value in zip(rows, column, strict=True):
+                if value is not None or self.keeps_nulls:
+                    _put(row, path, value)
+        return rows
+
+    def json_lines(self, batch: pa.RecordBatch, windows: tuple[Window, ...] | None) -> bytes:
+        """NDJSON; rows of windows of time begin with the window's start and end."""
+        if self._is_event_alone and not self.timed:
+            return _event_lines(batch)
+        rows = self.rows(batch)
+        if self.timed and windows is not None:
+            bounds = [windows[i] for i in batch.column(WINDOW).to_pylist()]
+            rows = [{START: w.start_ms, END: w.end_ms} | row for w, row in zip(bounds, rows, strict=True)]
+        return "".join([write_json(row) + "\n" for row in rows]).encode()
+
+    @property
+    def _is_event_alone(self) -> bool:
+        return self.everything and not self.paths and not self.prefixes
+
+    def table(self, batch: pa.RecordBatch, windows: tuple[Window, ...] | None = None) -> pa.Table:
+        """An Arrow table. With `windows`, `_window_start` and `_window_end` come first.
+
+        Nested paths become structs, a column of mixed kinds JSON text (`arrow.json`).
+        """
+        columns: dict[str, pa.Array] = {}
+        if self.timed and windows is not None:
+            index = batch.column(WINDOW).to_pylist()
+            columns[START] = pa.array([windows[i].start_ms for i in index], pa.int64())
+            columns[END] = pa.array([windows[i].end_ms for i in index], pa.int64())
+        if self.everything or self.prefixes or any(len(path) > 1 for path in self.paths):
+            columns |= _columns_of_rows(self.rows(batch), self.paths)
+        else:
+            for path in self.paths:
+                columns[path[0]] = public(batch.column(format_property(Property(path))))
+        return pa.table(columns) if columns else pa.table({}).select([])
+
+
+def layout_of(plan: LogicalPlan) -> RowLayout:
+    """The layout of a plan's rows."""
+    added: tuple[str, ...] = ()
+    layout: RowLayout | None = None
+    window = next((s.window for s in plan if isinstance(s, WindowRows | WindowAggregate)), None)
+    timed = isinstance(window, TimeWindow)
+    windowed = window is not None and not isinstance(window, WholeInput)
+    for step in plan:
+        if isinstance(step, Anomaly):
+            added = ANOMALY_COLUMNS[step.method]
+        if isinstance(step, Select | RollUp):
+            paths = tuple(o.path for o in step.outputs if not o.hidden)
+            rows = isinstance(step, Select)
+            everything = step.everything if isinstance(step, Select) else False
+            prefixes = step.prefixes if isinstance(step, Select) else ()
+            layout = RowLayout(paths, everything, prefixes, not rows, timed, windowed)
+    assert layout is not None
+    paths = layout.paths + tuple((name,) for name in added)
+    return RowLayout(paths, layout.everything, layout.prefixes, layout.keeps_nulls, timed, windowed)
+
+
+def public(column: pa.Array) -> pa.Array:
+    """A column as other libraries take it: variants become doubles, structs, lists or JSON text."""
+    if column.type != VARIANT:
+        return column
+    kinds = set(kinds_of(column).tolist()) - {Kind.NULL}
+    values = to_python(column)
+    if kinds == {Kind.INT, Kind.DOUBLE}:
+        ints = [v for v in values if isinstance(v, int)]
+        if all(abs(v) <= _SAFE_INT for v in ints):
+            return pa.array(values, pa.float64())
+    if len(kinds) == 1:
+        made = _inferred(values)
+        if made is not None:
+            return made
+    return _json_text(values)
+
+
+def _columns_of_rows(
+    rows: list[dict[str, object]], paths: tuple[tuple[str, ...], ...]
+) -> dict[str, pa.Array]:
+    names = dict.fromkeys(path[0] for path in paths) | dict.fromkeys(k for row in rows for k in row)
+    made = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        inferred = _inferred(values)
+        made[name] = _json_text(values) if inferred is None else inferred
+    return made
+
+
+def _inferred(values: list[object]) -> pa.Array | None:
+    """What Arrow makes of the values by itself, unless that would change one."""
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) > 1 and kinds != {int, float}:
+        return None
+    if kinds == {int, float} and any(isinstance(v, int) and abs(v) > _SAFE_INT for v in values):
+        return None
+    try:
+        made = pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError, RecursionError):
+        return None
+    return made if not _has_empty_struct(made.type) else None
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    """Parquet, and others, cannot hold a struct without fields."""
+    if pa.types.is_struct(kind):
+        return not kind.num_fields or any(_has_empty_struct(f.type) for f in kind)
+    return pa.types.is_list(kind) and _has_empty_struct(kind.value_type)
+
+
+def _json_text(values: list[object]) -> pa.Array:
+    texts = pa.array([None if v is None else write_json(v) for v in values], pa.string())
+    return pa.ExtensionArray.from_storage(pa.json_(pa.string()), texts)
+
+
+def _put(row: dict[str, object], path: tuple[str, ...], value: object) -> None:
+    """Set a nested key; what is in the way is replaced."""
+    for key in path[:-1]:
+        inner = row.get(key)
+        if not isinstance(inner, dict):
+            inner = row[key] = {}
+        row = inner
+    row[path[-1]] = value
+
+
+def _object(text: str) -> dict[str, object]:
+    value = read_json(text)
+    assert isinstance(value, dict)
+    return value
+
+
+def _event_lines(batch: pa.RecordBatch) -> bytes:
+    """The events' own text, each with exactly one newline."""
+    texts = [text.rstrip("\n") for text in batch.column(EVENT).to_pylist()]
+    return "\n".join([*texts, ""]).encode()

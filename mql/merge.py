@@ -1,0 +1,85 @@
+"""Several sources as one stream of batches, merged by time, first source first where times tie.
+
+Without times there is nothing to merge by: one source comes after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import TIME, Ints, concat_batches, is_null
+from mql.exec.join import SIDE
+from mql.exec.operator import with_columns
+
+Batches = Iterator[pa.RecordBatch | None]
+
+
+def merge(sources: Sequence[tuple[Batches, int | None]], *, timed: bool) -> Batches:
+    """Merge sources; each comes with its side of a join, or None if there is no join."""
+    streams = [_sided(batches, side) for batches, side in sources]
+    if len(streams) == 1:
+        return streams[0]
+    if not timed:
+        return (batch for stream in streams for batch in stream)
+    return _by_time([_Buffer(stream) for stream in streams])
+
+
+def _sided(batches: Batches, side: int | None) -> Batches:
+    for batch in batches:
+        if batch is None or side is None:
+            yield batch
+        else:
+            column = pa.array(np.full(batch.num_rows, side, np.int8))
+            yield with_columns(batch, {SIDE: column})
+
+
+class _Buffer:
+    """What has been read of one source and not been passed on.
+
+    A row's place in the merge is the greatest time up to it, so that a source's own order stays.
+    """
+
+    def __init__(self, stream: Batches) -> None:
+        self._stream = stream
+        self.batch: pa.RecordBatch | None = None
+        self.places: Ints = np.zeros(0, np.int64)
+        self._last = np.iinfo(np.int64).min
+
+    def fill(self) -> None:
+        """Have rows, if there are any."""
+        while self.batch is None or self.batch.num_rows == 0:
+            batch = next(self._stream, None)
+            if batch is None:
+                self.batch = None
+                return
+            times = batch.column(TIME)
+            values = np.where(is_null(times), self._last, times.fill_null(0).to_numpy())
+            if len(values):
+                self.places = np.maximum(np.maximum.accumulate(values), self._last)
+                self._last = int(self.places[-1])
+            self.batch = batch
+
+    def take(self, bound: int) -> pa.RecordBatch:
+        """The rows up to a place in the merge."""
+        assert self.batch is not None
+        count = int(np.searchsorted(self.places, bound, side="right"))
+        taken = self.batch.slice(0, count)
+        self.batch, self.places = self.batch.slice(count), self.places[count:]
+        return taken
+
+
+def _by_time(buffers: list[_Buffer]) -> Batches:
+    while True:
+        for buffer in buffers:
+            buffer.fill()
+        live = [buffer for buffer in buffers if buffer.batch is not None]
+        if not live:
+            return
+        bound = min(int(buffer.places[-1]) for buffer in live)
+        places = [buffer.places[buffer.places <= bound] for buffer in live]
+        rows = concat_batches([buffer.take(bound) for buffer in live])
+        order = np.argsort(np.concatenate(places), kind="stable")
+        yield rows.take(pa.array(order))

@@ -1,0 +1,224 @@
+"""NDJSON from files and pipes, plain or compressed, in whole lines and bounded memory."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from mql.decode import EventReader
+from mql.errors import InputError
+from mql.values import read_json
+
+CHUNK = 1 << 19
+"""Bytes decoded at once: larger ones leave the cache, smaller ones cost more calls."""
+
+MAX_LINE = 1 << 28
+"""A longer line (in bytes) is passed over and counted as not JSON."""
+
+_FIRST = 1 << 18
+_SILENCE_S = 0.05
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class LineSource:
+    """Lines of JSON from a binary stream."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._raw = stream
+        self._name = name
+        self.bytes_read = 0
+        self.bytes_total = _size(stream)
+        self.arrives = self.bytes_total is None
+        self._read_ahead = b""
+        self._compressed: pa.CompressedInputStream | None = None
+        self._opened = False
+        self._lines = 0
+
+    @classmethod
+    def open(cls, path: Path) -> LineSource:
+        """Open a file. Raises InputError."""
+        try:
+            return cls(path.open("rb", buffering=0), str(path))
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+    def first_events(self) -> list[dict[str, object]]:
+        """The events in the first lines."""
+        self._open()
+        while len(self._read_ahead) < _FIRST and b"\n" not in self._read_ahead[-_FIRST:]:
+            more = self._read(wait=True)
+            if not more:
+                break
+            self._read_ahead += more
+        lines = self._read_ahead.split(b"\n")
+        events = []
+        for line in lines[: max(1, len(lines) - 1)][:100]:
+            try:
+                event = read_json(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                events.append(event)
+        return events
+
+    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+        """The lines as batches; None while a pipe is silent."""
+        self._open()
+        for chunk in self._chunks(reader):
+            if chunk is None:
+                yield None
+                continue
+            now_ms = time.time_ns() // 1_000_000 if self.arrives else None
+            yield reader.from_lines(chunk, self._lines + 1, now_ms)
+            self._lines += chunk.count(b"\n")
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._raw.close()
+
+    def _chunks(self, reader: EventReader) -> Iterator[bytes | None]:
+        """Whole lines, as many at once as have come."""
+        pending, self._read_ahead = [self._read_ahead], b""
+        size = len(pending[0])
+        if b"\n" in pending[0]:
+            chunk, rest = _cut(pending)
+            yield chunk
+            pending, size = [rest], len(rest)
+        while (more := self._read(wait=False)) != b"":
+            if more is None:
+                yield None
+                continue
+            pending.append(more)
+            size += len(more)
+            if b"\n" in more:
+                chunk, rest = _cut(pending)
+                yield chunk
+                pending, size = [rest], len(rest)
+            elif size > MAX_LINE:
+                yield from self._pass_over(reader)
+                pending, size = [self._read_ahead], len(self._read_ahead)
+        last = b"".join(pending)
+        if last:
+            yield last
+
+    def _pass_over(self, reader: EventReader) -> Iterator[None]:
+        """Skip to the end of a line that is too long."""
+        reader.bad.add(self._lines + 1, f"it is longer than {MAX_LINE:,} bytes")
+        self._lines += 1
+        self._read_ahead = b""
+        while (more := self._read(wait=False)) != b"":
+            if more is None:
+                yield None
+            elif b"\n" in more:
+                self._read_ahead = more[more.index(b"\n") + 1 :]
+                return
+
+    def _open(self) -> None:
+        """Look at the first bytes: a compressed stream says so."""
+        if self._opened:
+            return
+        self._opened = True
+        start = self._read_raw(CHUNK)
+        kind = next((k for magic, k in _MAGIC.items() if start.startswith(magic)), None)
+        if kind is None:
+            self._read_ahead = start
+            return
+        prefixed = _Prefixed(start, self._read_raw)
+        self._compressed = pa.CompressedInputStream(pa.PythonFile(prefixed, mode="r"), kind)
+
+    def _read(self, *, wait: bool) -> bytes | None:
+        """Some bytes; empty at the end; None if a pipe has been silent for a moment."""
+        if self._compressed is not None:
+            try:
+                data: bytes = self._compressed.read(CHUNK)
+            except (OSError, pa.ArrowException) as error:
+                raise InputError(f"cannot read {self._name}: {error}") from None
+            return data
+        if self.arrives and not wait and not _ready(self._raw):
+            return None
+        return self._read_raw(CHUNK)
+
+    def _read_raw(self, size: int) -> bytes:
+        try:
+            data = _read_some(self._raw, size)
+        except OSError as error:
+            raise InputError(f"cannot read {self._name}: {error.strerror or error}") from None
+        self.bytes_read += len(data)
+        return data
+
+
+class _Prefixed:
+    """A readable file: some bytes already read, then the rest."""
+
+    closed = False
+
+    def __init__(self, start: bytes, read: object) -> None:
+        self._start = start
+        self._rest = read
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Up to `size` bytes."""
+        if self._start:
+            data, self._start = self._start[:size], self._start[size:]
+            return data
+        data = self._rest(size)  # type: ignore[operator]
+        return data  # type: ignore[no-any-return]
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def close(self) -> None:
+        """The owner closes the stream."""
+
+
+def _cut(pending: list[bytes]) -> tuple[bytes, bytes]:
+    """Cut after the last newline."""
+    end = pending[-1].rfind(b"\n") + 1
+    last = pending[-1]
+    return b"".join([*pending[:-1], last[:end]]), last[end:]
+
+
+def _size(stream: BinaryIO) -> int | None:
+    """The size of a regular file, None for a pipe, a terminal or a socket."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, AttributeError, ValueError):
+        return _rest_of(stream)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _rest_of(stream: BinaryIO) -> int | None:
+    """The size of a stream in memory."""
+    try:
+        here = stream.tell()
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(here)
+    except (OSError, AttributeError, ValueError):
+        return None
+    return end - here
+
+
+def _ready(stream: BinaryIO) -> bool:
+    """Whether a read would give something at once, after waiting for a moment."""
+    try:
+        return bool(select.select([stream.fileno()], [], [], _SILENCE_S)[0])
+    except (OSError, AttributeError, ValueError):
+        return True
+
+
+def _read_some(stream: BinaryIO, size: int) -> bytes:
+    """What there is, without waiting for more."""
+    try:
+        return os.read(stream.fileno(), size)
+    except (AttributeError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+    return stream.read(size)

@@ -1,0 +1,28 @@
+"""What a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import pyarrow as pa
+
+from mql.decode import EventReader
+
+
+class Source(Protocol):
+    """A stream of recorded events, read once, from the start."""
+
+    bytes_read: int
+    bytes_total: int | None
+    arrives: bool
+    """Whether events have the time at which they come, there being no better one."""
+
+    def first_events(self) -> list[dict[str, object]]:
+        """Some events from the start; they will be read again."""
+
+    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+        """The events as batches; None now and then while a pipe is silent."""
+
+    def close(self) -> None:
+        """Let go of files."""

@@ -1,0 +1,126 @@
+"""Events from tables: CSV, Parquet and Arrow IPC files, and record batches, through pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql.decode import EventReader
+from mql.errors import InputError
+
+ROWS = 4_096
+"""Rows of a batch."""
+
+
+class TableSource:
+    """Record batches, one event a row. A null cell is a null property."""
+
+    def __init__(
+        self, batches: Iterable[pa.RecordBatch], total: int | None = None, name: str = "the batches"
+    ) -> None:
+        self._batches = iter(batches)
+        self._name = name
+        self._first: pa.RecordBatch | None = None
+        self.bytes_read = 0
+        self.bytes_total = total
+        self.arrives = False
+
+    @classmethod
+    def open(cls, path: Path) -> TableSource:
+        """Open a file by its suffix. Raises InputError."""
+        try:
+            total = path.stat().st_size
+            return cls(_OPENERS[path.suffix.lower()](path), total, str(path))
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot read {path}: {_reason(error)}") from None
+
+    def first_events(self) -> list[dict[str, object]]:
+        """The first rows."""
+        if self._first is None:
+            self._first = self._next()
+        if self._first is None:
+            return []
+        rows: list[dict[str, object]] = _plain(self._first.slice(0, 100)).to_pylist()
+        return rows
+
+    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+        """The rows as batches of the needed columns."""
+        batch, self._first = self._first or self._next(), None
+        while batch is not None:
+            self.bytes_read += batch.nbytes
+            for start in range(0, batch.num_rows, ROWS):
+                part = _plain(batch.slice(start, ROWS))
+                yield reader.from_table(part)
+            batch = self._next()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _next(self) -> pa.RecordBatch | None:
+        try:
+            return next(self._batches, None)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot read {self._name}: {_reason(error)}") from None
+
+
+def _read_csv(path: Path) -> Iterable[pa.RecordBatch]:
+    from pyarrow import csv  # noqa: PLC0415 - only CSV files pay for it
+
+    convert = csv.ConvertOptions(strings_can_be_null=True, null_values=[""])
+    return csv.open_csv(path, convert_options=convert)  # type: ignore[no-any-return]
+
+
+def _read_parquet(path: Path) -> Iterable[pa.RecordBatch]:
+    from pyarrow import parquet  # noqa: PLC0415 - only Parquet files pay for it
+
+    return parquet.ParquetFile(path).iter_batches(batch_size=65_536)  # type: ignore[no-any-return]
+
+
+def _read_ipc(path: Path) -> Iterable[pa.RecordBatch]:
+    source = pa.OSFile(str(path))
+    try:
+        file = pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_stream(source)  # type: ignore[no-any-return]
+    return (file.get_batch(i) for i in range(file.num_record_batches))
+
+
+_OPENERS: dict[str, Callable[[Path], Iterable[pa.RecordBatch]]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".arrow": _read_ipc,
+    ".feather": _read_ipc,
+    ".ipc": _read_ipc,
+}
+
+SUFFIXES = frozenset(_OPENERS)
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with times and other types that events do not have made text or numbers."""
+    columns = [_plain_column(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _plain_column(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        zoned = column.cast(pa.timestamp(kind.unit, "UTC"))
+        return pc.strftime(zoned, format="%Y-%m-%dT%H:%M:%SZ")
+    if pa.types.is_dictionary(kind):
+        return _plain_column(column.dictionary_decode())
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
+        return column.cast(pa.string()) if not pa.types.is_duration(kind) else column.cast(pa.int64())
+    if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
+        return _plain_column(column.storage)
+    return column
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).split("\n")[0]
