@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from mql.errors import InputError, MQLError, QueryError, RunError
 
 if TYPE_CHECKING:
+    from mql.engine import run
     from mql.format import format_query
     from mql.parser import parse
     from mql.planner.plan import explain, plan
     from mql.result import Result
-    from mql.engine import run
 
 __version__ = "0.1.0"
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,11 +143,15 @@ def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None =
         if kind == Kind.STRING:
             assert texts is not None
             return texts if texts.null_count == null.sum() else null_where(texts, null)
-        values = {Kind.BOOL: ints.astype(np.bool_), Kind.INT: ints, Kind.DOUBLE: doubles}[Kind(kind)]
+        values = {Kind.BOOL: ints.astype(np.bool_), Kind.INT: ints, Kind.DOUBLE: doubles}[
+            Kind(kind)
+        ]
         return pa.array(values, mask=null if null.any() else None)
     if texts is None:
         texts = pa.nulls(len(kinds), pa.string())
-    return pa.StructArray.from_arrays([pa.array(a) for a in (kinds, ints, doubles)] + [texts], fields=list(VARIANT))
+    return pa.StructArray.from_arrays(
+        [pa.array(a) for a in (kinds, ints, doubles)] + [texts], fields=list(VARIANT)
+    )
 
 
 def constant(value: object, size: int) -> pa.Array:
@@ -194,7 +199,7 @@ def kinds_of(column: pa.Array) -> Kinds:
 def is_null(column: pa.Array) -> Mask:
     """Where the column has no value."""
     if column.type == VARIANT:
-        return kinds_of(column) == Kind.NULL
+        return np.equal(kinds_of(column), Kind.NULL)
     if column.null_count == 0:
         return np.zeros(len(column), np.bool_)
     return mask_of(column.is_null())
@@ -211,7 +216,7 @@ def mask_of(booleans: pa.Array) -> Mask:
 def ints_of(column: pa.Array) -> Ints:
     """The integers of a column, 0 where it has none. Booleans count as none."""
     if column.type == pa.int64():
-        return _values(column, np.int64(0))
+        return _values(column, 0)
     if column.type == VARIANT:
         return np.where(kinds_of(column) == Kind.INT, column.field("int").to_numpy(), 0)
     return np.zeros(len(column), np.int64)
@@ -220,11 +225,13 @@ def ints_of(column: pa.Array) -> Ints:
 def doubles_of(column: pa.Array) -> Doubles:
     """The numbers of a column as doubles, 0 where it has none."""
     if column.type == pa.float64():
-        return _values(column, np.float64(0))
+        return _values(column, 0.0)
     if column.type == VARIANT:
         kinds = kinds_of(column)
         doubles = np.where(kinds == Kind.DOUBLE, column.field("double").to_numpy(), 0.0)
-        return np.where(kinds == Kind.INT, column.field("int").to_numpy().astype(np.float64), doubles)
+        return np.where(
+            kinds == Kind.INT, column.field("int").to_numpy().astype(np.float64), doubles
+        )
     return ints_of(column).astype(np.float64)
 
 
@@ -233,7 +240,7 @@ def booleans_of(column: pa.Array) -> Mask:
     if column.type == pa.bool_():
         return mask_of(column)
     if column.type == VARIANT:
-        return (kinds_of(column) == Kind.BOOL) & (column.field("int").to_numpy() == 1)
+        return np.equal(kinds_of(column), Kind.BOOL) & (column.field("int").to_numpy() == 1)
     return np.zeros(len(column), np.bool_)
 
 
@@ -376,11 +383,11 @@ def _children(column: pa.Array) -> tuple[Ints, Doubles, pa.Array]:
     return column.field("int").to_numpy(), column.field("double").to_numpy(), column.field("text")
 
 
-def _values(column: pa.Array, fill: np.generic) -> npt.NDArray[np.generic]:
+def _values(column: pa.Array, fill: float) -> Any:
+    """The values of a plain column as numpy has them, nulls filled."""
     if column.null_count:
-        column = column.fill_null(fill.item())
-    values: npt.NDArray[np.generic] = column.to_numpy()
-    return values
+        column = column.fill_null(fill)
+    return column.to_numpy()
 
 
 def _map(column: pa.Array, function: Callable[[object], str] | Callable[[str], str]) -> pa.Array:

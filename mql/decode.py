@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import EVENT, TIME, column_of, finite, list_column_of
+from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
 from mql.format import format_property
 from mql.planner.fields import Fields, prefix_name
 from mql.shape import Shape, column
@@ -50,6 +50,45 @@ class TimeProperty:
     unit: TimeUnit
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Events that have been read: a batch, and the times of all, kept or not.
+
+    `rows` says which of all events the batch holds (None: all of them). `in_step` is whether
+    the events are the lines that were read, one for one.
+    """
+
+    batch: pa.RecordBatch
+    times: pa.Array
+    rows: Ints | None = None
+    in_step: bool = False
+
+
+class Reader(Protocol):
+    """Turns events into batches."""
+
+    @property
+    def bad(self) -> BadLines:
+        """What could not be read so far."""
+
+    def from_lines(self, chunk: bytes, now_ms: int | None = None) -> Read:
+        """The events of the next whole lines of NDJSON."""
+
+    def from_events(
+        self,
+        events: Sequence[dict[str, object]],
+        times: Sequence[int] | None = None,
+        now_ms: int | None = None,
+    ) -> Read:
+        """Events that are Python dicts."""
+
+    def from_table(self, table: pa.RecordBatch) -> Read:
+        """The rows of a record batch."""
+
+    def pass_over_line(self, reason: str) -> None:
+        """Count a line that was not even looked at."""
+
+
 class EventReader:
     """Turns events into batches of the needed columns."""
 
@@ -62,27 +101,32 @@ class EventReader:
         for path in self._paths:
             self._shape.add(path.steps)
         self._decoder: msgspec.json.Decoder[Any] | None = None
-        self._open = msgspec.json.Decoder(self._shape.struct(typed=False))
+        self._open: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            self._shape.struct(typed=False)
+        )
         self._learned = 0
         self.bad = BadLines()
+        self.lines = 0
 
-    def from_lines(self, chunk: bytes, first_line: int, now_ms: int | None = None) -> pa.RecordBatch:
-        """The events of whole lines of NDJSON; `first_line` is the number of the first.
+    def pass_over_line(self, reason: str) -> None:
+        """Count a line that was not even looked at."""
+        self.lines += 1
+        self.bad.add(self.lines, reason)
+
+    def from_lines(self, chunk: bytes, now_ms: int | None = None) -> Read:
+        """The events of the next whole lines of NDJSON, a chunk as `tidy` makes it.
 
         Without a time property `now_ms` is every event's time (null if it is None).
         """
-        if not chunk.isascii():
-            chunk = _valid_utf8(chunk)
-        if self._fields.prefixes:
-            return self._from_odd_lines(chunk, first_line, now_ms)
-        if not chunk.endswith(b"\n"):
-            chunk += b"\n"
-        events = self._decode(chunk)
-        if events is None or not _one_a_line(events, chunk):
+        first_line = self.lines + 1
+        count = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == _NEWLINE))
+        self.lines += count
+        events = None if self._fields.prefixes else self._decode(chunk)
+        if events is None or not (len(events) == count or len(events) == _filled_lines(chunk)):
             return self._from_odd_lines(chunk, first_line, now_ms)
         columns = {format_property(path): column(events, path, self._shape) for path in self._paths}
         text = lines_of(chunk) if self._fields.event else None
-        return self._batch(columns, len(events), text, now_ms)
+        return self._read(columns, len(events), text, now_ms, in_step=True)
 
     def _decode(self, chunk: bytes) -> list[Any] | None:
         """The events of a chunk in which every line is one, or None."""
@@ -110,7 +154,7 @@ class EventReader:
             shape.learn(getattr(event, place) for event in events)
         self._decoder = msgspec.json.Decoder(self._shape.struct())
 
-    def _from_odd_lines(self, chunk: bytes, first_line: int, now_ms: int | None) -> pa.RecordBatch:
+    def _from_odd_lines(self, chunk: bytes, first_line: int, now_ms: int | None) -> Read:
         """Line by line: for chunks in which something is not as it should be."""
         events: list[dict[str, object]] = []
         for number, line in enumerate(chunk.split(b"\n"), first_line):
@@ -132,8 +176,8 @@ class EventReader:
         events: Sequence[dict[str, object]],
         times: Sequence[int] | None = None,
         now_ms: int | None = None,
-    ) -> pa.RecordBatch:
-        """The batch of events that are Python dicts, with their times in ms if they have some."""
+    ) -> Read:
+        """Events that are Python dicts, with their times in ms if they have some."""
         columns = {format_property(path): _column_of_dicts(events, path) for path in self._paths}
         for prefix in self._fields.prefixes:
             columns[prefix_name(prefix)] = column_of([_starting(event, prefix) for event in events])
@@ -141,9 +185,9 @@ class EventReader:
         if self._fields.event:
             text = pa.array([write_json(event) for event in events], pa.string())
         given = None if times is None else pa.array(times, pa.int64())
-        return self._batch(columns, len(events), text, now_ms, given)
+        return self._read(columns, len(events), text, now_ms, given)
 
-    def from_table(self, table: pa.RecordBatch) -> pa.RecordBatch:
+    def from_table(self, table: pa.RecordBatch) -> Read:
         """The events of a record batch, one a row; row by row only where a cell is nested."""
         columns = {}
         for path in self._paths:
@@ -153,24 +197,29 @@ class EventReader:
             columns[format_property(path)] = made
         if self._fields.event or self._fields.prefixes:
             return self.from_events(table.to_pylist())
-        return self._batch(columns, table.num_rows, None, None)
+        return self._read(columns, table.num_rows, None, None)
 
-    def _batch(
+    def _read(
         self,
         columns: dict[str, pa.Array],
         size: int,
         text: pa.Array | None,
         now_ms: int | None,
         times: pa.Array | None = None,
-    ) -> pa.RecordBatch:
+        *,
+        in_step: bool = False,
+    ) -> Read:
         if self._time is not None:
             times = to_milliseconds(columns[format_property(self._time.path)], self._time.unit)
         if times is None:
-            times = pa.nulls(size, pa.int64()) if now_ms is None else pa.array(np.full(size, now_ms))
+            times = (
+                pa.nulls(size, pa.int64()) if now_ms is None else pa.array(np.full(size, now_ms))
+            )
         columns = {TIME: times, **columns}
         if text is not None:
             columns[EVENT] = text
-        return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        return Read(batch, times, in_step=in_step)
 
 
 def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
@@ -212,20 +261,19 @@ def lines_of(chunk: bytes) -> pa.Array:
     return pa.array([line.decode() for line in lines], pa.string())
 
 
-def _one_a_line(events: list[Any], chunk: bytes) -> bool:
-    """Whether there are as many events as lines, or as lines that are not blank."""
-    if len(events) == chunk.count(b"\n"):
-        return True
-    return len(events) == sum(1 for line in chunk.split(b"\n") if line and not line.isspace())
+def _filled_lines(chunk: bytes) -> int:
+    """How many lines are not blank."""
+    return sum(1 for line in chunk.split(b"\n") if line and not line.isspace())
 
 
-def _valid_utf8(chunk: bytes) -> bytes:
-    """The chunk with each invalid sequence replaced by U+FFFD."""
-    try:
-        chunk.decode()
-    except UnicodeDecodeError:
-        return chunk.decode("utf-8", "replace").encode()
-    return chunk
+def tidy(chunk: bytes) -> bytes:
+    """The chunk as valid UTF-8, invalid sequences replaced by U+FFFD, with a newline at its end."""
+    if not chunk.isascii():
+        try:
+            chunk.decode()
+        except UnicodeDecodeError:
+            chunk = chunk.decode("utf-8", "replace").encode()
+    return chunk if chunk.endswith(b"\n") else chunk + b"\n"
 
 
 def _column_of_dicts(events: Sequence[dict[str, object]], path: Property) -> pa.Array:

@@ -7,41 +7,33 @@ but the sources that it uses.
 from __future__ import annotations
 
 import difflib
-import os
 import secrets
 import time as clock
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
-from mql.decode import EventReader, TimeProperty, recognize_time
-from mql.errors import InputError, QueryError
+from mql.batch import TIME
+from mql.decode import EventReader, Read, Reader, TimeProperty
+from mql.errors import InputError
 from mql.exec.build import Context, Pipeline
 from mql.exec.clock import EventClock
+from mql.exec.filter import FilterOperator
 from mql.exec.limits import Limits
 from mql.exec.operator import Block
 from mql.format import format_property
 from mql.layout import layout_of
 from mql.merge import merge
 from mql.parser import parse
-from mql.planner.fields import Fields
-from mql.planner.logical import Join
+from mql.planner.fields import needed_fields, scanned_fields
+from mql.planner.logical import Filter, Join, LogicalPlan, Scan
 from mql.planner.plan import plan
-from mql.planner.split import QueryPlan
 from mql.result import Result, Statistics
-from mql.sources.memory import EventSource
-from mql.sources.ndjson import LineSource
+from mql.screen import ScreeningReader
+from mql.sources.opening import Input, open_source
 from mql.sources.source import Source
-from mql.sources.tables import SUFFIXES, TableSource
-from mql.syntax import Property, Query, TimeWindow
-
-Input = (
-    str | os.PathLike[str] | bytes | BinaryIO | pa.Table | pa.RecordBatch | Iterable[object]
-)
-"""A path, NDJSON as bytes or from a binary stream, Arrow, dicts, or (ms, dict) pairs."""
+from mql.syntax import Query
+from mql.timing import find_time
 
 ANY = "*"
 """As the only name of the inputs: the query's one source, whatever its name."""
@@ -76,12 +68,12 @@ def run(
     query_plan = plan(tree, optimized=optimized)
     sources = _open_all(tree, inputs)
     try:
-        timing = _timing(tree, sources, time)
+        timing = find_time(tree, sources, time)
     except Exception:
         _close_all(sources)
         raise
     return _Run(
-        query_plan,
+        query_plan.steps,
         sources,
         timing,
         Context(
@@ -93,6 +85,7 @@ def run(
         ),
         end_ms=end_ms,
         strict=strict,
+        screened=optimized and len(sources) == 1,
     ).result()
 
 
@@ -105,71 +98,94 @@ class _Run:
 
     def __init__(
         self,
-        query_plan: QueryPlan,
+        plan_steps: LogicalPlan,
         sources: Sequence[tuple[str, Source]],
         timing: TimeProperty | None,
         context: Context,
         *,
         end_ms: int | None,
         strict: bool,
+        screened: bool,
     ) -> None:
-        self._steps = query_plan.steps
+        self._screen, self._steps = _split_screen(plan_steps, screened=screened)
         self._sources = sources
         self._timing = timing
         self._context = context
         self._end_ms = end_ms
         self._strict = strict
+        self._stopping = False
         self._arrives = timing is None and any(source.arrives for _, source in sources)
         self._clock = EventClock()
         self._pipeline = Pipeline(self._steps, context)
         self._statistics = Statistics(counters=context.counters)
-        self._fields = query_plan.agent.reads
+        self._fields = scanned_fields(self._steps)
         if timing is not None:
             unit = timing.unit.description
             self._statistics.notes.append(f"time: `{format_property(timing.path)}`, {unit}")
 
     def result(self) -> Result:
         """The answer, not yet computed."""
-        return Result(
-            layout_of(self._steps), self._blocks(), self._statistics, lambda: _close_all(self._sources)
-        )
+        return Result(layout_of(self._steps), self._blocks(), self._statistics, self._stop)
 
-    def _blocks(self) -> Iterator[Block]:
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _blocks(self) -> Generator[Block]:
         try:
-            for batch in self._batches():
-                yield from self._pipeline.push(self._block(batch))
+            for block in self._events():
+                yield from self._pipeline.push(block)
                 if self._pipeline.done:
                     return
+                if self._stopping:
+                    break
             yield from self._pipeline.finish(self._end())
         finally:
             _close_all(self._sources)
 
-    def _block(self, batch: pa.RecordBatch | None) -> Block:
-        if batch is None:
-            batch = self._nothing()
-        self._statistics.events += batch.num_rows
-        return self._clock.stamp(batch, _now_ms() if self._arrives else None)
-
-    def _nothing(self) -> pa.RecordBatch:
-        """A batch without events."""
-        batch = EventReader(self._fields).from_events([])
-        return next(iter(merge([(iter([batch]), self._side(0))], timed=False)))
-
-    def _batches(self) -> Iterator[pa.RecordBatch | None]:
+    def _events(self) -> Iterator[Block]:
+        """The events as blocks; empty ones while a pipe is silent."""
+        if len(self._sources) == 1:
+            reader = self._screening_reader() if self._screen else self._plain_reader()
+            for read in self._read(self._sources[0][1], reader):
+                yield self._block(read or reader.from_events([]))
+            return
         streams = [
-            (self._read(source), self._side(number)) for number, (_, source) in enumerate(self._sources)
+            (self._batches(source), self._side(number))
+            for number, (_, source) in enumerate(self._sources)
         ]
-        return merge(streams, timed=not self._arrives)
+        for batch in merge(streams, timed=not self._arrives):
+            yield self._block(Read(batch, batch.column(TIME)))
 
-    def _read(self, source: Source) -> Iterator[pa.RecordBatch | None]:
+    def _block(self, read: Read) -> Block:
+        self._statistics.events += len(read.times)
+        now_ms = _now_ms() if self._arrives else None
+        return self._clock.stamp(read.batch, now_ms, times=read.times, rows=read.rows)
+
+    def _batches(self, source: Source) -> Iterator[pa.RecordBatch]:
+        reader = self._plain_reader()
+        for read in self._read(source, reader):
+            yield (read or reader.from_events([])).batch
+
+    def _plain_reader(self) -> EventReader:
         reader = EventReader(self._fields, self._timing)
         reader.bad = self._statistics.bad
-        for batch in source.batches(reader):
+        return reader
+
+    def _screening_reader(self) -> ScreeningReader:
+        assert self._screen is not None
+        test = FilterOperator(self._screen.conditions, self._context.now_ms)
+        screen = needed_fields((self._screen,))
+        reader = ScreeningReader(self._fields, screen, self._timing, test)
+        reader.bad = self._statistics.bad
+        return reader
+
+    def _read(self, source: Source, reader: Reader) -> Iterator[Read | None]:
+        for read in source.batches(reader):
             self._measure()
             if self._strict and reader.bad.first is not None:
                 reason = reader.bad.reason
                 raise InputError(f"line {reader.bad.first} is not a JSON object: {reason}")
-            yield batch
+            yield read
 
     def _measure(self) -> None:
         totals = [source.bytes_total for _, source in self._sources]
@@ -187,114 +203,37 @@ class _Run:
         return _now_ms() if self._arrives and self._end_ms is None else self._end_ms
 
 
+def _split_screen(steps: LogicalPlan, *, screened: bool) -> tuple[Filter | None, LogicalPlan]:
+    """Take off a filter that follows the scan at once: the reader can apply it."""
+    match steps:
+        case (Scan() as scan, Filter() as screen, *rest) if screened:
+            return screen, (scan, *rest)
+        case _:
+            return None, steps
+
+
 def _open_all(query: Query, inputs: Mapping[str, Input]) -> list[tuple[str, Source]]:
     """The query's sources in its order, each with its input."""
     names = [*query.sources, *(query.join.sources if query.join else ())]
     if set(inputs) == {ANY}:
         if len(names) > 1:
-            raise InputError(f"the query has {len(names)} sources ({', '.join(names)}); name an input for each")
-        return [(names[0], _open(inputs[ANY]))]
+            raise InputError(
+                f"the query has {len(names)} sources ({', '.join(names)}); name an input for each"
+            )
+        return [(names[0], open_source(inputs[ANY]))]
     opened: list[tuple[str, Source]] = []
     for name in names:
         if name not in inputs:
             _close_all(opened)
             near = difflib.get_close_matches(name, list(inputs), n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; there are: {', '.join(inputs) or 'none'}"
+            hint = (
+                f"; did you mean `{near[0]}`?"
+                if near
+                else f"; there are: {', '.join(inputs) or 'none'}"
+            )
             raise InputError(f"no input for the source `{name}`{hint}")
-        opened.append((name, _open(inputs[name])))
+        opened.append((name, open_source(inputs[name])))
     return opened
-
-
-def _open(given: Input) -> Source:
-    match given:
-        case str() | os.PathLike():
-            path = Path(given)
-            return TableSource.open(path) if path.suffix.lower() in SUFFIXES else LineSource.open(path)
-        case bytes() | bytearray() | memoryview():
-            return LineSource(_in_memory(bytes(given)), "the input")
-        case pa.Table():
-            return TableSource(given.to_batches())
-        case pa.RecordBatch():
-            return TableSource([given])
-        case _ if hasattr(given, "read"):
-            return LineSource(given, getattr(given, "name", "the input"))  # type: ignore[arg-type]
-        case _ if hasattr(given, "__arrow_c_stream__"):
-            return TableSource(pa.RecordBatchReader.from_stream(given))
-        case Iterable():
-            return _open_iterable(given)
-    raise TypeError(f"an input is a path, bytes, a stream, Arrow or events, not {type(given).__name__}")
-
-
-def _open_iterable(given: Iterable[object]) -> Source:
-    events = iter(given)
-    first = next(events, None)
-    if isinstance(first, pa.RecordBatch):
-        return TableSource(chain([first], events))  # type: ignore[arg-type]
-    if first is not None and not isinstance(first, dict | tuple):
-        raise TypeError(f"an event is a dict or a pair (ms, dict), not {type(first).__name__}")
-    return EventSource(chain([first], events) if first is not None else ())
-
-
-def _in_memory(data: bytes) -> BinaryIO:
-    from io import BytesIO  # noqa: PLC0415 - rarely needed
-
-    return BytesIO(data)
-
-
-def _timing(
-    query: Query, sources: Sequence[tuple[str, Source]], time: str | None
-) -> TimeProperty | None:
-    """Where events have their time from. Raises InputError where one is needed and there is none."""
-    if time is not None:
-        path = _time_path(time)
-        for _, source in sources:
-            unit = recognize_time(path, source.first_events())
-            if unit is not None:
-                return TimeProperty(path, unit)
-        if not any(source.first_events() for _, source in sources):
-            return None
-        hint = _candidates(sources)
-        raise InputError(f"`{time}` holds no time in the first events{hint}")
-    needs_time = isinstance(query.window, TimeWindow) or query.join is not None
-    if not needs_time:
-        return None
-    for _, source in sources:
-        untimed = not source.arrives and not (isinstance(source, EventSource) and source.has_times)
-        if untimed and source.first_events():
-            what = "a window of time" if query.join is None else "a join"
-            reason = f"{what} over recorded events needs to know which property is the time"
-            raise InputError(f"{reason}{_candidates(sources)}")
-    return None
-
-
-def _time_path(time: str) -> Property:
-    """The time property as a user writes it: `ts`, or `e['a']['ts']`."""
-    try:
-        value = parse(f"select {time}").items[0].value
-    except QueryError:
-        value = None
-    return value if isinstance(value, Property) else Property((time,))
-
-
-def _candidates(sources: Sequence[tuple[str, Source]]) -> str:
-    """The properties of the first events that hold times."""
-    events = [event for _, source in sources for event in source.first_events()]
-    keys = dict.fromkeys(key for event in events for key in event)
-    found = []
-    for key in keys:
-        unit = recognize_time(Property((str(key),)), events)
-        if unit is not None and _plausible(events, key, unit.name):
-            found.append(f"`{format_property(Property((str(key),)))}` ({unit.description})")
-    return f"; these look like one: {', '.join(found)}" if found else "; none of them looks like one"
-
-
-def _plausible(events: Sequence[dict[str, object]], key: str, unit: str) -> bool:
-    """Whether numbers of seconds are recent enough to be meant as a time."""
-    if unit != "s":
-        return True
-    values = [event.get(key) for event in events]
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return bool(numbers) and all(5e8 < v < 5e9 for v in numbers)  # 1985 to 2128
 
 
 def _close_all(sources: Sequence[tuple[str, Source]]) -> None:

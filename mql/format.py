@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import assert_never
 
 from mql.syntax import (
@@ -41,8 +42,7 @@ from mql.syntax import (
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:@]*")
 _RESERVED = frozenset(
-    "select from where window group order by limit sample having anomaly join on as and or not in "
-    "between like is null true false distinct".split()
+    ["select", "from", "where", "window", "group", "order", "by", "limit", "sample", "having", "anomaly", "join", "on", "as", "and", "or", "not", "in", "between", "like", "is", "null", "true", "false", "distinct"]
 )
 _TIGHT = {ArithmeticOperator.MULTIPLY, ArithmeticOperator.DIVIDE, ArithmeticOperator.REMAINDER}
 
@@ -63,7 +63,9 @@ def format_query(query: Query) -> str:
         parts.append("group by " + ", ".join(map(format_property, query.group_by)))
     if query.anomaly:
         numbers = " ".join(map(_number, query.anomaly.parameters))
-        parts.append(f"anomaly {query.anomaly.method} {format_value(query.anomaly.subject)} {numbers}")
+        parts.append(
+            f"anomaly {query.anomaly.method} {format_value(query.anomaly.subject)} {numbers}"
+        )
     if query.having:
         parts.append("having " + format_condition(query.having))
     if query.order_by:
@@ -88,6 +90,7 @@ def format_item(item: Item) -> str:
     return text if item.alias is None else f"{text} as {quote(item.alias)}"
 
 
+@lru_cache(maxsize=4096)
 def format_property(property_: Property) -> str:
     """A property, bare where that reads back as the same.
 

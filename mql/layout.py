@@ -14,7 +14,15 @@ from mql.exec.operator import WINDOW, Window
 from mql.format import format_property
 from mql.planner.bind import ANOMALY_COLUMNS
 from mql.planner.fields import prefix_name
-from mql.planner.logical import Anomaly, LogicalPlan, RollUp, Select, WholeInput, WindowAggregate, WindowRows
+from mql.planner.logical import (
+    Anomaly,
+    LogicalPlan,
+    RollUp,
+    Select,
+    WholeInput,
+    WindowAggregate,
+    WindowRows,
+)
 from mql.syntax import Property, TimeWindow
 from mql.values import read_json, write_json
 
@@ -59,7 +67,10 @@ class RowLayout:
         rows = self.rows(batch)
         if self.timed and windows is not None:
             bounds = [windows[i] for i in batch.column(WINDOW).to_pylist()]
-            rows = [{START: w.start_ms, END: w.end_ms} | row for w, row in zip(bounds, rows, strict=True)]
+            rows = [
+                {START: w.start_ms, END: w.end_ms} | row
+                for w, row in zip(bounds, rows, strict=True)
+            ]
         return "".join([write_json(row) + "\n" for row in rows]).encode()
 
     @property

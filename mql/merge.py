@@ -14,7 +14,7 @@ from mql.batch import TIME, Ints, concat_batches, is_null
 from mql.exec.join import SIDE
 from mql.exec.operator import with_columns
 
-Batches = Iterator[pa.RecordBatch | None]
+Batches = Iterator[pa.RecordBatch]
 
 
 def merge(sources: Sequence[tuple[Batches, int | None]], *, timed: bool) -> Batches:
@@ -29,7 +29,7 @@ def merge(sources: Sequence[tuple[Batches, int | None]], *, timed: bool) -> Batc
 
 def _sided(batches: Batches, side: int | None) -> Batches:
     for batch in batches:
-        if batch is None or side is None:
+        if side is None:
             yield batch
         else:
             column = pa.array(np.full(batch.num_rows, side, np.int8))

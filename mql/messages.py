@@ -37,8 +37,8 @@ _OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE",
 _VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
 _RUN = re.compile(r"[^\s\"',*()\[\]=!<>~;]+")
 _RESERVED = {
-    *"select from where window group order by limit sample having anomaly join on as and or".split(),
-    *"not in between like is null true false distinct".split(),
+    *["select", "from", "where", "window", "group", "order", "by", "limit", "sample", "having", "anomaly", "join", "on", "as", "and", "or"],
+    *["not", "in", "between", "like", "is", "null", "true", "false", "distinct"],
 }
 
 

@@ -127,7 +127,7 @@ def _unexpected(error: UnexpectedInput, text: str) -> QueryError:
             return QueryError("the query is empty", text, Span(0, 1), "try: select * from stream")
         span = Span(position, position + 1)
     else:
-        start = error.pos_in_stream or 0
+        start = error.pos_in_stream
         token = getattr(error, "token", None)
         end = token.end_pos if token is not None and token.end_pos else start + 1
         span = Span(start, end)
@@ -214,7 +214,9 @@ class _Builder(Transformer[Token, object]):
         assert alias is None or isinstance(alias, str)
         if isinstance(value, Everything | Prefix):
             if alias is not None:
-                self._refuse("`*` and prefixes keep their names; `as` has no meaning here", value.span)
+                self._refuse(
+                    "`*` and prefixes keep their names; `as` has no meaning here", value.span
+                )
             return Item(value)
         return Item(self._value(value), alias)
 
@@ -279,7 +281,9 @@ class _Builder(Transformer[Token, object]):
         spans = [self._milliseconds(number) for number in children]
         for number, span_ms in zip(children, spans, strict=True):
             if span_ms <= 0:
-                self._refuse("a window is longer than nothing (at least 0.001 seconds)", number.span)
+                self._refuse(
+                    "a window is longer than nothing (at least 0.001 seconds)", number.span
+                )
         return TimeWindow(spans[0], spans[-1])
 
     @v_args(inline=True)
@@ -326,7 +330,9 @@ class _Builder(Transformer[Token, object]):
         counts = {"mad": (2,), "des": (2, 3)}
         if name not in counts:
             hint = nearest(name, list(counts))
-            self._refuse(f"unknown anomaly method `{method}`; there are mad and des", _span(method), hint)
+            self._refuse(
+                f"unknown anomaly method `{method}`; there are mad and des", _span(method), hint
+            )
         if len(numbers) not in counts[name]:
             wanted = "alpha and beta" + (" (and a threshold, if you like)" if name == "des" else "")
             self._refuse(f"{name} takes {wanted}", _span(method))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -90,13 +90,13 @@ class Result:
     def __init__(
         self,
         layout: RowLayout,
-        blocks: Iterator[Block],
+        blocks: Generator[Block],
         statistics: Statistics,
-        close: Callable[[], None],
+        stop: Callable[[], None],
     ) -> None:
         self._layout = layout
         self._blocks = blocks
-        self._close = close
+        self._stop = stop
         self._kept: tuple[pa.RecordBatch | None, tuple[Window, ...]] | None = None
         self.statistics = statistics
 
@@ -139,9 +139,13 @@ class Result:
         """The Arrow PyCapsule interface: pandas, polars, DuckDB and others take a result as it is."""
         return self.to_table().__arrow_c_stream__(requested_schema)
 
+    def stop_reading(self) -> None:
+        """Act as if the input ended here: the answer ends with what there is. Signal-safe."""
+        self._stop()
+
     def close(self) -> None:
-        """Stop early; what has been read stays."""
-        self._close()
+        """Stop, and let go of the inputs; the rest of the answer is not computed."""
+        self._blocks.close()
 
     def __repr__(self) -> str:
         """The first rows, aligned."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, Optional
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from mql.batch import column_of
-from mql.values import walk
 from mql.syntax import AnyElement, Property, Step
+from mql.values import walk
 
 _LEAF: dict[frozenset[type], object] = {
     frozenset({str}): str | None,
@@ -58,7 +58,7 @@ class Shape:
         if self.any:
             self.any.learn(e for value in values if isinstance(value, list) for e in value)
 
-    def type(self) -> object:
+    def decoded(self) -> object:
         """The type to decode into; `Any` where values of more than one kind were seen."""
         if self.whole and (self.keys or self.any):
             return _OPEN
@@ -66,9 +66,9 @@ class Shape:
         if self.whole:
             return _LEAF.get(seen, _OPEN)
         if self.any and not self.keys and seen == {list}:
-            return list[self.any.type()] | None  # type: ignore[misc]
+            return Optional[list[self.any.decoded()]]  # type: ignore[misc]
         if self.keys and not self.any and seen == {dict}:
-            return self.struct() | None
+            return Optional[self.struct()]
         return _OPEN
 
     def struct(self, *, typed: bool = True) -> type[msgspec.Struct]:
@@ -76,7 +76,7 @@ class Shape:
         fields = []
         rename = {}
         for i, (key, shape) in enumerate(self.keys.items()):
-            fields.append((f"f{i}", shape.type() if typed else _OPEN, None))
+            fields.append((f"f{i}", shape.decoded() if typed else _OPEN, None))
             rename[f"f{i}"] = key
         return msgspec.defstruct("Event", fields, rename=rename, gc=False)
 
@@ -94,7 +94,10 @@ def column(events: Sequence[Any], path: Property, shape: Shape) -> pa.Array:
         return column_of(_follow_event(events, path.steps, shape)[0])
     at = path.steps.index(AnyElement.ANY)
     many, inner = _follow_event(events, path.steps[:at], shape)
-    lists = [_elements(value) for value in many]
+    if set(map(type, many)) <= {list}:
+        lists: list[Any] = many
+    else:
+        lists = [_elements(value) for value in many]
     offsets = np.zeros(len(lists) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, lists), np.int32, len(lists)), out=offsets[1:])
     flat: list[object] = list(chain.from_iterable(lists))

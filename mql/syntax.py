@@ -25,9 +25,6 @@ Step = str | int | AnyElement
 Scalar = None | bool | int | float | str
 
 
-
-
-
 @dataclass(frozen=True, slots=True)
 class Property:
     """A path into the event: `status`, `e['a'][0]['b']`, `e['l'][*]['k']`."""
@@ -104,9 +101,6 @@ class Aggregate:
 
 
 Value = Property | Literal | Tick | Arithmetic | Aggregate
-
-
-
 
 
 class Comparator(Enum):
@@ -200,9 +194,6 @@ class Or:
 
 
 Condition = Constant | Comparison | Matches | Contains | In | Between | Like | Not | And | Or
-
-
-
 
 
 @dataclass(frozen=True, slots=True)

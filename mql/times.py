@@ -83,7 +83,9 @@ def _from_texts(texts: pa.Array, where: Mask) -> pa.Array:
     encoded = texts.dictionary_encode()
     parsed = pa.array([_parse(text) for text in encoded.dictionary.to_pylist()], pa.int64())
     values = parsed.take(encoded.indices)
-    return values if where.all() else pc.if_else(pa.array(where), values, pa.scalar(None, pa.int64()))
+    return (
+        values if where.all() else pc.if_else(pa.array(where), values, pa.scalar(None, pa.int64()))
+    )
 
 
 def _parse(text: str) -> int | None:

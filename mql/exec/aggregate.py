@@ -43,9 +43,10 @@ class States:
         self._numbers: dict[Key, int] = {}
         self.panes = np.zeros(0, np.int64)
         self.first_rows = np.zeros(0, np.int64)
-        self._columns = [
-            _Column(format_aggregate(a), a, make(a)) for a in step.aggregates
-        ] + [_Column(format_property(p), Aggregate("FIRST", p), make(Aggregate("FIRST", p))) for p in step.firsts]
+        self._columns = [_Column(format_aggregate(a), a, make(a)) for a in step.aggregates] + [
+            _Column(format_property(p), Aggregate("FIRST", p), make(Aggregate("FIRST", p)))
+            for p in step.firsts
+        ]
 
     @property
     def size(self) -> int:
@@ -79,35 +80,35 @@ class States:
             sizes.append(len(values))
             parts.append(hashable_keys(values))
         local, first = combine(codes, sizes)
-        tuples = zip(
-            panes[first].tolist(),
-            *([part[i] for i in code[first].tolist()] for part, code in zip(parts, codes[1:], strict=True)),
-            strict=True,
-        )
-        global_ids = np.fromiter(
-            (self._number(key, row) for key, row in zip(tuples, order[first].tolist(), strict=True)),
-            np.int64,
-            len(first),
-        )
-        return global_ids[local]
+        columns = [
+            [part[i] for i in code[first].tolist()]
+            for part, code in zip(parts, codes[1:], strict=True)
+        ]
+        keys = list(zip(panes[first].tolist(), *columns, strict=True))
+        numbers = list(map(self._numbers.get, keys))
+        if None in numbers:
+            self._open(keys, panes[first], order[first])
+            numbers = [self._numbers[key] for key in keys]
+        return np.array(numbers, np.int64)[local]
 
-    def _number(self, key: Key, row: int) -> int:
-        number = self._numbers.get(key)
-        if number is None:
-            number = len(self._numbers)
-            if number >= self._limits.groups:
-                reason = f"more than {self._limits.groups:,} groups are open at once"
-                raise RunError("group by", f"{reason}; group by something with fewer values")
-            self._numbers[key] = number
-            self.panes = grown(self.panes, number + 1)
-            self.first_rows = grown(self.first_rows, number + 1)
-            self.panes[number], self.first_rows[number] = key[0], row
-        return number
+    def _open(self, keys: Sequence[Key], panes: Ints, order: Ints) -> None:
+        """Make the groups of some keys that are not there yet; `order` is their first row's."""
+        before = self.size
+        opened = [i for i, key in enumerate(keys) if key not in self._numbers]
+        for number, i in enumerate(opened, before):
+            self._numbers[keys[i]] = number
+        if self.size > self._limits.groups:
+            reason = f"more than {self._limits.groups:,} groups are open at once"
+            raise RunError("group by", f"{reason}; group by something with fewer values")
+        self.panes = grown(self.panes, self.size)
+        self.first_rows = grown(self.first_rows, self.size)
+        self.panes[before : self.size] = panes[opened]
+        self.first_rows[before : self.size] = order[opened]
 
     def ensure(self, panes: list[int]) -> None:
         """Open the one group of each of these panes, where it is not: empty windows count too."""
-        for pane in panes:
-            self._number((pane,), 0)
+        rows = np.zeros(len(panes), np.int64)
+        self._open([(pane,) for pane in panes], np.array(panes, np.int64), rows)
         for column in self._columns:
             column.states.resize(self.size)
 

@@ -76,7 +76,7 @@ def make(aggregate: Aggregate) -> Aggregator:
     raise AssertionError(function)
 
 
-def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:  # type: ignore[type-arg]
+def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:
     """The array with room for `size` groups, doubling so that growing stays cheap."""
     if len(array) >= size:
         return array
@@ -98,7 +98,12 @@ class Count:
 
     def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
         """Count the rows that have a value."""
-        if column.null_count or column.type not in (pa.bool_(), pa.int64(), pa.float64(), pa.string()):
+        if column.null_count or column.type not in (
+            pa.bool_(),
+            pa.int64(),
+            pa.float64(),
+            pa.string(),
+        ):
             ids = ids[~is_null(column)]
         self._counts[: self._size] += np.bincount(ids, minlength=self._size)
 
@@ -228,9 +233,8 @@ class Moments:
         counts = np.bincount(ids, minlength=n)
         with np.errstate(all="ignore"):
             means = np.bincount(ids, doubles, minlength=n) / np.maximum(counts, 1)
-            squares = np.zeros(n)
-            if self._deviation:
-                squares = np.bincount(ids, (doubles - means[ids]) ** 2, minlength=n)
+            distances = (doubles - means[ids]) ** 2 if self._deviation else np.zeros(len(ids))
+            squares = np.bincount(ids, distances, minlength=n)
         self._add(np.arange(n), counts, means, squares)
 
     def _add(self, ids: Ints, counts: Ints, means: Doubles, squares: Doubles) -> None:

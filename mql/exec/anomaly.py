@@ -100,7 +100,9 @@ class AnomalyOperator(PerBlock):
         numeric = (kinds_of(subject) == Kind.INT) | (kinds_of(subject) == Kind.DOUBLE)
         keys = [hashable_keys(frame.property(p)) for p in self._step.group]
         judged = [
-            self._detector(tuple(part[i] for part in keys)).judge(value) if number else (False, None, None)
+            self._detector(tuple(part[i] for part in keys)).judge(value)
+            if number
+            else (False, None, None)
             for i, (value, number) in enumerate(
                 zip(doubles_of(subject).tolist(), numeric.tolist(), strict=True)
             )

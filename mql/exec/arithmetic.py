@@ -71,4 +71,6 @@ def _on_ints(operator: Op, a: Ints, b: Ints, doubles: Doubles) -> tuple[Ints, Ma
 
 def _product_fits(a: Ints, b: Ints, out: Ints) -> Mask:
     safe = np.where((a == 0) | (a == -1), 1, a)
-    return (a == 0) | ((a != -1) & (out // safe == b) & (out % safe == 0)) | ((a == -1) & (out == -b))
+    return (
+        (a == 0) | ((a != -1) & (out // safe == b) & (out % safe == 0)) | ((a == -1) & (out == -b))
+    )

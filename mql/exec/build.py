@@ -84,7 +84,7 @@ class Pipeline:
         return blocks
 
 
-def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator]:  # noqa: C901, PLR0911, PLR0912 - one line a step
+def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator]:
     """The operator of a step; none for the scan, which is the input."""
     now_ms, limits, counters = context.now_ms, context.limits, context.counters
     match step:

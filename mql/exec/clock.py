@@ -22,19 +22,30 @@ class EventClock:
     def __init__(self) -> None:
         self._now: int | None = None
 
-    def stamp(self, batch: pa.RecordBatch, now_ms: int | None = None) -> Block:
-        """A block of the batch; `now_ms` moves time on where events alone do not."""
-        column = batch.column(TIME)
+    def stamp(
+        self,
+        batch: pa.RecordBatch,
+        now_ms: int | None = None,
+        *,
+        times: pa.Array | None = None,
+        rows: Ints | None = None,
+    ) -> Block:
+        """A block of the batch; `now_ms` moves time on where events alone do not.
+
+        Where the batch holds only some `rows` of the events, `times` are those of all.
+        """
+        column = batch.column(TIME) if times is None else times
         known = ~is_null(column)
-        times: Ints = column.fill_null(0).to_numpy() if column.null_count else column.to_numpy()
-        seen = self._seen(times, known)
+        every: Ints = column.fill_null(0).to_numpy() if column.null_count else column.to_numpy()
+        seen = self._seen(every, known)
         if now_ms is not None:
             self._now = now_ms if self._now is None else max(self._now, now_ms)
-        stamped = with_columns(batch, {SEEN: pa.array(seen)})
+        stamped = with_columns(batch, {SEEN: pa.array(seen if rows is None else seen[rows])})
         if self._now is None:
             return Block(stamped)
-        every = known.all()
-        return Block(stamped, None, Times(times if every else times[known], seen if every else seen[known], self._now))
+        if not known.all():
+            every, seen = every[known], seen[known]
+        return Block(stamped, None, Times(every, seen, self._now))
 
     def _seen(self, times: Ints, known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
         if not known.any():

@@ -25,6 +25,7 @@ from mql.batch import (
 )
 from mql.syntax import Comparator
 
+
 def compare(operator: Comparator, left: pa.Array, right: pa.Array) -> Mask:
     """Where `left operator right` holds. Both columns have one length, or `right` has length 1."""
     match operator:
@@ -137,7 +138,7 @@ def _present(column: pa.Array) -> Mask | np.bool_:
     return ~is_null(column) if column.null_count else np.bool_(1)
 
 
-def _apply(operator: Comparator, a: np.ndarray, b: np.ndarray) -> Mask:  # type: ignore[type-arg]
+def _apply(operator: Comparator, a: np.ndarray, b: np.ndarray) -> Mask:
     out: Mask
     match operator:
         case Comparator.EQ:

@@ -101,7 +101,11 @@ def _is_in(column: pa.Array, choices: tuple[Value, ...], frame: Frame) -> Mask:
     values = [choice.value for choice in choices if isinstance(choice, Literal)]
     if len(values) == len(choices):
         listed = column_of([v for v in values if v is not None])
-        if listed.type == column.type and listed.type != pa.null() and pa.types.is_primitive(listed.type) | pa.types.is_string(listed.type):
+        if (
+            listed.type == column.type
+            and listed.type != pa.null()
+            and pa.types.is_primitive(listed.type) | pa.types.is_string(listed.type)
+        ):
             found = mask_of(pc.is_in(column, value_set=listed, skip_nulls=True))
             return found | is_null(column) if None in values else found
     masks = [equal(column, frame.evaluate(choice)) for choice in choices]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
-from mql.exec.arithmetic import calculate
 from mql.batch import Kind, constant, doubles_of, kinds_of, variant, whole_doubles
+from mql.exec.arithmetic import calculate
 from mql.exec.operator import Block, PerBlock, with_columns
 from mql.planner.logical import Extrapolate
 from mql.syntax import ArithmeticOperator
-
-import numpy as np
 
 
 class ExtrapolateOperator(PerBlock):
@@ -34,5 +33,3 @@ class ExtrapolateOperator(PerBlock):
         whole = whole_doubles(doubles) & (kinds_of(column) == Kind.INT)
         kinds = np.where(whole, np.uint8(Kind.INT), kinds_of(scaled))
         return variant(kinds, np.where(whole, doubles, 0).astype(np.int64), doubles)
-
-

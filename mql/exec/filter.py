@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 
+from mql.batch import Mask
 from mql.exec.conditions import test
 from mql.exec.frame import Frame
 from mql.exec.operator import Block, PerBlock, keep
@@ -24,15 +26,21 @@ class FilterOperator(PerBlock):
 
     def apply(self, block: Block) -> Block:
         """The block without the rows that fail."""
-        batch = block.batch
+        return block.with_batch(keep(block.batch, self.mask(block.batch)))
+
+    def mask(self, batch: pa.RecordBatch) -> Mask:
+        """Where all conditions hold."""
+        passed = np.zeros(batch.num_rows, np.bool_)
+        rows = np.arange(batch.num_rows)
         mask = np.ones(batch.num_rows, np.bool_)
         for condition in self._conditions:
-            if batch.num_rows and mask.mean() < SPARSE:
-                batch = keep(batch, mask)
-                mask = np.ones(batch.num_rows, np.bool_)
-            if batch.num_rows:
+            if len(mask) and mask.mean() < SPARSE:
+                batch, rows = keep(batch, mask), rows[mask]
+                mask = np.ones(len(rows), np.bool_)
+            if len(mask):
                 mask &= test(condition, Frame(batch, self._now_ms()))
-        return block.with_batch(keep(batch, mask))
+        passed[rows[mask]] = True
+        return passed
 
 
 class NothingOperator(PerBlock):

@@ -13,6 +13,9 @@ from mql.values import canonical, write_json
 _DENSE = 4
 """Up to this many possible codes a row, counting beats sorting."""
 
+_PLAIN = (pa.string(), pa.int64(), pa.float64())
+"""Columns whose Python values are equal exactly if MQL calls them equal."""
+
 Key = tuple[Hashable, ...]
 
 
@@ -61,6 +64,9 @@ def combine(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints]:
 
 def hashable_keys(column: pa.Array) -> list[Hashable]:
     """Python values that are equal exactly if MQL calls the column's values equal."""
+    if column.type in _PLAIN:
+        values: list[Hashable] = column.to_pylist()
+        return values
     return [_hashable(value) for value in to_python(column)]
 
 

@@ -51,7 +51,12 @@ class JoinOperator:
     done = False
 
     def __init__(
-        self, clause: JoinClause, fields: Fields, counters: Counters, limits: Limits, lateness_ms: int
+        self,
+        clause: JoinClause,
+        fields: Fields,
+        counters: Counters,
+        limits: Limits,
+        lateness_ms: int,
     ) -> None:
         self._clause = clause
         self._reader = EventReader(fields)
@@ -121,7 +126,7 @@ class JoinOperator:
             if right is not None:
                 events.append(_object(right.text) | _object(left.text))
                 times.append(left.time)
-        return self._clock.stamp(self._reader.from_events(events, times))
+        return self._clock.stamp(self._reader.from_events(events, times).batch)
 
     def _partner(self, left: _Left) -> _Right | None:
         near = self._rights.get(left.key, [])

@@ -75,7 +75,9 @@ class TimePanes:
             return windows
         starts = np.unique(open_panes) * self._span.pane_ms
         firsts, lasts = self._span.first_window(starts), self._span.last_window(starts)
-        held = {k for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True) for k in range(a, b + 1)}
+        held = {
+            k for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True) for k in range(a, b + 1)
+        }
         told = sorted({k for k in held if k in windows} | {windows[-1]})
         counters.gaps += len(windows) - len(told)
         return told

@@ -63,7 +63,9 @@ class RowsOperator:
         self._rows += rows.num_rows
         if self._rows > self._limits.rows:
             reason = f"more than {self._limits.rows:,} rows would have to be held"
-            raise RunError("window", f"{reason}; a shorter window, or fewer rows by `where`, would do")
+            raise RunError(
+                "window", f"{reason}; a shorter window, or fewer rows by `where`, would do"
+            )
 
     def _close(self, windows: range) -> list[Block]:
         if not len(windows) or self._empty is None:

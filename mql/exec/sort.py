@@ -8,7 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mql.batch import Ints, Kind, doubles_of, booleans_of, is_null, kinds_of, strings_of, VARIANT, ints_of
+from mql.batch import (
+    VARIANT,
+    Ints,
+    Kind,
+    booleans_of,
+    doubles_of,
+    ints_of,
+    is_null,
+    kinds_of,
+    strings_of,
+)
 from mql.exec.frame import Frame
 from mql.exec.operator import WINDOW, Block, PerBlock, window_index
 from mql.syntax import Value
@@ -34,7 +44,7 @@ class SortOperator(PerBlock):
     def order(self, block: Block) -> Ints:
         """The row numbers, in order."""
         frame = Frame(block.batch, self._now_ms())
-        ranks: list[np.ndarray] = []  # type: ignore[type-arg]
+        ranks: list[np.ndarray] = []
         for value, descending in reversed(self._keys):
             for rank in reversed(sort_ranks(frame.evaluate(value))):
                 ranks.append(_reversed(rank) if descending else rank)
@@ -45,18 +55,18 @@ class SortOperator(PerBlock):
         return order
 
 
-def _reversed(rank: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _reversed(rank: np.ndarray) -> np.ndarray:
     """Keys in the opposite order; `~` because the least integer has no negative."""
     return ~rank if rank.dtype.kind == "i" else -rank
 
 
-def sort_ranks(column: pa.Array) -> list[np.ndarray]:  # type: ignore[type-arg]
+def sort_ranks(column: pa.Array) -> list[np.ndarray]:
     """Numeric keys that order like the column's values: the most significant one first."""
     if column.type == pa.float64() and not column.null_count:
         return [doubles_of(column)]
     kinds = kinds_of(column).astype(np.int64)
     kinds[kinds == Kind.DOUBLE] = Kind.INT
-    ranks: list[np.ndarray] = [kinds]  # type: ignore[type-arg]
+    ranks: list[np.ndarray] = [kinds]
     if column.type in (pa.int64(), pa.float64(), VARIANT):
         ranks.append(doubles_of(column))
         ints = ints_of(column)

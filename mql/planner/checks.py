@@ -40,7 +40,9 @@ class _Checks:
         if query.where:
             self._check_condition(query.where, "where", elements=True, aggregates=False)
         if query.having:
-            self._check_condition(query.having, "having", elements=False, aggregates=query.is_aggregate)
+            self._check_condition(
+                query.having, "having", elements=False, aggregates=query.is_aggregate
+            )
         for key in query.order_by:
             self._check_value(key.value, "order by", aggregates=query.is_aggregate)
         if query.anomaly:
@@ -59,7 +61,9 @@ class _Checks:
                 case Everything() | Prefix():
                     if self.query.is_aggregate:
                         hint = "name the properties that you want"
-                        self._refuse("`*` and prefixes do not go with aggregates", item.value.span, hint)
+                        self._refuse(
+                            "`*` and prefixes do not go with aggregates", item.value.span, hint
+                        )
                 case value:
                     self._check_value(value, "select", aggregates=True)
 
@@ -85,7 +89,9 @@ class _Checks:
                 reason = "the select list holds no aggregate, so there is none to look at here"
                 self._refuse(reason, aggregate.span, hint)
             if aggregate.condition:
-                self._check_condition(aggregate.condition, "filter", elements=True, aggregates=False)
+                self._check_condition(
+                    aggregate.condition, "filter", elements=True, aggregates=False
+                )
         for property_ in properties_in(value):
             if property_.has_any and not elements:
                 reason = f"`[*]` stands in conditions of `where` only, not in `{clause}`"
@@ -106,7 +112,9 @@ class _Checks:
         hint = "add a window, such as `window 10`"
         if query.is_aggregate:
             span = next(a.span for i in query.items for a in _item_aggregates(i))
-            self._refuse("an aggregate over a live stream never ends without a `window`", span, hint)
+            self._refuse(
+                "an aggregate over a live stream never ends without a `window`", span, hint
+            )
         for clause, present in (("group", query.group_by), ("order", query.order_by)):
             if present:
                 reason = f"`{clause} by` on a live stream needs a `window`"

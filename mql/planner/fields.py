@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from mql.format import format_property, quote
 from mql.planner.logical import (
     Filter,
@@ -88,5 +87,3 @@ def _aggregate_fields(step: WindowAggregate) -> Fields:
             for value in values_in(aggregate.condition):
                 paths += properties_in(value)
     return Fields(tuple(dict.fromkeys(paths)))
-
-

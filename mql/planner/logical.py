@@ -206,7 +206,7 @@ def format_plan(plan: LogicalPlan) -> str:
     return "\n".join(map(format_step, plan))
 
 
-def format_step(step: Step) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a step
+def format_step(step: Step) -> str:
     """One step as text."""
     match step:
         case Scan(sources):

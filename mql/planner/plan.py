@@ -43,8 +43,14 @@ def explain(query: str | Query, *, rules: bool = False) -> str:
 
 
 def _difference(before: LogicalPlan, after: LogicalPlan) -> str:
-    gone = [f"  - {line}" for line in format_plan(tuple(s for s in before if s not in after)).split("\n")]
-    new = [f"  + {line}" for line in format_plan(tuple(s for s in after if s not in before)).split("\n")]
+    gone = [
+        f"  - {line}"
+        for line in format_plan(tuple(s for s in before if s not in after)).split("\n")
+    ]
+    new = [
+        f"  + {line}"
+        for line in format_plan(tuple(s for s in after if s not in before)).split("\n")
+    ]
     return "\n".join(line for line in gone + new if len(line) > len("  - "))
 
 

@@ -191,7 +191,7 @@ def _fold(condition: Condition) -> Condition:
 
 
 def _fold_junction(
-    conditions: tuple[Condition, ...], kind: type[And] | type[Or], *, neutral: bool
+    conditions: tuple[Condition, ...], kind: type[And | Or], *, neutral: bool
 ) -> Condition:
     folded = [_fold(c) for c in conditions]
     if Constant(not neutral) in folded:
@@ -236,7 +236,7 @@ def _flatten(condition: Condition) -> Condition:
             return condition
 
 
-def _inline(conditions: map[Condition], kind: type[And] | type[Or]) -> list[Condition]:
+def _inline(conditions: map[Condition], kind: type[And | Or]) -> list[Condition]:
     out: list[Condition] = []
     for condition in conditions:
         if isinstance(condition, kind):

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import pyarrow as pa
 
-from mql.decode import EventReader
+from mql.decode import Read, Reader
 
 ROWS = 4_096
 
@@ -35,7 +35,7 @@ class EventSource:
         events = (e[1] if isinstance(e, tuple) else e for e in self._first)
         return [e for e in events if isinstance(e, dict)]
 
-    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+    def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The events as batches."""
         has_times = self.has_times
         events = chain(self._first, self._events)
@@ -51,7 +51,7 @@ class EventSource:
             self._first = list(islice(self._events, 100))
 
 
-def _batch(part: list[object], reader: EventReader, before: int, *, has_times: bool) -> pa.RecordBatch:
+def _batch(part: list[object], reader: Reader, before: int, *, has_times: bool) -> pa.RecordBatch:
     times: list[int] = []
     events: list[dict[str, object]] = []
     for number, each in enumerate(part, before + 1):

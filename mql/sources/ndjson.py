@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from mql.decode import EventReader
+from mql.decode import Read, Reader, tidy
 from mql.errors import InputError
 from mql.values import read_json
 
-CHUNK = 1 << 19
+CHUNK = 1 << 20
 """Bytes decoded at once: larger ones leave the cache, smaller ones cost more calls."""
 
 MAX_LINE = 1 << 28
@@ -39,7 +39,6 @@ class LineSource:
         self._read_ahead = b""
         self._compressed: pa.CompressedInputStream | None = None
         self._opened = False
-        self._lines = 0
 
     @classmethod
     def open(cls, path: Path) -> LineSource:
@@ -68,7 +67,7 @@ class LineSource:
                 events.append(event)
         return events
 
-    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+    def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The lines as batches; None while a pipe is silent."""
         self._open()
         for chunk in self._chunks(reader):
@@ -76,14 +75,13 @@ class LineSource:
                 yield None
                 continue
             now_ms = time.time_ns() // 1_000_000 if self.arrives else None
-            yield reader.from_lines(chunk, self._lines + 1, now_ms)
-            self._lines += chunk.count(b"\n")
+            yield reader.from_lines(tidy(chunk), now_ms)
 
     def close(self) -> None:
         """Close the stream."""
         self._raw.close()
 
-    def _chunks(self, reader: EventReader) -> Iterator[bytes | None]:
+    def _chunks(self, reader: Reader) -> Iterator[bytes | None]:
         """Whole lines, as many at once as have come."""
         pending, self._read_ahead = [self._read_ahead], b""
         size = len(pending[0])
@@ -108,10 +106,9 @@ class LineSource:
         if last:
             yield last
 
-    def _pass_over(self, reader: EventReader) -> Iterator[None]:
+    def _pass_over(self, reader: Reader) -> Iterator[None]:
         """Skip to the end of a line that is too long."""
-        reader.bad.add(self._lines + 1, f"it is longer than {MAX_LINE:,} bytes")
-        self._lines += 1
+        reader.pass_over_line(f"it is longer than {MAX_LINE:,} bytes")
         self._read_ahead = b""
         while (more := self._read(wait=False)) != b"":
             if more is None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-import pyarrow as pa
-
-from mql.decode import EventReader
+from mql.decode import Read, Reader
 
 
 class Source(Protocol):
@@ -21,7 +19,7 @@ class Source(Protocol):
     def first_events(self) -> list[dict[str, object]]:
         """Some events from the start; they will be read again."""
 
-    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+    def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The events as batches; None now and then while a pipe is silent."""
 
     def close(self) -> None:

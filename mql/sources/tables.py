@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mql.decode import EventReader
+from mql.decode import Read, Reader
 from mql.errors import InputError
 
 ROWS = 4_096
@@ -46,7 +46,7 @@ class TableSource:
         rows: list[dict[str, object]] = _plain(self._first.slice(0, 100)).to_pylist()
         return rows
 
-    def batches(self, reader: EventReader) -> Iterator[pa.RecordBatch | None]:
+    def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The rows as batches of the needed columns."""
         batch, self._first = self._first or self._next(), None
         while batch is not None:
@@ -116,7 +116,9 @@ def _plain_column(column: pa.Array) -> pa.Array:
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64())
     if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return column.cast(pa.string()) if not pa.types.is_duration(kind) else column.cast(pa.int64())
+        return (
+            column.cast(pa.string()) if not pa.types.is_duration(kind) else column.cast(pa.int64())
+        )
     if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
         return _plain_column(column.storage)
     return column

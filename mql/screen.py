@@ -1,0 +1,92 @@
+"""Reading with a filter in mind: decode what the filter needs, then the rest of what it passes.
+
+Where few lines pass, most are never decoded beyond the filter's fields, and their text is never
+copied. The answer is the same as that of reading everything and filtering then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import Ints
+from mql.decode import BadLines, EventReader, Read, TimeProperty, lines_of
+from mql.exec.filter import FilterOperator
+from mql.planner.fields import Fields
+
+DENSE = 0.5
+"""From this share of lines that pass, everything is decoded at once the next time."""
+
+
+class ScreeningReader:
+    """Reads events that pass a filter. `screen` are the fields of the filter."""
+
+    def __init__(
+        self, fields: Fields, screen: Fields, time: TimeProperty | None, test: FilterOperator
+    ) -> None:
+        self._narrow = EventReader(screen, time)
+        self._full = EventReader(fields | screen, time)
+        self._rest = EventReader(fields, time)
+        self._again = EventReader(fields | screen, time)
+        self._test = test
+        self._enough = not fields.event and not fields.prefixes
+        self._enough = self._enough and set(fields.paths) <= set(screen.paths)
+        self._nothing = self._rest.from_events([]).batch
+        self._dense = False
+
+    @property
+    def bad(self) -> BadLines:
+        """What could not be read so far."""
+        return self._narrow.bad
+
+    @bad.setter
+    def bad(self, bad: BadLines) -> None:
+        self._narrow.bad = self._full.bad = bad
+
+    def pass_over_line(self, reason: str) -> None:
+        """Count a line that was not even looked at."""
+        self._narrow.pass_over_line(reason)
+        self._full.lines = self._narrow.lines
+
+    def from_lines(self, chunk: bytes, now_ms: int | None = None) -> Read:
+        """The events of the next whole lines that pass."""
+        if self._dense and not self._enough:
+            read = self._screened(self._full.from_lines(chunk, now_ms))
+            self._narrow.lines = self._full.lines
+        else:
+            read = self._two_steps(chunk, now_ms)
+            self._full.lines = self._narrow.lines
+        assert read.rows is not None
+        self._dense = len(read.rows) > DENSE * len(read.times)
+        return read
+
+    def _two_steps(self, chunk: bytes, now_ms: int | None) -> Read:
+        narrow = self._narrow.from_lines(chunk, now_ms)
+        rows = np.flatnonzero(self._test.mask(narrow.batch))
+        if self._enough:
+            return Read(narrow.batch.take(pa.array(rows)), narrow.times, rows)
+        if not len(rows):
+            return Read(self._nothing, narrow.times, rows)
+        if not narrow.in_step:
+            return self._screened(self._again.from_lines(chunk, now_ms))
+        passed = "".join(lines_of(chunk).take(pa.array(rows)).to_pylist())
+        return Read(self._rest.from_lines(passed.encode(), now_ms).batch, narrow.times, rows)
+
+    def from_events(
+        self,
+        events: Sequence[dict[str, object]],
+        times: Sequence[int] | None = None,
+        now_ms: int | None = None,
+    ) -> Read:
+        """Those of some dicts that pass."""
+        return self._screened(self._full.from_events(events, times, now_ms))
+
+    def from_table(self, table: pa.RecordBatch) -> Read:
+        """Those rows of a record batch that pass."""
+        return self._screened(self._full.from_table(table))
+
+    def _screened(self, read: Read) -> Read:
+        rows: Ints = np.flatnonzero(self._test.mask(read.batch))
+        return Read(read.batch.take(pa.array(rows)), read.times, rows)
