@@ -266,19 +266,23 @@ def texts_of(column: pa.Array) -> pa.Array:
         return _map(column, write_json)
     kinds = kinds_of(column)
     texts = column.field("text")
-    for each, made in (
-        (Kind.BOOL, lambda: pa.array(booleans_of(column)).cast(pa.string())),
-        (Kind.INT, lambda: pa.array(ints_of(column)).cast(pa.string())),
-        (Kind.DOUBLE, lambda: _map(pa.array(doubles_of(column)), write_json)),
-    ):
+    for each in (Kind.BOOL, Kind.INT, Kind.DOUBLE):
         where = kinds == each
         if where.any():
-            texts = pc.if_else(pa.array(where), made(), texts)
+            texts = pc.if_else(pa.array(where), _texts_of_kind(column, each), texts)
     return texts
 
 
+def _texts_of_kind(column: pa.Array, kind: Kind) -> pa.Array:
+    """The texts of one kind of a variant's values; those of others mean nothing."""
+    if kind is Kind.DOUBLE:
+        return _map(pa.array(doubles_of(column)), write_json)
+    values = booleans_of(column) if kind is Kind.BOOL else ints_of(column)
+    return pa.array(values).cast(pa.string())
+
+
 def keys_of(column: pa.Array) -> pa.Array:
-    """A plain column in which two values are equal exactly if MQL calls them equal; null is null."""
+    """A plain column whose values are equal exactly where MQL calls the given ones equal."""
     if column.type == pa.float64():
         values = doubles_of(column) + 0.0  # -0.0 is 0.0
         return pa.array(values, mask=is_null(column) if column.null_count else None)

@@ -39,7 +39,7 @@ ANY = "*"
 """As the only name of the inputs: the query's one source, whatever its name."""
 
 
-def run(
+def run(  # noqa: PLR0913 - each is a setting that a caller may name
     query: str | Query,
     inputs: Mapping[str, Input],
     time: str | None = None,

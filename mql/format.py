@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import assert_never
 
 from mql.syntax import (
+    RESERVED,
     Aggregate,
     And,
     AnyElement,
@@ -41,9 +42,6 @@ from mql.syntax import (
 )
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:@]*")
-_RESERVED = frozenset(
-    ["select", "from", "where", "window", "group", "order", "by", "limit", "sample", "having", "anomaly", "join", "on", "as", "and", "or", "not", "in", "between", "like", "is", "null", "true", "false", "distinct"]
-)
 _TIGHT = {ArithmeticOperator.MULTIPLY, ArithmeticOperator.DIVIDE, ArithmeticOperator.REMAINDER}
 
 
@@ -116,7 +114,8 @@ def format_value(value: Value) -> str:
         case Tick():
             return "tick()"
         case Arithmetic(operator, left, right, _):
-            return f"{_operand(left, operator)} {operator.value} {_operand(right, operator, right=True)}"
+            second = _operand(right, operator, right=True)
+            return f"{_operand(left, operator)} {operator.value} {second}"
         case Aggregate():
             return format_aggregate(value)
         case _:
@@ -213,7 +212,7 @@ def quote(text: str) -> str:
 
 def is_plain_name(text: str) -> bool:
     """Whether a key can be written bare."""
-    return bool(_PLAIN_NAME.fullmatch(text)) and text.lower() not in _RESERVED
+    return bool(_PLAIN_NAME.fullmatch(text)) and text.lower() not in RESERVED
 
 
 def _step(step: Step) -> str:

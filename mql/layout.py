@@ -52,7 +52,7 @@ class RowLayout:
             rows = [_object(text) for text in batch.column(EVENT).to_pylist()]
         for prefix in self.prefixes:
             for row, part in zip(rows, to_python(batch.column(prefix_name(prefix))), strict=True):
-                row |= part if isinstance(part, dict) else {}
+                row.update(part if isinstance(part, dict) else {})
         for path in self.paths:
             column = to_python(batch.column(format_property(Property(path))))
             for row, value in zip(rows, column, strict=True):

@@ -6,6 +6,7 @@ import difflib
 import re
 
 from mql.errors import Span
+from mql.syntax import RESERVED
 
 _CLAUSES = ("where", "window", "group", "order", "limit", "sample", "having", "anomaly")
 _ENGLISH = {
@@ -36,10 +37,6 @@ _ARITHMETIC = {"PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER"}
 _OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE", "_IS", "NOT"}
 _VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
 _RUN = re.compile(r"[^\s\"',*()\[\]=!<>~;]+")
-_RESERVED = {
-    *["select", "from", "where", "window", "group", "order", "by", "limit", "sample", "having", "anomaly", "join", "on", "as", "and", "or"],
-    *["not", "in", "between", "like", "is", "null", "true", "false", "distinct"],
-}
 
 
 def nearest(word: str, candidates: list[str]) -> str:
@@ -93,7 +90,7 @@ def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
     lower = word.lower()
     if expected & _ARITHMETIC and word[0] in "+-*/%":
         return "arithmetic wants white space on both sides, as in `a / b`"
-    if "NAME" in expected and lower in _RESERVED:
+    if "NAME" in expected and lower in RESERVED:
         return f"`{lower}` is a reserved word; for a key of that name write e['{word}']"
     if text[start] == "[":
         return "a path starts at the event: e['a']['b']"

@@ -61,6 +61,7 @@ MAX_DEPTH = 200
 _SPELLINGS = {"=": "==", "<>": "!="}
 _CONDITIONS = (Constant, Comparison, Matches, Contains, In, Between, Like, Not, And, Or)
 _INT64 = range(-(2**63), 2**63)
+_LONGEST_INT64 = 20
 
 _Node = Value | Condition
 _T = TypeVar("_T")
@@ -71,8 +72,8 @@ def parse(text: str) -> Query:
 
     Raises QueryError, which says where and what was expected.
 
-    >>> parse("select a where b > 1").where
-    Comparison(operator=<Comparator.GT: '>'>, left=Property(steps=('b',)), right=Literal(value=1, text='1'))
+    >>> parse("select a limit 3").items[0].value
+    Property(steps=('a',))
     """
     if not isinstance(text, str):
         raise TypeError(f"a query is a str, not {type(text).__name__}")
@@ -127,7 +128,7 @@ def _unexpected(error: UnexpectedInput, text: str) -> QueryError:
             return QueryError("the query is empty", text, Span(0, 1), "try: select * from stream")
         span = Span(position, position + 1)
     else:
-        start = error.pos_in_stream
+        start = error.pos_in_stream or 0  # type: ignore[redundant-expr]
         token = getattr(error, "token", None)
         end = token.end_pos if token is not None and token.end_pos else start + 1
         span = Span(start, end)
@@ -409,7 +410,7 @@ class _Builder(Transformer[Token, object]):
                 self._refuse("a condition is needed here, such as `status >= 500`", span_of(node))
             case _:
                 assert isinstance(node, _CONDITIONS)
-                return node
+        return node
 
     def _value(self, node: object) -> Value:
         if isinstance(node, _CONDITIONS):
@@ -590,7 +591,7 @@ def _is_number(text: str) -> bool:
 
 
 def _number(text: str) -> int | float:
-    if text.lstrip("-").isdigit() and len(text) < 40:
+    if text.lstrip("-").isdigit() and len(text) <= _LONGEST_INT64:
         value = int(text)
         return value if value in _INT64 else float(value)
     return float(text)

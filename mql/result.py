@@ -136,7 +136,7 @@ class Result:
         return [] if batch is None else self._layout.rows(batch)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The Arrow PyCapsule interface: pandas, polars, DuckDB and others take a result as it is."""
+        """The Arrow PyCapsule interface: pandas, polars and DuckDB take a result as it is."""
         return self.to_table().__arrow_c_stream__(requested_schema)
 
     def stop_reading(self) -> None:

@@ -48,11 +48,11 @@ def read_sample(text: str) -> SampleClause:
     unknown = set(settings) - _KEYS[strategy]
     if unknown:
         known = ", ".join(sorted(_KEYS[strategy]))
-        raise ValueError(f"{strategy} does not know {sorted(unknown)[0]!r}; it takes {known}")
+        raise ValueError(f"{strategy} does not know {min(unknown)!r}; it takes {known}")
     threshold = _whole(settings, "threshold", None)
     extrapolate = settings.get("extrapolate", False)
     if not isinstance(extrapolate, bool):
-        raise ValueError("extrapolate is true or false")
+        raise ValueError("extrapolate is true or false")  # noqa: TRY004 - a query is wrong
     if strategy == "RPS":
         return RateSample(threshold)
     factor = _whole(settings, "factor", DEFAULT_FACTOR)

@@ -14,6 +14,14 @@ from mql.errors import Span
 
 NOWHERE = Span(0, 0)
 
+RESERVED = frozenset(
+    """
+    select from where window group order by limit sample having anomaly join on as and or not in
+    between like is null true false distinct
+    """.split()  # noqa: SIM905 - a list of words reads best as words
+)
+"""A bare word that is one of these (in any case) is never a name."""
+
 
 class AnyElement(Enum):
     """The step `[*]`: any element of a list, any value of an object."""

@@ -12,11 +12,13 @@ from mql.sources.memory import EventSource
 from mql.sources.source import Source
 from mql.syntax import Property, Query, TimeWindow
 
+_YEAR_1985_S, _YEAR_2128_S = 5e8, 5e9
+
 
 def find_time(
     query: Query, sources: Sequence[tuple[str, Source]], time: str | None
 ) -> TimeProperty | None:
-    """Where events have their time from. Raises InputError where one is needed and there is none."""
+    """Where events have their time from. Raises InputError where that is needed and unknown."""
     if time is not None:
         path = _time_path(time)
         for _, source in sources:
@@ -68,4 +70,4 @@ def _plausible(events: Sequence[dict[str, object]], key: str, unit: str) -> bool
         return True
     values = [event.get(key) for event in events]
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return bool(numbers) and all(5e8 < v < 5e9 for v in numbers)  # 1985 to 2128
+    return bool(numbers) and all(_YEAR_1985_S < v < _YEAR_2128_S for v in numbers)

@@ -35,6 +35,7 @@ def aggregates_in(value: Value) -> list[Aggregate]:
 
 
 def properties_in(value: Value) -> list[Property]:
+    """The properties that a value reads, those inside aggregates left out."""
     match value:
         case Property():
             return [value]

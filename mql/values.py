@@ -20,6 +20,7 @@ MAX_DEPTH = 5_000
 """Levels of nesting that are read; a deeper line counts as not JSON."""
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_LONGEST_INT64 = 20
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _T = TypeVar("_T")
 
@@ -122,7 +123,7 @@ def _read_oddly(text: bytes | str) -> object:
 
 
 def _read_integer(text: str) -> int | float | None:
-    if len(text) < 20:
+    if len(text) <= _LONGEST_INT64:
         value = int(text)
         if INT64_MIN <= value <= INT64_MAX:
             return value

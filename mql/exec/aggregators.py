@@ -230,11 +230,12 @@ class Moments:
         else:
             doubles = doubles_of(column)
         n = self._size
+        squares: Doubles = np.zeros(n)
         counts = np.bincount(ids, minlength=n)
         with np.errstate(all="ignore"):
             means = np.bincount(ids, doubles, minlength=n) / np.maximum(counts, 1)
-            distances = (doubles - means[ids]) ** 2 if self._deviation else np.zeros(len(ids))
-            squares = np.bincount(ids, distances, minlength=n)
+            if self._deviation:
+                np.add.at(squares, ids, (doubles - means[ids]) ** 2)
         self._add(np.arange(n), counts, means, squares)
 
     def _add(self, ids: Ints, counts: Ints, means: Doubles, squares: Doubles) -> None:
@@ -407,7 +408,7 @@ class Listed(Chosen):
 
 
 class Percentile(Chosen):
-    """P1 … P999: the value at the position min(ceil(q·n), n − 1) of the n sorted numbers."""
+    """P1 … P999: the value at the position min(ceil(q·n), n - 1) of the n sorted numbers."""
 
     def __init__(self, quantile: float) -> None:
         super().__init__(Keep.NUMBERS)

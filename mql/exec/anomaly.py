@@ -32,7 +32,7 @@ class Detector(Protocol):
 
 @dataclass(slots=True)
 class RunningMedian:
-    """`mad`: a running median moves by alpha towards each value; over beta times it is anomalous."""
+    """`mad`: a median that moves by alpha towards each value; over beta times it is anomalous."""
 
     alpha: float
     beta: float

@@ -153,7 +153,7 @@ class Collected:
         return column_of(list(lists))
 
     def at_quantile(self, quantile: float) -> pa.Array:
-        """The number of each group at min(ceil(q·n), n − 1) of its n sorted ones."""
+        """The number of each group at min(ceil(q·n), n - 1) of its n sorted ones."""
         rows = self.rows()
         if not len(rows.ids):
             return pa.nulls(self.size)

@@ -46,8 +46,8 @@ class SortOperator(PerBlock):
         frame = Frame(block.batch, self._now_ms())
         ranks: list[np.ndarray] = []
         for value, descending in reversed(self._keys):
-            for rank in reversed(sort_ranks(frame.evaluate(value))):
-                ranks.append(_reversed(rank) if descending else rank)
+            by_value = reversed(sort_ranks(frame.evaluate(value)))
+            ranks.extend(map(_reversed, by_value) if descending else by_value)
         if self._within_groups:
             ranks.append(block.batch.column(GROUP).to_numpy())
         ranks.append(window_index(block))

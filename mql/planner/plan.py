@@ -23,7 +23,7 @@ def plan(query: str | Query, *, live: bool = False, optimized: bool = True) -> Q
 
 
 def explain(query: str | Query, *, rules: bool = False) -> str:
-    """The four values of a query as text; with `rules`, each rewrite that fired. Raises QueryError."""
+    """The four values of a query as text; with `rules`, each rewrite too. Raises QueryError."""
     tree = parse(query) if isinstance(query, str) else query
     bound = bind(tree)
     fired: list[str] = []

@@ -64,7 +64,8 @@ class QueryPlan:
         return self.agent.steps + self.job
 
     def __str__(self) -> str:
-        return f"in the services:\n{_indent(str(self.agent))}\nin the source job:\n{_indent(format_plan(self.job))}"
+        agent, job = _indent(str(self.agent)), _indent(format_plan(self.job))
+        return f"in the services:\n{agent}\nin the source job:\n{job}"
 
 
 def split(plan: LogicalPlan) -> QueryPlan:

@@ -6,7 +6,7 @@ import os
 import select
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -156,7 +156,7 @@ class _Prefixed:
 
     closed = False
 
-    def __init__(self, start: bytes, read: object) -> None:
+    def __init__(self, start: bytes, read: Callable[[int], bytes]) -> None:
         self._start = start
         self._rest = read
 
@@ -165,8 +165,7 @@ class _Prefixed:
         if self._start:
             data, self._start = self._start[:size], self._start[size:]
             return data
-        data = self._rest(size)  # type: ignore[operator]
-        return data  # type: ignore[no-any-return]
+        return self._rest(size)
 
     def readable(self) -> bool:
         """It is."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import pyarrow as pa
 
@@ -41,8 +41,8 @@ def open_source(given: Input) -> Source:
     if hasattr(given, "__arrow_c_stream__"):
         return TableSource(pa.RecordBatchReader.from_stream(given))
     if hasattr(given, "read"):
-        return LineSource(given, str(getattr(given, "name", "the input")))
-    if isinstance(given, Iterable):
+        return LineSource(cast("BinaryIO", given), str(getattr(given, "name", "the input")))
+    if hasattr(given, "__iter__"):
         return _open_iterable(given)
     kind = type(given).__name__
     raise TypeError(f"an input is a path, bytes, a stream, Arrow or events, not {kind}")
