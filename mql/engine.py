@@ -14,8 +14,8 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from mql.batch import TIME
-from mql.decode import EventReader, Read, Reader, TimeProperty
 from mql.errors import InputError
+from mql.events.decode import EventReader, Read, Reader, TimeProperty
 from mql.exec.build import Context, Pipeline
 from mql.exec.clock import EventClock
 from mql.exec.filter import FilterOperator
@@ -23,17 +23,17 @@ from mql.exec.limits import Limits
 from mql.exec.operator import Block
 from mql.format import format_property
 from mql.layout import layout_of
-from mql.merge import merge
 from mql.parser import parse
 from mql.planner.fields import needed_fields, scanned_fields
 from mql.planner.logical import Filter, Join, LogicalPlan, Scan
 from mql.planner.plan import plan
 from mql.result import Result, Statistics
-from mql.screen import ScreeningReader
+from mql.sources.merge import merge
 from mql.sources.opening import Input, open_source
+from mql.sources.screen import ScreeningReader
 from mql.sources.source import Source
+from mql.sources.timing import find_time
 from mql.syntax import Query
-from mql.timing import find_time
 
 ANY = "*"
 """As the only name of the inputs: the query's one source, whatever its name."""

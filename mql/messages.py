@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from mql.errors import Span
@@ -45,7 +44,9 @@ def nearest(word: str, candidates: list[str]) -> str:
     >>> nearest("cuont", ["count", "sum"])
     'did you mean `count`?'
     """
-    found = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for the import
+
+    found = get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else ""
 
 

@@ -7,7 +7,7 @@ only `QueryError` comes out.
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from lark import Lark, Token, Transformer, UnexpectedEOF, UnexpectedInput, v_args
@@ -100,7 +100,7 @@ def parse(text: str) -> Query:
 
 @cache
 def _grammar() -> Lark:
-    source = files("mql").joinpath("grammar.lark").read_text(encoding="utf-8")
+    source = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
     return Lark(source, parser="lalr", lexer="contextual", propagate_positions=True)
 
 

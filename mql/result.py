@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from mql.batch import concat_batches
-from mql.decode import BadLines
+from mql.events.decode import BadLines
 from mql.exec.operator import WINDOW, Block, Counters, Window
 from mql.layout import RowLayout
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from fractions import Fraction
 
 from mql.syntax import RandomSample, RateSample, SampleClause, StickySample
 
@@ -24,11 +23,11 @@ def read_percent(text: str) -> RandomSample:
     >>> read_percent("2.5%")
     RandomSample(threshold=25, factor=1000, extrapolate=False)
     """
-    share = Fraction(text.rstrip("% \t\r\n")) / 100
-    if share > 1:
+    whole, _, decimals = text.rstrip("% \t\r\n").partition(".")
+    threshold, factor = int(whole + decimals or "0"), 100 * 10 ** len(decimals)
+    if threshold > factor:
         raise ValueError(f"a sample is at most 100%, not {text}")
-    factor = max(share.denominator, DEFAULT_FACTOR) if share in (0, 1) else share.denominator
-    return RandomSample(int(share * factor), factor)
+    return RandomSample(threshold, factor)
 
 
 def read_sample(text: str) -> SampleClause:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from mql.batch import EVENT, TIME
-from mql.decode import EventReader
 from mql.errors import RunError
+from mql.events.decode import EventReader
 from mql.exec.clock import EventClock
 from mql.exec.frame import Frame
 from mql.exec.group import hashable_keys

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import pyarrow as pa
 
-from mql.decode import Read, Reader
+from mql.events.decode import Read, Reader
 
 ROWS = 4_096
 

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from mql.decode import Read, Reader, tidy
 from mql.errors import InputError
+from mql.events.decode import Read, Reader, tidy
 from mql.values import read_json
 
 CHUNK = 1 << 20

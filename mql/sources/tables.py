@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mql.decode import Read, Reader
 from mql.errors import InputError
+from mql.events.decode import Read, Reader
 
 ROWS = 4_096
 """Rows of a batch."""

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
+from mql.events.shape import Shape, column
+from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
 from mql.planner.fields import Fields, prefix_name
-from mql.shape import Shape, column
 from mql.syntax import AnyElement, Property
-from mql.times import TimeUnit, recognize, to_milliseconds
 from mql.values import read_json, walk, write_json
 
 _NEWLINE = ord("\n")

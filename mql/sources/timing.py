@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mql.decode import TimeProperty, recognize_time
 from mql.errors import InputError, QueryError
+from mql.events.decode import TimeProperty, recognize_time
 from mql.format import format_property
 from mql.parser import parse
 from mql.sources.memory import EventSource

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints
-from mql.decode import BadLines, EventReader, Read, TimeProperty, lines_of
+from mql.events.decode import BadLines, EventReader, Read, TimeProperty, lines_of
 from mql.exec.filter import FilterOperator
 from mql.planner.fields import Fields
 

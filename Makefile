@@ -1,0 +1,52 @@
+# Everything runs in a virtual environment in .venv, made from the pinned lock on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format lint types imports tests lock bench-files clean
+
+demo: $(READY) ## make some events, ask them four questions, show the answers
+	@$(BIN)/python -m examples.demo
+
+test: check ## everything that has to hold: format, lint, types, imports, tests
+
+check: lint types imports tests
+
+format: $(READY) ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+tests: $(READY)
+	$(BIN)/python -m pytest
+
+bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
+	$(BIN)/python -m benchmarks.files
+
+lock: $(READY) ## pin the development environment anew, from pyproject.toml
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --upgrade --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --quiet --output-file requirements-dev.lock
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "A virtual environment could not be made. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; }
+	@echo "Installing the pinned environment into $(VENV) (once) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""Benchmarks: a deterministic event generator and comparisons with other tools over files."""

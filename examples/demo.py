@@ -1,0 +1,109 @@
+"""Ten minutes of a small shop's requests with an incident in them, and the questions that find it.
+
+    python -m examples.demo
+
+makes build/demo/requests.ndjson (always the same 30,000 events) and asks. The incident: from
+minute 4 to 7 the new version of `checkout` fails for users of one payment provider.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+EVENTS = 30_000
+START_MS = 1_767_265_200_000  # 2026-01-01 11:00 UTC
+STEP_MS = 20
+FILE = Path("build/demo/requests.ndjson")
+
+_SERVICES = {
+    "catalog": ["/items", "/items/{id}", "/search"],
+    "checkout": ["/cart", "/pay"],
+    "accounts": ["/login", "/me"],
+}
+_COUNTRIES = ["DE", "FR", "JP", "KR", "NL", "US"]
+_PROVIDERS = ["card", "card", "paypal", "giropay"]
+
+QUESTIONS = (
+    (
+        "Is something wrong? Errors per minute and service.",
+        "select count(*) as 'errors', service from requests where status >= 500 "
+        "window 60 group by service order by errors desc",
+    ),
+    (
+        "What do the failing requests have in common?",
+        "select count(*) as 'errors', e['payment']['provider'] as 'provider', "
+        "e['deploy']['version'] as 'version' from requests where status >= 500 and service == 'checkout' "
+        "group by e['payment']['provider'], e['deploy']['version'] order by errors desc limit 3",
+    ),
+    (
+        "How slow is it for those who get through?",
+        "select p50(latency_ms), p99(latency_ms), count(*), service from requests "
+        "where status < 500 window 120 group by service having service == 'checkout'",
+    ),
+    (
+        "What happened to one user?",
+        "select time, service, path, status, e['payment']['provider'] as provider from requests "
+        "where user_id == 'u17' and service in ('checkout', 'accounts') limit 8",
+    ),
+)
+
+
+def make_events(path: Path) -> None:
+    """Write the demo's events, one JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events())
+
+
+def events() -> Iterator[dict[str, object]]:
+    """The events in order of time; always the same ones."""
+    dice = random.Random(7)
+    for number in range(EVENTS):
+        time = START_MS + number * STEP_MS
+        minute = number * STEP_MS / 60_000
+        service = dice.choices(list(_SERVICES), [6, 3, 2])[0]
+        incident = service == "checkout" and 4 <= minute < 7  # noqa: PLR2004 - the story
+        version = "2.8.1" if minute < 4 else "2.9.0" if minute < 7 else "2.8.1"  # noqa: PLR2004
+        provider = dice.choice(_PROVIDERS)
+        failing = incident and provider == "giropay" and dice.random() < 0.8  # noqa: PLR2004
+        event: dict[str, object] = {
+            "time": time,
+            "service": service,
+            "node": f"{service}-{dice.randrange(4)}",
+            "user_id": f"u{int(dice.paretovariate(0.8)) % 5000}",
+            "country": dice.choice(_COUNTRIES),
+            "path": dice.choice(_SERVICES[service]).replace("{id}", str(dice.randrange(900))),
+            "status": 503 if failing else dice.choices([200, 404, 500], [970, 28, 2])[0],
+            "latency_ms": round(dice.lognormvariate(3.2, 0.6) * (4 if incident else 1), 1),
+            "deploy": {"version": version, "canary": dice.random() < 0.1},  # noqa: PLR2004
+        }
+        if service == "checkout":
+            event["payment"] = {"provider": provider, "amount": round(dice.uniform(3, 300), 2)}
+        yield event
+
+
+def main() -> int:
+    """Make the events, ask the questions, show the answers."""
+    make_events(FILE)
+    print(f"{EVENTS:,} made-up events in {FILE}\n", flush=True)
+    for question, query in QUESTIONS:
+        print(f"── {question}", flush=True)
+        command = ["run", query, str(FILE), *(["--time", "time"] if " window " in query else [])]
+        print(f'$ mql run "{query}" {FILE}{" --time time" * (" window " in query)}\n', flush=True)
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "cli", *command, "--output", "table"], check=False
+        )
+        if done.returncode:
+            return done.returncode
+        print(flush=True)
+    print("Ask your own:  .venv/bin/mql run --help")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
