@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lint types imports tests lock bench-files clean
+.PHONY: demo test check format lint types imports tests properties bench-files lock clean
 
 demo: $(READY) ## make some events, ask them four questions, show the answers
 	@$(BIN)/python -m examples.demo
@@ -30,6 +30,9 @@ imports: $(READY)
 
 tests: $(READY)
 	$(BIN)/python -m pytest
+
+properties: $(READY) ## the generated tests, with fifty times as many examples
+	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

@@ -42,10 +42,8 @@ class RunningMedian:
         """Judge a value and learn from it."""
         if self.median is None:
             self.median = value
-        elif self.median < value:
-            self.median += self.alpha
-        elif self.median > value:
-            self.median -= self.alpha
+        else:
+            self.median += self.alpha if self.median < value else -self.alpha
         return self.beta * self.median < value, None, None
 
 

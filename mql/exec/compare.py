@@ -66,7 +66,7 @@ def ordered(left: pa.Array, right: pa.Array, *, or_equal: bool) -> Mask:
         return _compare_numbers(Comparator.LE if or_equal else Comparator.LT, left, right)
     kernel = pc.less_equal if or_equal else pc.less
     if left.type == right.type == pa.string():
-        return mask_of(kernel(_scalar_or_array(left), _scalar_or_array(right)))
+        return mask_of(kernel(*_broadcast(left, right)))
     mask = _compare_numbers(Comparator.LE if or_equal else Comparator.LT, left, right)
     strings = (kinds_of(left) == Kind.STRING) & (kinds_of(right) == Kind.STRING)
     if strings.any():
@@ -130,8 +130,11 @@ def _picked(column: pa.Array, where: Mask) -> pa.Array:
     return column.filter(pa.array(where))
 
 
-def _scalar_or_array(column: pa.Array) -> pa.Array | pa.Scalar:
-    return column[0] if len(column) == 1 else column
+def _broadcast(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """A column of length 1 beside a longer one as a scalar, as Arrow's kernels want it."""
+    if len(left) == len(right):
+        return left, right
+    return (left[0] if len(left) == 1 else left), (right[0] if len(right) == 1 else right)
 
 
 def _present(column: pa.Array) -> Mask | np.bool_:

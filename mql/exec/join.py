@@ -126,7 +126,14 @@ class JoinOperator:
             if right is not None:
                 events.append(_object(right.text) | _object(left.text))
                 times.append(left.time)
-        return self._clock.stamp(self._reader.from_events(events, times).batch)
+        return self._clock.stamp(self._reader.from_events(events, times).batch, self._reached())
+
+    def _reached(self) -> int | None:
+        """The time that no joined event which is still to come is older than."""
+        if self._watermark is None:
+            return None
+        reached = self._watermark + self._lateness_ms
+        return min([reached, *(left.time for left in self._lefts)])
 
     def _partner(self, left: _Left) -> _Right | None:
         near = self._rights.get(left.key, [])

@@ -1,0 +1,116 @@
+"""Help texts, start-up, version, completion: what a person meets first."""
+
+from __future__ import annotations
+
+import re
+import resource
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import mql
+from cli.main import main
+from tests.cli.support import command, environment, run_mql
+
+MAX_START_S = 0.25
+HEAVY = ("numpy", "pyarrow", "rich", "plotext", "polars")
+
+
+def _examples() -> list[str]:
+    texts = [main.help or "", *(each.help or "" for each in main.commands.values())]
+    return [line.strip() for text in texts for line in text.splitlines() if " mql " in f" {line}"]
+
+
+def _query_of(example: str) -> str | None:
+    words = shlex.split(example)
+    if "run" not in words and "check" not in words and "explain" not in words:
+        return None
+    rest = words[words.index("mql") + 2 :]
+    return next((word for word in rest if word.startswith("select")), None)
+
+
+def test_there_are_examples_for_every_command_that_takes_a_query() -> None:
+    for name in ("run", "check", "explain"):
+        assert any(f"mql {name} 'select" in example for example in _examples())
+
+
+@pytest.mark.parametrize("example", [e for e in _examples() if "'select" in e])
+def test_an_example_in_a_help_text_is_valid(example: str) -> None:
+    query = _query_of(example)
+    assert query is not None
+    mql.plan(query)
+    words = shlex.split(example.partition("| ")[2] or example)[1:]
+    used = main.commands[words[0]]
+    known = {o for p in used.params if isinstance(p, click.Option) for o in p.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("name", ["", "run", "check", "explain", "completion"])
+def test_help_comes_by_both_names(name: str) -> None:
+    long, short = (run_mql(*filter(None, [name]), flag) for flag in ("--help", "-h"))
+    assert long.stdout == short.stdout
+    assert long.stdout.startswith(b"Usage: mql")
+
+
+def test_version() -> None:
+    assert run_mql("--version").stdout.decode() == f"mql {mql.__version__}\n"
+
+
+def test_explain_prints_the_plan() -> None:
+    query = "select a from s where not (b != 1)"
+    plain = run_mql("explain", query).stdout.decode()
+    rules = run_mql("explain", "--rules", query).stdout.decode()
+    assert "select a" in plain
+    assert len(rules) > len(plain)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_prints_a_script(shell: str) -> None:
+    assert b"_MQL_COMPLETE" in run_mql("completion", shell).stdout
+
+
+@pytest.mark.parametrize("arguments", [["check", "select * from s"], ["--help"], ["--version"]])
+def test_small_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom cli.main import main\n"
+        f"try:\n    main({arguments!r}, prog_name='mql')\nexcept SystemExit:\n    pass\n"
+        f"sys.exit(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr.strip() == b""
+
+
+def test_check_starts_fast(tmp_path: Path) -> None:
+    # As installed, with compiled files, which the first run writes. Time on the processor, and
+    # the median of five: on a busy machine the clock measures the others.
+    env = environment(PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(tmp_path))
+    words = command("check", "select * from s")
+    times = []
+    for _ in range(6):
+        before = _used_s()
+        subprocess.run(words, env=env, capture_output=True, check=True, timeout=60)
+        times.append(_used_s() - before)
+    assert statistics.median(times[1:]) < MAX_START_S, times
+
+
+def _used_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_examples_are_not_wrapped() -> None:
+    shown = re.sub(r" +", " ", run_mql("run", "--help").stdout.decode())
+    for example in _examples():
+        if "mql run" in example and example in (main.commands["run"].help or ""):
+            assert re.sub(r" +", " ", example) in shown
