@@ -37,31 +37,36 @@ def draw_lines(
     """
     width, height = size
     legend = _legend(lines, width, styled=styled)
-    figure = plotext.figure
-    figure.clear()
-    figure.theme("colorless")
-    plotext.terminal.limit(False, False)
-    figure.plot_size(width, height - legend.count("\n"))
-    figure.title(printable(title))
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plot_size(width, height - legend.count("\n"))
+    plotext.title(printable(title))
     for place, series in enumerate(lines):
-        figure.draw(_signal(series, windows, place, styled=styled))
+        mark = "braille" if styled else _MARKS[place]
+        for places, values in _unbroken(series, windows):
+            plotext.plot(places, values, marker=mark, color=_COLORS[place])
     positions, labels = _ticks(windows, width)
-    figure.ruler("x").ticks(positions, labels)
-    drawn: str = figure.build().string(colorless=not styled)
+    plotext.xticks(positions, labels)
+    drawn: str = plotext.build() if styled else plotext.uncolorize(plotext.build())
     return drawn.rstrip("\n") + "\n" + legend
 
 
-def _signal(series: Series, windows: Sequence[Place], place: int, *, styled: bool) -> object:
-    # Windows are counted, not timed, along x: they are equally far apart, and times of 13 digits
-    # would cost the ruler its precision.
-    places = [window.number for window in windows if window.number in series.values]
-    values = [series.values[number] for number in places]
-    mark = plotext.marker("braille", _COLORS[place]) if styled else _MARKS[place]
-    signal = plotext.figure.signal(places, values, marker=mark).lines()
-    for at in range(1, len(places)):
-        if places[at] != places[at - 1] + 1:
-            signal.line(at, False)
-    return signal
+def _unbroken(series: Series, windows: Sequence[Place]) -> list[tuple[list[int], list[float]]]:
+    """The runs of windows that have a value.
+
+    Windows are counted, not timed, along x: they are equally far apart, and times of 13 digits
+    would cost the axis its precision.
+    """
+    runs: list[tuple[list[int], list[float]]] = []
+    for window in windows:
+        number = window.number
+        if number not in series.values:
+            continue
+        if not runs or runs[-1][0][-1] != number - 1:
+            runs.append(([], []))
+        runs[-1][0].append(number)
+        runs[-1][1].append(series.values[number])
+    return runs
 
 
 def _legend(lines: Sequence[Series], width: int, *, styled: bool) -> str:

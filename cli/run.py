@@ -16,6 +16,7 @@ from cli.arguments import STDIN
 from cli.destination import open_destination, standard_output, stdout_is_terminal
 from cli.engine import Result, Statistics
 from cli.interrupt import EXIT_CODE, Interrupt, end_standard_input
+from cli.memory import tune_for_scans
 from cli.output import Writer, choose_format, make_writer
 from cli.printable import printable_lines
 from cli.progress import ProgressBar
@@ -46,6 +47,7 @@ def run(text: str, options: RunOptions) -> int:
 
     Raises MQLError, and click.UsageError for options that contradict each other.
     """
+    tune_for_scans()
     query = mql.parse(text)
     kind = _choose_output(query, options)
     with Interrupt() as interrupt:

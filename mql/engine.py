@@ -18,13 +18,12 @@ from mql.errors import InputError
 from mql.events.decode import EventReader, Read, Reader, TimeProperty
 from mql.exec.build import Context, Pipeline
 from mql.exec.clock import EventClock
-from mql.exec.filter import FilterOperator
 from mql.exec.limits import Limits
 from mql.exec.operator import Block
 from mql.format import format_property
 from mql.layout import layout_of
 from mql.parser import parse
-from mql.planner.fields import needed_fields, scanned_fields
+from mql.planner.fields import scanned_fields
 from mql.planner.logical import Filter, Join, LogicalPlan, Scan
 from mql.planner.plan import plan
 from mql.result import Result, Statistics
@@ -173,9 +172,8 @@ class _Run:
 
     def _screening_reader(self) -> ScreeningReader:
         assert self._screen is not None
-        test = FilterOperator(self._screen.conditions, self._context.now_ms)
-        screen = needed_fields((self._screen,))
-        reader = ScreeningReader(self._fields, screen, self._timing, test)
+        conditions, now_ms = self._screen.conditions, self._context.now_ms
+        reader = ScreeningReader(self._fields, conditions, self._timing, now_ms)
         reader.bad = self._statistics.bad
         return reader
 

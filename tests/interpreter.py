@@ -81,8 +81,8 @@ def interpret(
     inputs = {name: [(t, _normal_event(e)) for t, e in events] for name, events in streams.items()}
     others = query.join.sources if query.join else ()
     times = [t for name in query.sources + others for t, _ in inputs.get(name, [])]
-    start = min(times, default=0) if start_ms is None else start_ms
-    end = max(times, default=start - 1) + 1 if end_ms is None else end_ms
+    start = min(times, default=None) if start_ms is None else start_ms
+    end = max(times, default=-1) + 1 if end_ms is None else end_ms
 
     events = merge_by_time(query.sources, inputs)
     if query.join:
@@ -415,14 +415,14 @@ def sample(clause: SampleClause, events: list[Event], draw: Callable[[Row], bool
     return [(time, event) for time, event in events if draw(event)]
 
 
-def split(window: WindowClause | None, events: list[Event], start: int, end: int) -> Iterator[list[Row]]:
+def split(window: WindowClause | None, events: list[Event], start: int | None, end: int) -> Iterator[list[Row]]:
     match window:
         case None:
             yield [event for _, event in events]
         case CountWindow(count):
             for at in range(0, len(events), count):
                 yield [event for _, event in events[at : at + count]]
-        case TimeWindow(span, shift):
+        case TimeWindow(span, shift) if start is not None:
             for first in range(start // shift * shift, end, shift):
                 yield [event for time, event in events if first <= time < first + span]
 

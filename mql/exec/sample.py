@@ -76,7 +76,8 @@ class RateSampleOperator(PerBlock):
         seconds = block.batch.column(TIME).fill_null(0).to_numpy() // 1000
         mask = np.zeros(len(seconds), np.bool_)
         starts = np.flatnonzero(np.diff(seconds, prepend=seconds[:1] - 1))
-        for start, end in zip(starts, [*starts[1:], len(seconds)], strict=True):
+        ends = [*starts[1:], len(seconds)][: len(starts)]
+        for start, end in zip(starts, ends, strict=True):
             if seconds[start] != self._second:
                 self._second, self._passed = int(seconds[start]), 0
             taken = min(int(end - start), max(0, self._threshold - self._passed))

@@ -6,6 +6,7 @@ refused here carries the place in the query's text.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from mql.format import format_value
@@ -50,6 +51,8 @@ from mql.traverse import aggregates_in, map_condition, properties_in
 
 ANOMALY_COLUMNS = {"mad": ("anomalous",), "des": ("anomalous", "expected", "score")}
 _NULL = Literal(None, "null")
+_BLANKS = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\s+""", re.DOTALL)
+"""White space outside quotes; what is inside is group 1."""
 
 
 def bind(query: Query, *, live: bool = False) -> LogicalPlan:
@@ -148,9 +151,14 @@ class _Row:
         self._prefixes = [i.value.start for i in query.items if isinstance(i.value, Prefix)]
         self.added: tuple[str, ...] = ()
         self.outputs: list[Output] = []
-        for item in _without_subsumed(query.items):
-            if not isinstance(item.value, Everything | Prefix):
-                self._add(self._path(item), item.value)
+        for item in query.items if self._aggregate else _without_subsumed(query.items):
+            match item.value:
+                case Everything():
+                    self._give_way("")
+                case Prefix(start):
+                    self._give_way(start)
+                case value:
+                    self._add(self._path(item), value)
 
     def _add(self, path: tuple[str, ...], value: Value) -> None:
         for i, output in enumerate(self.outputs):
@@ -158,6 +166,14 @@ class _Row:
                 self.outputs[i] = replace(output, values=(value, *output.values))
                 return
         self.outputs.append(Output(path, (value,)))
+
+    def _give_way(self, prefix: str) -> None:
+        """Columns so far come before the event's own keys, which win where they have a value."""
+        for i, output in enumerate(self.outputs):
+            key = output.path[0]
+            if len(output.path) == 1 and key.startswith(prefix):
+                own = Property((key,))
+                self.outputs[i] = replace(output, values=(own, *output.values))
 
     def hide(self, *values: Value) -> Property:
         """A hidden column for values that later steps need."""
@@ -226,17 +242,25 @@ class _Row:
 
     def _text_of(self, value: Arithmetic) -> str:
         written = self._query.text[value.span.start : value.span.end]
-        return " ".join(written.split()) or format_value(value)
+        return _BLANKS.sub(lambda m: m[1] or " ", written) or format_value(value)
 
 
 def _without_subsumed(items: tuple[Item, ...]) -> list[Item]:
-    """Drop each property a prefix of which is selected too, under its own name."""
-    paths = {i.value.steps for i in items if isinstance(i.value, Property) and i.alias is None}
+    """Drop each path that lies inside something else that is selected under its own name."""
+    wholes = [i.value for i in items if i.alias is None]
+    return [item for item in items if not any(_is_inside(item, whole) for whole in wholes)]
 
-    def subsumed(item: Item) -> bool:
-        if not isinstance(item.value, Property):
+
+def _is_inside(item: Item, whole: object) -> bool:
+    if not isinstance(item.value, Property) or item.alias is not None:
+        return False
+    first, *rest = item.value.steps
+    match whole:
+        case Everything():
+            return bool(rest)
+        case Prefix(start):
+            return bool(rest) and str(first).startswith(start)
+        case Property(steps):
+            return len(steps) <= len(rest) and item.value.steps[: len(steps)] == steps
+        case _:
             return False
-        steps = item.value.steps
-        return item.alias is None and any(steps[:size] in paths for size in range(1, len(steps)))
-
-    return [item for item in items if not subsumed(item)]

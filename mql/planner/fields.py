@@ -14,7 +14,7 @@ from mql.planner.logical import (
     Step,
     WindowAggregate,
 )
-from mql.syntax import Property, StickySample
+from mql.syntax import Condition, Property, StickySample
 from mql.traverse import properties_in, values_in
 
 
@@ -25,6 +25,14 @@ class Fields:
     paths: tuple[Property, ...] = ()
     prefixes: tuple[str, ...] = ()
     event: bool = False
+
+    def __le__(self, other: Fields) -> bool:
+        """Whether another has all that this one has."""
+        return (
+            set(self.paths) <= set(other.paths)
+            and set(self.prefixes) <= set(other.prefixes)
+            and self.event <= other.event
+        )
 
     def __or__(self, other: Fields) -> Fields:
         return Fields(
@@ -62,11 +70,16 @@ def scanned_fields(plan: LogicalPlan) -> Fields:
     return needed_fields(plan)
 
 
+def condition_fields(conditions: tuple[Condition, ...]) -> Fields:
+    """What conditions on an event read."""
+    values = [value for condition in conditions for value in values_in(condition)]
+    return Fields(tuple(dict.fromkeys(p for value in values for p in properties_in(value))))
+
+
 def _fields_of(step: Step) -> Fields:
     match step:
         case Filter(conditions):
-            values = [value for condition in conditions for value in values_in(condition)]
-            return Fields(tuple(p for value in values for p in properties_in(value)))
+            return condition_fields(conditions)
         case Sample(StickySample(keys)):
             return Fields(tuple(Property((key,)) for key in keys))
         case Select(outputs, everything, prefixes):

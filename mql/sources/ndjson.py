@@ -69,6 +69,8 @@ class LineSource:
 
     def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The lines as batches; None while a pipe is silent."""
+        while self.arrives and not self._opened and not _ready(self._raw):
+            yield None
         self._open()
         for chunk in self._chunks(reader):
             if chunk is None:

@@ -6,33 +6,42 @@ copied. The answer is the same as that of reading everything and filtering then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints
-from mql.events.decode import BadLines, EventReader, Read, TimeProperty, lines_of
+from mql.events.decode import BadLines, EventReader, Read, TimeProperty, lines_of, tidy
 from mql.exec.filter import FilterOperator
-from mql.planner.fields import Fields
+from mql.planner.fields import Fields, condition_fields
+from mql.syntax import Condition
 
 DENSE = 0.5
 """From this share of lines that pass, everything is decoded at once the next time."""
 
 
 class ScreeningReader:
-    """Reads events that pass a filter. `screen` are the fields of the filter."""
+    """Reads events that pass a filter: the first condition's fields of all, the rest of the few."""
 
     def __init__(
-        self, fields: Fields, screen: Fields, time: TimeProperty | None, test: FilterOperator
+        self,
+        fields: Fields,
+        conditions: tuple[Condition, ...],
+        time: TimeProperty | None,
+        now_ms: Callable[[], int],
     ) -> None:
+        screen, every = condition_fields(conditions[:1]), condition_fields(conditions)
+        first = tuple(c for c in conditions if condition_fields((c,)) <= screen)
+        others = tuple(c for c in conditions if c not in first)
+        self._first = FilterOperator(first, now_ms)
+        self._others = FilterOperator(others, now_ms)
+        self._all = FilterOperator(conditions, now_ms)
         self._narrow = EventReader(screen, time)
-        self._full = EventReader(fields | screen, time)
-        self._rest = EventReader(fields, time)
-        self._again = EventReader(fields | screen, time)
-        self._test = test
-        self._enough = not fields.event and not fields.prefixes
-        self._enough = self._enough and set(fields.paths) <= set(screen.paths)
+        self._rest = EventReader(fields | condition_fields(others), time)
+        self._full = EventReader(fields | every, time)
+        self._again = EventReader(fields | every, time)
+        self._enough = (fields | condition_fields(others)) <= screen
         self._nothing = self._rest.from_events([]).batch
         self._dense = False
 
@@ -64,7 +73,7 @@ class ScreeningReader:
 
     def _two_steps(self, chunk: bytes, now_ms: int | None) -> Read:
         narrow = self._narrow.from_lines(chunk, now_ms)
-        rows = np.flatnonzero(self._test.mask(narrow.batch))
+        rows = np.flatnonzero(self._first.mask(narrow.batch))
         if self._enough:
             return Read(narrow.batch.take(pa.array(rows)), narrow.times, rows)
         if not len(rows):
@@ -72,7 +81,9 @@ class ScreeningReader:
         if not narrow.in_step:
             return self._screened(self._again.from_lines(chunk, now_ms))
         passed = "".join(lines_of(chunk).take(pa.array(rows)).to_pylist())
-        return Read(self._rest.from_lines(passed.encode(), now_ms).batch, narrow.times, rows)
+        rest = self._rest.from_lines(tidy(passed.encode()), now_ms).batch
+        kept = np.flatnonzero(self._others.mask(rest))
+        return Read(rest.take(pa.array(kept)), narrow.times, rows[kept])
 
     def from_events(
         self,
@@ -88,5 +99,5 @@ class ScreeningReader:
         return self._screened(self._full.from_table(table))
 
     def _screened(self, read: Read) -> Read:
-        rows: Ints = np.flatnonzero(self._test.mask(read.batch))
+        rows: Ints = np.flatnonzero(self._all.mask(read.batch))
         return Read(read.batch.take(pa.array(rows)), read.times, rows)
