@@ -117,7 +117,7 @@ def _follow_event(
     key = steps[0]
     assert isinstance(key, str)
     get = attrgetter(shape.place(key))
-    return _follow([get(event) for event in events], steps[1:], shape.keys[key])
+    return _follow(list(map(get, events)), steps[1:], shape.keys[key])
 
 
 def _follow(
@@ -133,7 +133,10 @@ def _follow(
     step = steps[0]
     if shape and isinstance(sample, msgspec.Struct) and isinstance(step, str):
         get = attrgetter(shape.place(step))
-        inner = [None if value is None else get(value) for value in values]
+        if None in values:
+            inner = [None if value is None else get(value) for value in values]
+        else:
+            inner = list(map(get, values))
         return _follow(inner, steps[1:], shape.keys[step])
     rest = tuple(steps)
     return [walk(value, rest) for value in values], None

@@ -60,6 +60,9 @@ class States:
         for column in self._columns:
             column.states.resize(self.size)
             self._update(column, frame, ids, order)
+        if sum(column.states.held for column in self._columns) > self._limits.values:
+            reason = f"more than {self._limits.values:,} values would have to be held"
+            raise RunError("aggregate", f"{reason}; a shorter window would do")
 
     def _update(self, column: _Column, frame: Frame, ids: Ints, order: Ints) -> None:
         argument, condition = column.aggregate.argument, column.aggregate.condition

@@ -29,7 +29,11 @@ from mql.syntax import Aggregate
 
 
 class Aggregator(Protocol):
-    """The states of one aggregate for `size` groups."""
+    """The states of one aggregate for `size` groups; `held` counts the values kept one by one."""
+
+    @property
+    def held(self) -> int:
+        """How many values are kept."""
 
     def resize(self, size: int) -> None:
         """Make room for groups up to `size`; new ones are empty."""
@@ -88,6 +92,8 @@ def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:
 class Count:
     """COUNT: of non-null values."""
 
+    held = 0
+
     def __init__(self) -> None:
         self._size = 0
         self._counts = np.zeros(0, np.int64)
@@ -128,6 +134,8 @@ class Sum:
 
     The integer sum is high · 2^32 + low.
     """
+
+    held = 0
 
     def __init__(self) -> None:
         self._size = 0
@@ -207,6 +215,8 @@ class Moments:
     Source: Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
     Sample Variances" (1979).
     """
+
+    held = 0
 
     def __init__(self, *, deviation: bool) -> None:
         self._deviation = deviation
@@ -289,6 +299,8 @@ class Extreme:
     Integers and doubles are kept apart, so that integers stay exact.
     """
 
+    held = 0
+
     def __init__(self, *, greatest: bool) -> None:
         self._greatest = greatest
         self._size = 0
@@ -365,6 +377,11 @@ class Chosen:
 
     def __init__(self, keep: Keep) -> None:
         self._values = Collected(keep)
+
+    @property
+    def held(self) -> int:
+        """How many values are kept."""
+        return self._values.held
 
     def resize(self, size: int) -> None:
         """Make room for groups up to `size`."""

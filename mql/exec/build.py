@@ -107,6 +107,7 @@ def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator
                     step,
                     counters=counters,
                     limits=limits,
+                    now_ms=now_ms,
                     lateness_ms=context.lateness_ms,
                     start_ms=context.start_ms,
                 )

@@ -71,6 +71,11 @@ class Collected:
         self._pending = 0
         self._settled = 0
 
+    @property
+    def held(self) -> int:
+        """How many values are kept, equal ones that have not been thinned out among them."""
+        return self._pending + self._settled
+
     def resize(self, size: int) -> None:
         """Make room for groups up to `size`."""
         self.size = size

@@ -105,8 +105,8 @@ class JoinOperator:
         self._held += 1
         if self._held % _PRUNE_EVERY == 0:
             self._prune()
-        if self._held > self._limits.rows:
-            reason = f"more than {self._limits.rows:,} events would have to be held"
+        if self._held > self._limits.events:
+            reason = f"more than {self._limits.events:,} events would have to be held"
             raise RunError("join", f"{reason}; a shorter reach would do")
 
     def _advance(self, watermark: int) -> None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`groups` open at once, and `rows` held for windows, joins and sorts."""
+    """Limits on what operators hold.
+
+    `groups` open at once; `bytes` of rows held by windows and sorts, `events` by joins, and
+    `values` by aggregates that need them all (percentiles, distinct, lists).
+    """
 
     groups: int = 2_000_000
-    rows: int = 20_000_000
+    bytes: int = 4 << 30
+    events: int = 10_000_000
+    values: int = 100_000_000

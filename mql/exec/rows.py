@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,12 @@ from mql.exec.limits import Limits
 from mql.exec.operator import WINDOW, Block, Counters, with_columns
 from mql.exec.panes import panes_for
 from mql.exec.sort import GROUP
+from mql.exec.topn import TopNOperator
 from mql.planner.logical import WindowRows
 
 _PANE = "*pane"
+_SLACK = 20_000
+"""Rows that may pile up before losers are forgotten."""
 
 
 class RowsOperator:
@@ -31,6 +34,7 @@ class RowsOperator:
         *,
         counters: Counters,
         limits: Limits,
+        now_ms: Callable[[], int],
         lateness_ms: int = 0,
         start_ms: int | None = None,
     ) -> None:
@@ -39,7 +43,8 @@ class RowsOperator:
         self._counters = counters
         self._panes = panes_for(step.window, counters, lateness_ms, start_ms)
         self._held: list[pa.RecordBatch] = []
-        self._rows = 0
+        self._top = None if step.top is None else TopNOperator(step.top, now_ms)
+        self._rows = self._bytes = 0
         self._empty: pa.RecordBatch | None = None
 
     def push(self, block: Block) -> list[Block]:
@@ -61,11 +66,23 @@ class RowsOperator:
             return
         self._held.append(rows)
         self._rows += rows.num_rows
-        if self._rows > self._limits.rows:
-            reason = f"more than {self._limits.rows:,} rows would have to be held"
+        self._bytes += rows.nbytes
+        if self._top and self._rows > 2 * self._top.count + _SLACK:
+            self._forget_losers()
+        if self._bytes > self._limits.bytes:
+            reason = f"more than {self._limits.bytes:,} bytes of rows would have to be held"
             raise RunError(
                 "window", f"{reason}; a shorter window, or fewer rows by `where`, would do"
             )
+
+    def _forget_losers(self) -> None:
+        """Keep the rows that are first so far; they stay in an order that a stable sort keeps."""
+        assert self._top is not None
+        held = concat_batches(self._held)
+        index = pa.array(np.zeros(held.num_rows, np.int64))
+        first = self._top.apply(Block(with_columns(held, {WINDOW: index}))).batch
+        kept = first.drop_columns([WINDOW])
+        self._held, self._rows, self._bytes = [kept], kept.num_rows, kept.nbytes
 
     def _close(self, windows: range) -> list[Block]:
         if not len(windows) or self._empty is None:
@@ -117,4 +134,4 @@ class RowsOperator:
     def _keep(self, held: pa.RecordBatch, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
         kept = held.take(pa.array(np.flatnonzero(mask)))
         self._held = [kept] if kept.num_rows else []
-        self._rows = kept.num_rows
+        self._rows, self._bytes = kept.num_rows, kept.nbytes if kept.num_rows else 0

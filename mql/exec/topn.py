@@ -16,7 +16,7 @@ class TopNOperator(PerBlock):
     """Sorts row numbers, and takes the columns of the winners only."""
 
     def __init__(self, step: TopN, now_ms: Callable[[], int]) -> None:
-        self._count = step.count
+        self.count = step.count
         self._sort = SortOperator(step.keys, now_ms, within_groups=False)
 
     def apply(self, block: Block) -> Block:
@@ -24,4 +24,4 @@ class TopNOperator(PerBlock):
         order = self._sort.order(block)
         index = window_index(block)[order]
         place = np.arange(len(order)) - np.searchsorted(index, index)
-        return block.with_batch(block.batch.take(pa.array(order[place < self._count])))
+        return block.with_batch(block.batch.take(pa.array(order[place < self.count])))

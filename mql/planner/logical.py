@@ -98,11 +98,23 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True)
+class TopN:
+    """`Sort` and a `Limit` of each window in one, which holds only the rows that can win."""
+
+    keys: tuple[tuple[Value, bool], ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class WindowRows:
-    """Holds the rows of a window until it closes, then emits them clustered by group."""
+    """Holds the rows of a window until it closes, then emits them clustered by group.
+
+    With `top` it may forget rows that cannot be among the first any more.
+    """
 
     window: Windowing
     group_by: tuple[Property, ...] = ()
+    top: TopN | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +160,6 @@ class Sort:
 
     keys: tuple[tuple[Value, bool], ...]
     within_groups: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TopN:
-    """`Sort` and a `Limit` of each window in one, which holds only the rows that can win."""
-
-    keys: tuple[tuple[Value, bool], ...]
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +228,9 @@ def format_step(step: Step) -> str:
         case Select(outputs, everything, prefixes):
             parts = ["*"] * everything + [f"{quote(p)}…" for p in prefixes]
             return "select " + ", ".join(parts + [format_output(o) for o in outputs])
-        case WindowRows(window, group_by):
-            return f"rows of {_windowing(window)}{_grouped(group_by)}"
+        case WindowRows(window, group_by, top):
+            only = f", only the {format_step(top)}" if top else ""
+            return f"rows of {_windowing(window)}{_grouped(group_by)}{only}"
         case WindowAggregate(window, group_by, aggregates, firsts):
             columns = [*map(format_aggregate, aggregates)]
             columns += [f"first {format_property(p)}" for p in firsts]

@@ -8,6 +8,7 @@ the ones they were, and names the rule if not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from mql.planner.logical import (
@@ -126,6 +127,18 @@ def fuse_sort_and_limit(plan: LogicalPlan) -> LogicalPlan:
     return tuple(steps)
 
 
+def forget_losers(plan: LogicalPlan) -> LogicalPlan:
+    """Rows of the whole input that only the first n of leave: the others need not be held."""
+    steps: list[Step] = []
+    for step in plan:
+        last = steps[-1] if steps else None
+        match last, step:
+            case WindowRows(WholeInput(), ()), TopN():
+                steps[-1] = replace(last, top=step)
+        steps.append(step)
+    return tuple(steps)
+
+
 RULES: tuple[Rule, ...] = (
     # Conditions first become small: each of these may make work for the next.
     fold_constants,
@@ -138,6 +151,7 @@ RULES: tuple[Rule, ...] = (
     order_conditions_by_cost,
     # Last, what is about more than one step.
     fuse_sort_and_limit,
+    forget_losers,
 )
 
 
