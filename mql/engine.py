@@ -138,6 +138,10 @@ class _Run:
                 if self._stopping:
                     break
             yield from self._pipeline.finish(self._end())
+            gaps = self._context.counters.gaps
+            if gaps:
+                note = f"{gaps:,} windows without an event, in long gaps of time, are left out"
+                self._statistics.notes.append(note)
         finally:
             _close_all(self._sources)
 

@@ -7,6 +7,16 @@ import re
 from mql.errors import Span
 from mql.syntax import RESERVED
 
+_SYNONYMS = {
+    "median": "p50",
+    "mean": "avg",
+    "stdev": "stddev",
+    "std": "stddev",
+    "collect": "list",
+    "array_agg": "list",
+    "any_value": "first",
+    "now": "tick",
+}
 _CLAUSES = ("where", "window", "group", "order", "limit", "sample", "having", "anomaly")
 _ENGLISH = {
     "NAME": "a name",
@@ -35,6 +45,7 @@ _ENGLISH = {
 _ARITHMETIC = {"PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER"}
 _OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE", "_IS", "NOT"}
 _VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
+_STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _RUN = re.compile(r"[^\s\"',*()\[\]=!<>~;]+")
 
 
@@ -44,9 +55,11 @@ def nearest(word: str, candidates: list[str]) -> str:
     >>> nearest("cuont", ["count", "sum"])
     'did you mean `count`?'
     """
+    if word.lower() in _SYNONYMS:
+        return f"`{_SYNONYMS[word.lower()]}` is the name of that here"
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for the import
 
-    found = get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), candidates, n=1, cutoff=0.7)
     return f"did you mean `{found[0]}`?" if found else ""
 
 
@@ -86,14 +99,29 @@ def _list_expected(expected: set[str]) -> str:
 
 
 def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
-    if text[start] in "'\"":
-        return "the quote is never closed"
-    lower = word.lower()
-    if expected & _ARITHMETIC and word[0] in "+-*/%":
-        return "arithmetic wants white space on both sides, as in `a / b`"
-    if "NAME" in expected and lower in RESERVED:
-        return f"`{lower}` is a reserved word; for a key of that name write e['{word}']"
-    if text[start] == "[":
-        return "a path starts at the event: e['a']['b']"
+    lower, before = word.lower(), text[:start].rstrip()
+    for applies, hint in (
+        ("REGEX" in expected, "a regex stands between slashes, as in s ==~ /err.*/"),
+        (text[start] in "'\"" and not _STRING.match(text, start), "the quote is never closed"),
+        (text[start] == "*" and before.endswith("."), "`*` stands alone, as in `select *`"),
+        (lower == "select" and before.endswith("("), "a query has no queries inside it"),
+        (
+            lower == "distinct" and before.lower().endswith("select"),
+            "distinct stands inside an aggregate, as in count(distinct a); see also `group by`",
+        ),
+        (lower == "join" and "_FROM" in expected, "a join needs `from` before it"),
+        (lower in RESERVED and before.endswith(","), "nothing follows the comma before it"),
+        (
+            bool(expected & _ARITHMETIC) and word[0] in "+-*/%",
+            "arithmetic wants white space on both sides, as in `a / b`",
+        ),
+        (
+            "NAME" in expected and lower in RESERVED,
+            f"`{lower}` is a reserved word; for a key of that name write e['{word}']",
+        ),
+        (text[start] == "[", "a path starts at the event: e['a']['b']"),
+    ):
+        if applies:
+            return hint
     words = [name.strip("_").lower() for name in expected if name not in _ENGLISH]
     return nearest(word, words)

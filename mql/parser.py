@@ -132,10 +132,19 @@ def _unexpected(error: UnexpectedInput, text: str) -> QueryError:
         token = getattr(error, "token", None)
         end = token.end_pos if token is not None and token.end_pos else start + 1
         span = Span(start, end)
-    expected = getattr(error, "accepts", None) or getattr(error, "expected", None)
-    expected = expected or getattr(error, "allowed", None) or set()
-    reason, hint = describe_unexpected(text, span, set(expected))
+    reason, hint = describe_unexpected(text, span, _accepted(text))
     return QueryError(reason, text, span, hint)
+
+
+def _accepted(text: str) -> set[str]:
+    """The terminals that could have stood where the parser stopped."""
+    parser = _grammar().parse_interactive(text)
+    try:
+        for _ in parser.iter_parse():
+            pass
+    except UnexpectedInput:
+        pass
+    return set(parser.accepts())  # type: ignore[no-untyped-call]
 
 
 def _is_end(error: UnexpectedInput) -> bool:
@@ -444,6 +453,9 @@ class _Builder(Transformer[Token, object]):
 
     @v_args(inline=True)
     def name(self, token: Token) -> Property:
+        if _is_number(token):
+            hint = "count(*) counts events"
+            self._refuse(f"a property is needed here, not the number {token}", _span(token), hint)
         return Property((str(token),), _span(token))
 
     @v_args(meta=True)

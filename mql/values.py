@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,6 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 _T = TypeVar("_T")
 
 _decoder = msgspec.json.Decoder()
-_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def read_json(text: bytes | str) -> object:
@@ -40,6 +40,15 @@ def read_json(text: bytes | str) -> object:
         return _deep(lambda: _read_oddly(text))
 
 
+def is_json(text: bytes) -> bool:
+    """Whether a text that `read_json` takes is JSON as it stands."""
+    try:
+        _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
 def write_json(value: object) -> str:
     """The compact JSON text of a value, non-ASCII characters as they are.
 
@@ -48,7 +57,7 @@ def write_json(value: object) -> str:
     """
     try:
         return _encoder.encode(value).decode()
-    except (RecursionError, TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError, UnicodeEncodeError):
         return _deep(lambda: _encoder.encode(_clean(value)).decode())
 
 
@@ -67,11 +76,18 @@ def normalize(value: object) -> object:
             return float(value) if math.isfinite(value) else None
         case str():
             return _replace_surrogates(value)
+        case tuple() | set() | frozenset():
+            return list(value)
+        case numbers.Integral():
+            return normalize(int(value))
+        case numbers.Real():
+            return normalize(float(value))
     try:
-        built = msgspec.to_builtins(value, str_keys=True, enc_hook=str)
+        built = msgspec.to_builtins(value, str_keys=True, enc_hook=_as_text)
     except (TypeError, ValueError, RecursionError):
-        return str(value)
-    return built if isinstance(built, dict | list) else normalize(built)
+        return _as_text(value)
+    plain = isinstance(built, dict | list | str | int | float | bool | None)
+    return normalize(built) if plain else _as_text(built)
 
 
 def walk(value: object, steps: tuple[object, ...]) -> object:
@@ -88,6 +104,9 @@ def walk(value: object, steps: tuple[object, ...]) -> object:
         else:
             return None
     return value
+
+
+_encoder = msgspec.json.Encoder(enc_hook=normalize)
 
 
 def canonical(value: object) -> object:
@@ -109,7 +128,12 @@ def canonical(value: object) -> object:
 
 def canonical_text(text: str) -> str:
     """`canonical` from JSON text to JSON text."""
-    return _deep(lambda: write_json(canonical(read_json(text))))
+    return canonical_json(read_json(text))
+
+
+def canonical_json(value: object) -> str:
+    """The JSON text of `canonical`, however deep the value is."""
+    return _deep(lambda: write_json(canonical(value)))
 
 
 def _read_oddly(text: bytes | str) -> object:
@@ -143,6 +167,14 @@ def _clean(value: object) -> object:
     if isinstance(value, list):
         return [_clean(element) for element in value]
     return value
+
+
+def _as_text(value: object) -> str:
+    """What a value calls itself, or its type's name where it cannot say."""
+    try:
+        return _replace_surrogates(str(value))
+    except Exception:  # noqa: BLE001 - whatever somebody's class raises
+        return f"<{type(value).__name__}>"
 
 
 def _as_double(value: int) -> float | None:

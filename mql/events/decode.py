@@ -20,7 +20,7 @@ from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
 from mql.planner.fields import Fields, prefix_name
 from mql.syntax import AnyElement, Property
-from mql.values import read_json, walk, write_json
+from mql.values import is_json, read_json, walk, write_json
 
 _NEWLINE = ord("\n")
 _MAX_LEARNING = 16
@@ -157,6 +157,7 @@ class EventReader:
     def _from_odd_lines(self, chunk: bytes, first_line: int, now_ms: int | None) -> Read:
         """Line by line: for chunks in which something is not as it should be."""
         events: list[dict[str, object]] = []
+        texts: list[str] = []
         for number, line in enumerate(chunk.split(b"\n"), first_line):
             if not line or line.isspace():
                 continue
@@ -167,15 +168,17 @@ class EventReader:
                 continue
             if isinstance(event, dict):
                 events.append(event)
+                texts.append(line.decode().strip() if is_json(line) else write_json(event))
             else:
                 self.bad.add(number, "it is JSON, but not an object")
-        return self.from_events(events, now_ms=now_ms)
+        return self.from_events(events, now_ms=now_ms, texts=texts)
 
     def from_events(
         self,
         events: Sequence[dict[str, object]],
         times: Sequence[int] | None = None,
         now_ms: int | None = None,
+        texts: Sequence[str] | None = None,
     ) -> Read:
         """Events that are Python dicts, with their times in ms if they have some."""
         columns = {format_property(path): _column_of_dicts(events, path) for path in self._paths}
@@ -183,7 +186,7 @@ class EventReader:
             columns[prefix_name(prefix)] = column_of([_starting(event, prefix) for event in events])
         text = None
         if self._fields.event:
-            text = pa.array([write_json(event) for event in events], pa.string())
+            text = pa.array(texts or [write_json(event) for event in events], pa.string())
         given = None if times is None else pa.array(times, pa.int64())
         return self._read(columns, len(events), text, now_ms, given)
 
@@ -244,9 +247,9 @@ def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
 
 
 def lines_of(chunk: bytes) -> pa.Array:
-    """The non-blank lines of a chunk as strings, without copying when there is nothing to trim.
+    """The lines of a chunk that are not blank, each with its newline at the end.
 
-    The chunk ends with a newline, and so does each string that was not copied.
+    The chunk ends with a newline. Nothing is copied when there is nothing to trim.
     """
     data = np.frombuffer(chunk, np.uint8)
     ends = np.flatnonzero(data == _NEWLINE)
@@ -257,8 +260,10 @@ def lines_of(chunk: bytes) -> pa.Array:
         text = pa.py_buffer(chunk)
         offsets = pa.py_buffer(np.append(starts, ends[-1] + 1).astype(np.int32))
         return pa.StringArray.from_buffers(len(starts), offsets, text)
-    lines = [line.strip() for line in chunk.split(b"\n") if line and not line.isspace()]
-    return pa.array([line.decode() for line in lines], pa.string())
+    lines = chunk.decode().split("\n")
+    return pa.array(
+        [f"{line.strip()}\n" for line in lines if line and not line.isspace()], pa.string()
+    )
 
 
 def _filled_lines(chunk: bytes) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints, keys_of, to_python
-from mql.values import canonical, write_json
+from mql.values import canonical_json
 
 _DENSE = 4
 """Up to this many possible codes a row, counting beats sorting."""
@@ -75,7 +75,7 @@ def _hashable(value: object) -> Hashable:
         case bool():
             return ("boolean", value)  # Python would have it equal 1
         case list() | dict():
-            return ("json", write_json(canonical(value)))
+            return ("json", canonical_json(value))
         case None | int() | float() | str():
             return value
     raise AssertionError(value)

@@ -6,10 +6,12 @@ import hashlib
 
 import numpy as np
 
-from mql.batch import TIME, Kind, Mask, keys_of, kinds_of, texts_of
+from mql.batch import TIME, Mask, to_python
 from mql.exec.frame import Frame
+from mql.exec.group import encode
 from mql.exec.operator import Block, Counters, PerBlock, keep
 from mql.syntax import Property, RandomSample, RateSample, StickySample
+from mql.values import canonical_json, write_json
 
 
 class RandomSampleOperator(PerBlock):
@@ -87,18 +89,24 @@ class RateSampleOperator(PerBlock):
 
 
 def _tagged(frame: Frame, key: str) -> list[str | None]:
-    """The kind and text of each value of a key, such as `s:u12` or `n:5`."""
-    column = frame.property(Property((key,)))
-    same = keys_of(column)
-    texts = texts_of(same).to_pylist()
-    if same.type != column.type:
-        return texts
-    tags = np.array(["", "b:", "n:", "n:", "s:", "l:", "o:"])[kinds_of(column)]
-    whole = (
-        text.removesuffix(".0") if kind == Kind.DOUBLE and text else text
-        for text, kind in zip(texts, kinds_of(column), strict=True)
-    )
-    return [None if t is None else tag + t for tag, t in zip(tags, whole, strict=True)]
+    """The kind and text of each value of a key, such as `s:u12` or `n:5`; equal values alike."""
+    codes, values = encode(frame.property(Property((key,))))
+    tags = [_tag(value) for value in to_python(values)]
+    return [tags[code] for code in codes.tolist()]
+
+
+def _tag(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case str():
+            return f"s:{value}"
+        case bool():
+            return f"b:{write_json(value)}"
+        case int() | float():
+            return f"n:{canonical_json(value)}"
+        case _:
+            return f"j:{canonical_json(value)}"
 
 
 def _counted(block: Block, mask: Mask, counters: Counters) -> Block:

@@ -24,6 +24,7 @@ MAX_LINE = 1 << 28
 
 _FIRST = 1 << 18
 _SILENCE_S = 0.05
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -58,7 +59,7 @@ class LineSource:
             self._read_ahead += more
         lines = self._read_ahead.split(b"\n")
         events = []
-        for line in lines[: max(1, len(lines) - 1)][:100]:
+        for line in lines[:100]:
             try:
                 event = read_json(line)
             except ValueError:
@@ -127,7 +128,7 @@ class LineSource:
         start = self._read_raw(CHUNK)
         kind = next((k for magic, k in _MAGIC.items() if start.startswith(magic)), None)
         if kind is None:
-            self._read_ahead = start
+            self._read_ahead = start.removeprefix(_BYTE_ORDER_MARK)
             return
         prefixed = _Prefixed(start, self._read_raw)
         self._compressed = pa.CompressedInputStream(pa.PythonFile(prefixed, mode="r"), kind)
