@@ -243,7 +243,7 @@ def explain(words: tuple[str, ...], file: Path | None, rules: bool) -> None:  # 
     text = only_query(words, file)
     import mql  # noqa: PLC0415 - not for --help
 
-    click.echo(mql.explain(text, rules=rules))
+    click.echo(mql.explain(text, rules=rules), nl=False)
 
 
 @main.command()

@@ -110,7 +110,10 @@ def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
             "distinct stands inside an aggregate, as in count(distinct a); see also `group by`",
         ),
         (lower == "join" and "_FROM" in expected, "a join needs `from` before it"),
-        (lower in RESERVED and before.endswith(","), "nothing follows the comma before it"),
+        (
+            lower in ("from", "where") and before.endswith(","),
+            "nothing follows the comma before it",
+        ),
         (
             bool(expected & _ARITHMETIC) and word[0] in "+-*/%",
             "arithmetic wants white space on both sides, as in `a / b`",
