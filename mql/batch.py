@@ -22,7 +22,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mql.values import INT64_MAX, INT64_MIN, canonical_text, normalize, read_json, write_json
+from mql.values import (
+    INT64_MAX,
+    INT64_MIN,
+    canonical_text,
+    nested_json,
+    normalize,
+    read_json,
+    write_json,
+)
 
 TIME = "*time"
 EVENT = "*event"
@@ -128,7 +136,7 @@ def _variant_column(values: list[object]) -> pa.Array:
                 kinds[i], texts[i] = Kind.STRING, value
             case _:
                 kinds[i] = Kind.LIST if isinstance(value, list) else Kind.OBJECT
-                texts[i] = write_json(value)
+                texts[i] = nested_json(value)
     return variant(kinds, ints, doubles, pa.array(texts, pa.string()))
 
 
@@ -149,6 +157,8 @@ def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None =
         return pa.array(values, mask=null if null.any() else None)
     if texts is None:
         texts = pa.nulls(len(kinds), pa.string())
+    elif texts.null_count < (kinds < Kind.STRING).sum():
+        texts = pc.if_else(pa.array(kinds >= Kind.STRING), texts, pa.scalar(None, pa.string()))
     return pa.StructArray.from_arrays(
         [pa.array(a) for a in (kinds, ints, doubles)] + [texts], fields=list(VARIANT)
     )

@@ -11,6 +11,7 @@ import secrets
 import time as clock
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from mql.batch import TIME
@@ -18,8 +19,9 @@ from mql.errors import InputError
 from mql.events.decode import EventReader, Read, Reader, TimeProperty
 from mql.exec.build import Context, Pipeline
 from mql.exec.clock import EventClock
+from mql.exec.join import SIDE
 from mql.exec.limits import Limits
-from mql.exec.operator import Block
+from mql.exec.operator import Block, with_columns
 from mql.format import format_property
 from mql.layout import layout_of
 from mql.parser import parse
@@ -149,13 +151,16 @@ class _Run:
         """The events as blocks; empty ones while a pipe is silent."""
         if len(self._sources) == 1:
             reader = self._screening_reader() if self._screen else self._plain_reader()
+            yield self._block(reader.from_events([]))
             for read in self._read(self._sources[0][1], reader):
                 yield self._block(read or reader.from_events([]))
             return
         streams = [
-            (self._batches(source), self._side(number))
+            (self._batches(source, self._side(number)))
             for number, (_, source) in enumerate(self._sources)
         ]
+        nothing = self._plain_reader().from_events([]).batch
+        yield self._block(Read(_sided(nothing, self._side(0)), nothing.column(TIME)))
         for batch in merge(streams, timed=not self._arrives):
             yield self._block(Read(batch, batch.column(TIME)))
 
@@ -164,10 +169,10 @@ class _Run:
         now_ms = _now_ms() if self._arrives else None
         return self._clock.stamp(read.batch, now_ms, times=read.times, rows=read.rows)
 
-    def _batches(self, source: Source) -> Iterator[pa.RecordBatch]:
+    def _batches(self, source: Source, side: int | None) -> Iterator[pa.RecordBatch]:
         reader = self._plain_reader()
         for read in self._read(source, reader):
-            yield (read or reader.from_events([])).batch
+            yield _sided((read or reader.from_events([])).batch, side)
 
     def _plain_reader(self) -> EventReader:
         reader = EventReader(self._fields, self._timing)
@@ -203,6 +208,13 @@ class _Run:
 
     def _end(self) -> int | None:
         return _now_ms() if self._arrives and self._end_ms is None else self._end_ms
+
+
+def _sided(batch: pa.RecordBatch, side: int | None) -> pa.RecordBatch:
+    """The batch with the column that says which side of a join its events are of."""
+    if side is None:
+        return batch
+    return with_columns(batch, {SIDE: pa.array(np.full(batch.num_rows, side, np.int8))})
 
 
 def _split_screen(steps: LogicalPlan, *, screened: bool) -> tuple[Filter | None, LogicalPlan]:

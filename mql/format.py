@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import assert_never
 
+from mql.quoting import quote
 from mql.syntax import (
     RESERVED,
     Aggregate,
@@ -198,16 +199,6 @@ def format_seconds(span_ms: int) -> str:
     ('1.5', '10')
     """
     return _number(span_ms / 1000)
-
-
-def quote(text: str) -> str:
-    r"""A string literal.
-
-    >>> quote("it's")
-    "'it\\'s'"
-    """
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-    return f"'{escaped}'"
 
 
 def is_plain_name(text: str) -> bool:

@@ -16,6 +16,7 @@ from lark.exceptions import VisitError
 from mql.errors import QueryError, Span
 from mql.functions import FUNCTIONS, canonical_name
 from mql.messages import describe_unexpected, nearest
+from mql.quoting import unquote
 from mql.sampling import read_percent, read_sample
 from mql.syntax import (
     Aggregate,
@@ -50,7 +51,7 @@ from mql.syntax import (
     Value,
     WindowClause,
 )
-from mql.traverse import properties_in
+from mql.traverse import properties_in, values_in
 
 MAX_TEXT = 1 << 20
 """A longer query (in characters) is refused."""
@@ -64,7 +65,7 @@ _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
 
 _Node = Value | Condition
-_T = TypeVar("_T")
+_C = TypeVar("_C", bound=Condition)
 
 
 def parse(text: str) -> Query:
@@ -380,7 +381,7 @@ class _Builder(Transformer[Token, object]):
         left, token = children
         assert isinstance(token, Token)
         pattern = str(token)[1:-1].replace("\\/", "/")
-        return Matches(self._value(left), pattern, _span(token))
+        return self._one_any(Matches(self._value(left), pattern, _span(token)))
 
     def contains(self, children: list[object]) -> Contains:
         return self._one_any(Contains(self._value(children[0]), self._value(children[1])))
@@ -397,7 +398,7 @@ class _Builder(Transformer[Token, object]):
     def like(self, children: list[object]) -> Condition:
         left, negated, (token,) = _split_not(children)
         assert isinstance(token, Token)
-        return _negate(Like(self._value(left), _unquote(token)), negated)
+        return _negate(self._one_any(Like(self._value(left), _unquote(token))), negated)
 
     def is_null(self, children: list[object]) -> Condition:
         left, negated, (token,) = _split_not(children)
@@ -427,18 +428,9 @@ class _Builder(Transformer[Token, object]):
         assert isinstance(node, Property | Literal | Tick | Arithmetic | Aggregate)
         return node
 
-    def _one_any(self, condition: _T) -> _T:
+    def _one_any(self, condition: _C) -> _C:
         """Refuse a comparison between two `[*]`: which element with which is anybody's guess."""
-        match condition:
-            case Comparison(_, left, right) | Contains(left, right):
-                values = [left, right]
-            case In(left, choices):
-                values = [left, *choices]
-            case Between(left, low, high):
-                values = [left, low, high]
-            case _:
-                raise AssertionError(condition)
-        paths = [p for value in values for p in properties_in(value) if p.has_any]
+        paths = [p for v in values_in(condition) for p in properties_in(v) if p.has_any]
         if len(paths) > 1:
             self._refuse("one `[*]` in a comparison, not two", paths[1].span)
         return condition
@@ -575,23 +567,8 @@ def _meta_span(meta: object) -> Span:
     return Span(start, getattr(meta, "end_pos", start + 1))
 
 
-_ESCAPES = {"'": "'", '"': '"', "\\": "\\", "n": "\n"}
-
-
 def _unquote(token: Token) -> str:
-    r"""The text of a string literal; a backslash before anything else stays a backslash."""
-    inner = token[1:-1]
-    if "\\" not in inner:
-        return str(inner)
-    out: list[str] = []
-    characters = iter(inner)
-    for character in characters:
-        if character != "\\":
-            out.append(character)
-            continue
-        following = next(characters)
-        out.append(_ESCAPES.get(following, "\\" + following))
-    return "".join(out)
+    return unquote(token[1:-1])
 
 
 def _is_number(text: str) -> bool:

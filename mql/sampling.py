@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from mql.quoting import unquote
 from mql.syntax import RandomSample, RateSample, SampleClause, StickySample
 
 DEFAULT_FACTOR = 10_000
@@ -78,4 +79,4 @@ def _double_quoted(match: re.Match[str]) -> str:
     single = match[1]
     if single is None:
         return match[0]
-    return json.dumps(single.replace("\\'", "'"))
+    return json.dumps(unquote(single))

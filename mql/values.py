@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ MAX_DEPTH = 5_000
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT64 = 20
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _T = TypeVar("_T")
 
@@ -59,6 +61,12 @@ def write_json(value: object) -> str:
         return _encoder.encode(value).decode()
     except (RecursionError, TypeError, ValueError, UnicodeEncodeError):
         return _deep(lambda: _encoder.encode(_clean(value)).decode())
+
+
+def nested_json(value: object) -> str:
+    """The compact JSON text of a list or an object, the numbers in it by the rules too."""
+    text = write_json(value)
+    return _deep(lambda: write_json(_clean(value))) if _LONG_NUMBER.search(text) else text
 
 
 def normalize(value: object) -> object:

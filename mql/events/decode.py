@@ -20,7 +20,7 @@ from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
 from mql.planner.fields import Fields, prefix_name
 from mql.syntax import AnyElement, Property
-from mql.values import is_json, read_json, walk, write_json
+from mql.values import is_json, normalize, read_json, walk, write_json
 
 _NEWLINE = ord("\n")
 _MAX_LEARNING = 16
@@ -295,7 +295,8 @@ def _column_of_dicts(events: Sequence[dict[str, object]], path: Property) -> pa.
 
 
 def _starting(event: dict[str, object], prefix: str) -> dict[str, object]:
-    return {k: v for k, v in event.items() if v is not None and str(k).startswith(prefix)}
+    found = {k: normalize(v) for k, v in event.items() if str(k).startswith(prefix)}
+    return {k: v for k, v in found.items() if v is not None}
 
 
 def recognize_time(path: Property, events: Sequence[dict[str, object]]) -> TimeUnit | None:

@@ -136,7 +136,7 @@ def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator
         case Limit(count, per_window):
             return [LimitOperator(count, per_window=per_window)]
         case Extrapolate():
-            return [ExtrapolateOperator(step)]
+            return [ExtrapolateOperator(step, now_ms)]
         case _:
             assert_never(step)
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
 from mql.batch import Kind, constant, doubles_of, kinds_of, variant, whole_doubles
 from mql.exec.arithmetic import calculate
+from mql.exec.frame import Frame
 from mql.exec.operator import Block, PerBlock, with_columns
+from mql.exec.select import first_present
 from mql.planner.logical import Extrapolate
 from mql.syntax import ArithmeticOperator
 
 
 class ExtrapolateOperator(PerBlock):
-    """Multiplies columns by factor / threshold."""
+    """Multiplies columns by factor / threshold, and computes outputs from them."""
 
-    def __init__(self, step: Extrapolate) -> None:
+    def __init__(self, step: Extrapolate, now_ms: Callable[[], int]) -> None:
         self._step = step
+        self._now_ms = now_ms
 
     def apply(self, block: Block) -> Block:
         """The block with the columns scaled; an integer stays one where the product is whole."""
         scaled = {name: self._scale(block.batch, name) for name in self._step.columns}
-        return block.with_batch(with_columns(block.batch, scaled))
+        frame = Frame(with_columns(block.batch, scaled), self._now_ms())
+        outputs = {
+            o.name: first_present([frame.evaluate(v) for v in o.values]) for o in self._step.outputs
+        }
+        return block.with_batch(with_columns(block.batch, outputs))
 
     def _scale(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         column = batch.column(name)

@@ -13,6 +13,9 @@ from mql.exec.operator import Block, Counters, PerBlock, keep
 from mql.syntax import Property, RandomSample, RateSample, StickySample
 from mql.values import canonical_json, write_json
 
+_SECONDS = 3_600
+"""Seconds of the clock whose events are remembered; older ones start anew."""
+
 
 class RandomSampleOperator(PerBlock):
     """Keeps each event with the chance threshold / factor."""
@@ -70,22 +73,27 @@ class RateSampleOperator(PerBlock):
     def __init__(self, sample: RateSample, counters: Counters) -> None:
         self._threshold = sample.threshold
         self._counters = counters
-        self._second: int | None = None
-        self._passed = 0
+        self._passed: dict[int, int] = {}
 
     def apply(self, block: Block) -> Block:
         """The block with the events that the rate lets through."""
-        seconds = block.batch.column(TIME).fill_null(0).to_numpy() // 1000
-        mask = np.zeros(len(seconds), np.bool_)
-        starts = np.flatnonzero(np.diff(seconds, prepend=seconds[:1] - 1))
-        ends = [*starts[1:], len(seconds)][: len(starts)]
-        for start, end in zip(starts, ends, strict=True):
-            if seconds[start] != self._second:
-                self._second, self._passed = int(seconds[start]), 0
-            taken = min(int(end - start), max(0, self._threshold - self._passed))
-            mask[start : start + taken] = True
-            self._passed += taken
+        column = block.batch.column(TIME).fill_null(0)
+        seconds, which = np.unique(column.to_numpy() // 1000, return_inverse=True)
+        before = np.array([self._passed.get(s, 0) for s in seconds.tolist()], np.int64)
+        order = np.argsort(which, kind="stable")
+        starts = np.searchsorted(which[order], which[order])
+        place = np.empty(len(which), np.int64)
+        place[order] = np.arange(len(which)) - starts
+        mask = before[which] + place < self._threshold if len(which) else np.zeros(0, np.bool_)
+        self._count(seconds.tolist(), np.bincount(which[mask], minlength=len(seconds)).tolist())
         return _counted(block, mask, self._counters)
+
+    def _count(self, seconds: list[int], passed: list[int]) -> None:
+        for second, count in zip(seconds, passed, strict=True):
+            self._passed[second] = self._passed.get(second, 0) + count
+        if len(self._passed) > _SECONDS:
+            for second in sorted(self._passed)[:-_SECONDS]:
+                del self._passed[second]
 
 
 def _tagged(frame: Frame, key: str) -> list[str | None]:

@@ -36,11 +36,11 @@ class SelectOperator(PerBlock):
         names = block.batch.schema.names
         columns = {name: block.batch.column(name) for name in self._passed if name in names}
         for output in self._outputs:
-            columns[output.name] = _first_present([frame.evaluate(v) for v in output.values])
+            columns[output.name] = first_present([frame.evaluate(v) for v in output.values])
         return block.with_batch(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)))
 
 
-def _first_present(columns: list[pa.Array]) -> pa.Array:
+def first_present(columns: list[pa.Array]) -> pa.Array:
     """In each row the first of the columns that is not null there."""
     first, *rest = columns
     for column in rest:

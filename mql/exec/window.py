@@ -86,7 +86,7 @@ class Progress:
 
     def advance(self, times: Times) -> None:
         """Take note of all events of a block, before its rows are placed."""
-        on_time = times.times[self._on_time(times.times, times.seen)]
+        on_time = times.times[self._on_time(times.times, self._closed(times.seen))]
         if len(on_time):
             least = int(on_time.min())
             self.min_time = least if self.min_time is None else min(self.min_time, least)
@@ -99,7 +99,7 @@ class Progress:
         after it (None if there is none yet). Without disorder there is one part.
         """
         closed = self._closed(seen)
-        on_time = self.span.last_window(times) > closed
+        on_time = self._on_time(times, closed)
         disorder = bool((closed >= self.span.first_window(times)).any())
         cuts = (np.flatnonzero(np.diff(closed)) + 1).tolist() if disorder else []
         bounds = [0, *cuts, len(times)]
@@ -125,9 +125,10 @@ class Progress:
         self.next_window = max(self.next_window, last + 1)
         return taken
 
-    def _on_time(self, times: Ints, seen: Ints) -> Mask:
-        on_time: Mask = self.span.last_window(times) > self._closed(seen)
-        return on_time
+    def _on_time(self, times: Ints, closed: Ints) -> Mask:
+        """Events whose last window had not closed; in the gap after it there is none to miss."""
+        last = self.span.last_window(times)
+        return (last > closed) | ((last == closed) & self.span.in_gap(times))
 
     def _closed(self, seen: Ints) -> Ints:
         """The last window that had closed when each event came."""

@@ -7,9 +7,10 @@ refused here carries the place in the query's text.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
-from mql.format import format_value
+from mql.format import format_property, format_value
 from mql.functions import FUNCTIONS
 from mql.planner.checks import check
 from mql.planner.logical import (
@@ -98,6 +99,7 @@ def _bind_aggregates(query: Query) -> list[Step]:
     if query.anomaly:
         keys = tuple(row.hide(Property(p.steps)) for p in query.group_by)
     late = _after_row(query, row, keys)
+    extrapolation = _extrapolation(query, row)
     values = [value for output in row.outputs for value in output.values]
     aggregates = tuple(dict.fromkeys(a for value in values for a in aggregates_in(value)))
     firsts = tuple(dict.fromkeys(p for value in values for p in properties_in(value)))
@@ -108,7 +110,7 @@ def _bind_aggregates(query: Query) -> list[Step]:
     if query.limit is not None:
         per_window = query.window is not None and bool(query.group_by)
         steps.append(Limit(query.limit, per_window))
-    return steps + _extrapolation(query, row)
+    return steps + extrapolation
 
 
 def _after_row(query: Query, row: _Row, keys: tuple[Property, ...]) -> list[Step]:
@@ -127,18 +129,29 @@ def _after_row(query: Query, row: _Row, keys: tuple[Property, ...]) -> list[Step
 
 
 def _extrapolation(query: Query, row: _Row) -> list[Step]:
+    """Scale counts and sums last, and compute the expressions over them anew."""
     sample = query.sample
     if not isinstance(sample, RandomSample | StickySample) or not sample.extrapolate:
         return []
-    names = tuple(output.name for output in row.outputs if not output.hidden and _scales(output))
-    if not names or not 0 < sample.threshold < sample.factor:
+    shown = [output for output in row.outputs if not output.hidden]
+    scaled = [output for output in shown if any(map(_scales, output.values))]
+    if not scaled or not 0 < sample.threshold < sample.factor:
         return []
-    return [Extrapolate(names, sample.threshold, sample.factor)]
+    outputs = tuple(
+        replace(output, values=tuple(row.rebase(value) for value in output.values))
+        for output in scaled
+    )
+    columns = [p for o in outputs for value in o.values for p in properties_in(value)]
+    counted = [format_property(p) for p in dict.fromkeys(columns) if row.holds(p, _is_scaled)]
+    return [Extrapolate(tuple(counted), outputs, sample.threshold, sample.factor)]
 
 
-def _scales(output: Output) -> bool:
-    first = output.values[0]
-    return isinstance(first, Aggregate) and FUNCTIONS[first.function].scales
+def _scales(value: Value) -> bool:
+    return any(map(_is_scaled, aggregates_in(value)))
+
+
+def _is_scaled(value: Value) -> bool:
+    return isinstance(value, Aggregate) and FUNCTIONS[value.function].scales
 
 
 class _Row:
@@ -185,6 +198,20 @@ class _Row:
             number += 1
         self.outputs.append(Output((f"*{number}",), values, hidden=True))
         return Property((f"*{number}",))
+
+    def rebase(self, value: Value) -> Value:
+        """The same value, computed from hidden columns of its aggregates and properties."""
+        match value:
+            case Aggregate() | Property():
+                return self.hide(value)
+            case Arithmetic(operator, left, right, span):
+                return Arithmetic(operator, self.rebase(left), self.rebase(right), span)
+            case Literal() | Tick():
+                return value
+
+    def holds(self, column: Property, test: Callable[[Value], bool]) -> bool:
+        """Whether a hidden column's value passes a test."""
+        return any(o.path == column.steps and all(map(test, o.values)) for o in self.outputs)
 
     def resolve(self, value: Value) -> Value:
         """What a value of `having`, `order by` or `anomaly` means, on the output row."""

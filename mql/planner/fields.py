@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mql.format import format_property, quote
+from mql.format import format_property
 from mql.planner.logical import (
     Filter,
     Join,
@@ -14,6 +14,7 @@ from mql.planner.logical import (
     Step,
     WindowAggregate,
 )
+from mql.quoting import quote
 from mql.syntax import Condition, Property, StickySample
 from mql.traverse import properties_in, values_in
 

@@ -17,8 +17,8 @@ from mql.format import (
     format_sample,
     format_seconds,
     format_value,
-    quote,
 )
+from mql.quoting import quote
 from mql.syntax import (
     Aggregate,
     Condition,
@@ -172,9 +172,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Extrapolate:
-    """Scales COUNT and SUM columns by `factor` / `threshold`."""
+    """Scales columns of COUNT and SUM by `factor` / `threshold`.
+
+    `outputs` are computed anew from them.
+    """
 
     columns: tuple[str, ...]
+    outputs: tuple[Output, ...]
     threshold: int
     factor: int
 
@@ -248,8 +252,9 @@ def format_step(step: Step) -> str:
             return f"top {count} by {_sort_keys(keys)}"
         case Limit(count, per_window):
             return f"limit {count} {'a window' if per_window else 'in all'}"
-        case Extrapolate(columns, threshold, factor):
-            return f"extrapolate {', '.join(columns)} by {factor}/{threshold}"
+        case Extrapolate(columns, outputs, threshold, factor):
+            again = f", then {', '.join(map(format_output, outputs))}" if outputs else ""
+            return f"extrapolate {', '.join(columns)} by {factor}/{threshold}{again}"
         case _:
             assert_never(step)
 

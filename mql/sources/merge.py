@@ -11,29 +11,15 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import TIME, Ints, concat_batches, is_null
-from mql.exec.join import SIDE
-from mql.exec.operator import with_columns
 
 Batches = Iterator[pa.RecordBatch]
 
 
-def merge(sources: Sequence[tuple[Batches, int | None]], *, timed: bool) -> Batches:
-    """Merge sources; each comes with its side of a join, or None if there is no join."""
-    streams = [_sided(batches, side) for batches, side in sources]
-    if len(streams) == 1:
-        return streams[0]
+def merge(streams: Sequence[Batches], *, timed: bool) -> Batches:
+    """Merge the batches of several sources, which all have the same columns."""
     if not timed:
         return (batch for stream in streams for batch in stream)
     return _by_time([_Buffer(stream) for stream in streams])
-
-
-def _sided(batches: Batches, side: int | None) -> Batches:
-    for batch in batches:
-        if side is None:
-            yield batch
-        else:
-            column = pa.array(np.full(batch.num_rows, side, np.int8))
-            yield with_columns(batch, {SIDE: column})
 
 
 class _Buffer:
