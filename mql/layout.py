@@ -92,7 +92,10 @@ class RowLayout:
         else:
             for path in self.paths:
                 columns[path[0]] = public(batch.column(format_property(Property(path))))
-        return pa.table(columns) if columns else pa.table({}).select([])
+        if not columns:
+            rows = pa.array([{}] * batch.num_rows, pa.struct([]))
+            return pa.Table.from_struct_array(rows)
+        return pa.table(columns)
 
 
 def layout_of(plan: LogicalPlan) -> RowLayout:
@@ -154,9 +157,9 @@ def _inferred(values: list[object]) -> pa.Array | None:
         return None
     try:
         made = pa.array(values)
+        return None if _has_empty_struct(made.type) else made
     except (pa.ArrowException, OverflowError, UnicodeEncodeError, RecursionError):
         return None
-    return made if not _has_empty_struct(made.type) else None
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:

@@ -24,6 +24,7 @@ MAX_DEPTH = 5_000
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT64 = 20
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
+_LONG_NUMBER_BYTES = re.compile(rb"[0-9]{19}")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _T = TypeVar("_T")
 
@@ -37,9 +38,11 @@ def read_json(text: bytes | str) -> object:
     {'a': [1, None]}
     """
     try:
-        return _decoder.decode(text)
+        value = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _deep(lambda: _read_oddly(text))
+    long_number = _LONG_NUMBER if isinstance(text, str) else _LONG_NUMBER_BYTES
+    return _deep(lambda: _clean(value)) if long_number.search(text) else value  # type: ignore[arg-type]
 
 
 def is_json(text: bytes) -> bool:
@@ -86,6 +89,8 @@ def normalize(value: object) -> object:
             return _replace_surrogates(value)
         case tuple() | set() | frozenset():
             return list(value)
+        case _ if type(value).__module__ == "numpy" and hasattr(value, "item"):
+            return normalize(value.item())
         case numbers.Integral():
             return normalize(int(value))
         case numbers.Real():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
-Json: TypeAlias = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Row: TypeAlias = dict[str, Json]
 Event: TypeAlias = tuple[int, Row]
 """Its time in ms, and itself."""
+Windows: TypeAlias = Sequence[Sequence[Mapping[str, object]]]
+"""An answer: rows by window."""
 
 TOLERANCE = 1e-9
 """How far numbers may be apart, relative to the larger one."""
@@ -48,8 +51,8 @@ def load(path: Path) -> list[Case]:
     return [_case(json.loads(line)) for line in content.decode().split("\n") if line.strip()]
 
 
-def compare(expected: list[list[Row]], got: list[list[Row]], ordered: bool) -> bool:  # noqa: FBT001
-    """Whether an answer is the expected one; unless `ordered`, a window's rows may come in any order."""
+def compare(expected: Windows, got: Windows, ordered: bool) -> bool:  # noqa: FBT001
+    """Whether an answer is the expected one; unless `ordered`, rows may come in any order."""
     if len(expected) != len(got):
         return False
     same_window = same if ordered else _same_in_any_order
@@ -77,7 +80,7 @@ def same(expected: object, got: object) -> bool:
             return type(expected) is type(got) and expected == got
 
 
-def _same_in_any_order(expected: list[Row], got: list[Row]) -> bool:
+def _same_in_any_order(expected: Sequence[object], got: Sequence[object]) -> bool:
     left = list(got)
     for row in expected:
         at = next((at for at, other in enumerate(left) if same(row, other)), None)
@@ -97,7 +100,9 @@ def _case(raw: dict[str, Any]) -> Case:
     return Case(
         id=raw["id"],
         query=raw["query"],
-        streams={name: [(time, event) for time, event in events] for name, events in streams.items()},
+        streams={
+            name: [(time, event) for time, event in events] for name, events in streams.items()
+        },
         end_ms=raw.get("end"),
         expect=raw.get("expect"),
         ordered=raw.get("ordered", True),

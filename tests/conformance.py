@@ -5,6 +5,8 @@ With `--interpreter` the row-at-a-time interpreter answers instead of the engine
 queries, so the cases that expect an error are left out, and their number is printed.
 """
 
+# ruff: noqa: T201 - printing is what this command does
+
 from __future__ import annotations
 
 import argparse
@@ -18,12 +20,12 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from mql.errors import QueryError  # noqa: E402
-from tests.cases import Case, ExpectedError, Row, compare, load  # noqa: E402
+from tests.cases import Case, ExpectedError, Windows, compare, load  # noqa: E402
 
 MAX_SHOWN = 300
 """A longer text of a failing case is cut, in characters."""
 
-Answer = Callable[[Case], list[list[Row]]]
+Answer = Callable[[Case], Windows]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,9 +51,9 @@ def check_by_engine(case: Case) -> str | None:
     """What is wrong with the engine's answer to a case, or None."""
     import mql
 
-    def answer(case: Case) -> list[list[Row]]:
+    def answer(case: Case) -> Windows:
         result = mql.run(case.query, case.streams, start_ms=0, end_ms=case.end_ms)
-        return [[*window.rows()] for window in result]
+        return [window.rows() for window in result]
 
     if case.expect_error is not None:
         return _check_refusal(case, lambda: mql.plan(case.query, live=case.live))
@@ -92,7 +94,9 @@ def _check_refusal(case: Case, plan: Callable[[], object]) -> str | None:
 
 def _refusal(wanted: ExpectedError) -> str:
     parts = {"line": wanted.line, "column": wanted.column, "saying": wanted.says}
-    return "refused" + "".join(f", {name} {value}" for name, value in parts.items() if value is not None)
+    return "refused" + "".join(
+        f", {name} {value}" for name, value in parts.items() if value is not None
+    )
 
 
 def _failure(case: Case, expected: object, got: object) -> str:
@@ -101,9 +105,7 @@ def _failure(case: Case, expected: object, got: object) -> str:
     return f"{case.id} | {_shown(case.query)} | expected {_shown(expected)} | got {_shown(got)}"
 
 
-def _where_they_part(
-    case: Case, expected: list[list[Row]], got: list[list[Row]]
-) -> tuple[object, object]:
+def _where_they_part(case: Case, expected: Windows, got: Windows) -> tuple[object, object]:
     """The first window that differs, so that a long answer shows what is wrong with it."""
     if len(expected) == len(got) > 1:
         for at, (window, other) in enumerate(zip(expected, got, strict=True)):
@@ -126,7 +128,9 @@ def _text(value: object) -> str:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Run conformance cases.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--interpreter", action="store_true", help="ask the interpreter, not the engine")
+    parser.add_argument(
+        "--interpreter", action="store_true", help="ask the interpreter, not the engine"
+    )
     return parser
 
 

@@ -87,7 +87,9 @@ def interpret(
     events = merge_by_time(query.sources, inputs)
     if query.join:
         events = join(events, merge_by_time(others, inputs), query.join)
-    events = [e for e in events if query.where is None or holds(query.where, event_scope(e[1], now_ms))]
+    events = [
+        e for e in events if query.where is None or holds(query.where, event_scope(e[1], now_ms))
+    ]
     if query.sample:
         events = sample(query.sample, events, draw)
     answer = Answer(query, now_ms)
@@ -244,7 +246,9 @@ def holds(condition: Condition, scope: Scope) -> bool:
             (path,) = paths
             at = path.steps.index(AnyElement.ANY)
             many = scope.look(path.steps[:at])
-            members = many.values() if isinstance(many, dict) else many if isinstance(many, list) else []
+            members = (
+                many.values() if isinstance(many, dict) else many if isinstance(many, list) else []
+            )
             found = [walk(member, path.steps[at + 1 :]) for member in members]
             return any(is_met(condition, replace(scope, element=element)) for element in found)
 
@@ -280,11 +284,15 @@ def is_met(condition: Simple, scope: Scope) -> bool:
         case In():
             return any(compare(Comparator.EQ, left, choice) for choice in others)
         case Between():
-            return compare(Comparator.GE, left, others[0]) and compare(Comparator.LE, left, others[1])
+            return compare(Comparator.GE, left, others[0]) and compare(
+                Comparator.LE, left, others[1]
+            )
         case Contains():
             return left is not None and others[0] is not None and text(others[0]) in text(left)
         case Matches(_, pattern):
-            return left is not None and bool(re.fullmatch(pattern, text(left), re.DOTALL | re.ASCII))
+            return left is not None and bool(
+                re.fullmatch(pattern, text(left), re.DOTALL | re.ASCII)
+            )
         case Like(_, pattern):
             wild = {"%": ".*", "_": "."}
             regex = "".join(wild.get(c) or re.escape(c) for c in pattern)
@@ -392,7 +400,9 @@ def join(lefts: list[Event], rights: list[Event], clause: JoinClause) -> list[Ev
     return joined
 
 
-def sample(clause: SampleClause, events: list[Event], draw: Callable[[Row], bool] | None) -> list[Event]:
+def sample(
+    clause: SampleClause, events: list[Event], draw: Callable[[Row], bool] | None
+) -> list[Event]:
     match clause:
         case RateSample(threshold):
             seen: Counter[int] = Counter()
@@ -415,7 +425,9 @@ def sample(clause: SampleClause, events: list[Event], draw: Callable[[Row], bool
     return [(time, event) for time, event in events if draw(event)]
 
 
-def split(window: WindowClause | None, events: list[Event], start: int | None, end: int) -> Iterator[list[Row]]:
+def split(
+    window: WindowClause | None, events: list[Event], start: int | None, end: int
+) -> Iterator[list[Row]]:
     match window:
         case None:
             yield [event for _, event in events]
@@ -463,7 +475,9 @@ class Answer:
         query = self.query
         groups: dict[object, list[Row]] = {} if query.group_by else {None: []}
         for event in events:
-            key = identity([walk(event, p.steps) for p in query.group_by]) if query.group_by else None
+            key = (
+                identity([walk(event, p.steps) for p in query.group_by]) if query.group_by else None
+            )
             groups.setdefault(key, []).append(event)
         window = []
         for key, members in groups.items():
@@ -488,7 +502,11 @@ class Answer:
 
     def output_scope(self, output: Output) -> Scope:
         """A path means the column of its name, or the place that selecting it has made."""
-        selected = {i.value.steps for i in self.query.items if isinstance(i.value, Property) and i.alias is None}
+        selected = {
+            i.value.steps
+            for i in self.query.items
+            if isinstance(i.value, Property) and i.alias is None
+        }
 
         def look(steps: tuple[Step, ...]) -> Json:
             keys = [str(step) for step in steps]
@@ -511,10 +529,13 @@ class Answer:
             return output.row
         if not self.query.is_aggregate or not 0 < clause.threshold < clause.factor:
             return output.row
-        return {**output.row, **self.summary(output.events, Fraction(clause.factor, clause.threshold))}
+        return {
+            **output.row,
+            **self.summary(output.events, Fraction(clause.factor, clause.threshold)),
+        }
 
     def summary(self, events: list[Row], scale: Fraction = Fraction(1)) -> Row:
-        """The row of an aggregate query: a column of nulls stays, of two the later non-null wins."""
+        """The row of an aggregate query: nulls stay; of two columns the later non-null wins."""
 
         def look(steps: tuple[Step, ...]) -> Json:
             return next((v for v in (walk(e, steps) for e in events) if v is not None), None)
@@ -625,8 +646,11 @@ class Des:
         self.usual: float | None = None
 
     def judge(self, value: float) -> Row:
-        if self.level is None or self.trend is None:
-            self.level, self.trend = value, None if self.level is None else value - self.level
+        if self.level is None:
+            self.level = value
+            return self.unknown
+        if self.trend is None:
+            self.trend, self.level = value - self.level, value
             return self.unknown
         expected = self.level + self.trend
         error = abs(value - expected)
@@ -638,4 +662,8 @@ class Des:
             return {"anomalous": False, "expected": fit(expected), "score": None}
         self.usual = self.alpha * error + (1 - self.alpha) * usual
         score = fit(error / usual) if usual else None
-        return {"anomalous": error > self.threshold * usual, "expected": fit(expected), "score": score}
+        return {
+            "anomalous": error > self.threshold * usual,
+            "expected": fit(expected),
+            "score": score,
+        }

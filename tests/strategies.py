@@ -4,6 +4,8 @@ Queries are valid ones whose answer the interpreter can foretell, and name colum
 `parse(format_query(query)) == query` holds for each.
 """
 
+# ruff: noqa: SIM905 - a table of words is easier to read than a list of quoted ones
+
 from __future__ import annotations
 
 import json
@@ -67,9 +69,9 @@ ODD_TEXTS = [
 ]
 REGEXES = [
     "",
-    *r".* \d+ -?\d+(\.\d+)? [a-z]+ a.* .*a.* (x|y|1) true|false \[.*\] \{.*\} (?i)API-.* ^x$ .".split(),
-    *r"api-(prod|test) h.llo [^a]* \w+ .{2,3} a/b [12]\.0 日.* a|ab \w+\\\w+ 1|2|12 (?:ab?)*".split(),
-    r"two\nlines",
+    *r".* \d+ -?\d+(\.\d+)? [a-z]+ a.* .*a.* (x|y|1) true|false \[.*\] \{.*\} .".split(),
+    *r"(?i)API-.* ^x$ api-(prod|test) h.llo [^a]* \w+ .{2,3} a/b [12]\.0 日.* a|ab".split(),
+    *r"\w+\\\w+ 1|2|12 (?:ab?)* two\nlines".split(),
 ]
 LIKES = ["", "%\n%", *r"% _ a% %a% api-____ h_llo _.0 %1% a_b [% \% %'% .*".split()]
 COMMON_NUMBERS = "0 1 2 3 4 5 -1 2.0 0.5 -0.5".split()
@@ -78,9 +80,9 @@ ODD_NUMBERS = [
     *"9007199254740993 9007199254740992.0 9223372036854775807 9223372036854775808".split(),
 ]
 CONTAINERS: list[Json] = json.loads("""
-    [[], {}, [1], [1.0], [1, 2], [2, 1], [true], [null], ["x"], ["a", "b"], [[1], [2]], [{"k": "x"}],
-     {"k": 1}, {"k": 1.0}, {"k": null}, {"k": "x", "v": [1]}, {"v": [1], "k": "x"}, {"x": {"k": 2}},
-     {"x y": "héllo"}]
+    [[], {}, [1], [1.0], [1, 2], [2, 1], [true], [null], ["x"], ["a", "b"], [[1], [2]],
+     [{"k": "x"}], {"k": 1}, {"k": 1.0}, {"k": null}, {"k": "x", "v": [1]}, {"v": [1], "k": "x"},
+     {"x": {"k": 2}}, {"x y": "héllo"}]
 """)
 EXTREMES: list[Json] = [
     *(2**53, 2**53 + 1, float(2**53), 2**62, 2**63 - 1, -(2**63), 2**63, 2**64, -(10**30), 10**400),
@@ -113,7 +115,9 @@ def weighted(*parts: tuple[int, SearchStrategy[T]]) -> SearchStrategy[T]:
 def texts() -> SearchStrategy[str]:
     """Mostly from a small set, so that values meet their equals."""
     return weighted(
-        (8, st.sampled_from(COMMON_TEXTS)), (3, st.sampled_from(ODD_TEXTS)), (1, st.text(max_size=4))
+        (8, st.sampled_from(COMMON_TEXTS)),
+        (3, st.sampled_from(ODD_TEXTS)),
+        (1, st.text(max_size=4)),
     )
 
 
@@ -123,7 +127,9 @@ def scalars(*, extremes: bool = True) -> SearchStrategy[Json]:
     eighths: SearchStrategy[Json] = st.integers(-32, 48).map(lambda n: n / 8)
     rare: SearchStrategy[Json] = st.sampled_from(EXTREMES) | st.integers(-(2**63), 2**63 - 1)
     odd = rare if extremes else eighths
-    return weighted((6, small), (3, eighths), (5, texts()), (2, st.booleans()), (2, st.none()), (1, odd))
+    return weighted(
+        (6, small), (3, eighths), (5, texts()), (2, st.booleans()), (2, st.none()), (1, odd)
+    )
 
 
 def values(*, extremes: bool = True) -> SearchStrategy[Json]:
@@ -141,10 +147,13 @@ def event_bodies(*, extremes: bool = True) -> SearchStrategy[Row]:
     simple, any_value = scalars(extremes=extremes), values(extremes=extremes)
     pairs: SearchStrategy[Json] = st.fixed_dictionaries({}, optional={"k": simple, "v": any_value})
     objects: SearchStrategy[Json] = st.fixed_dictionaries(
-        {}, optional={"x": simple, "y": st.fixed_dictionaries({}, optional={"z": any_value}) | simple}
+        {},
+        optional={"x": simple, "y": st.fixed_dictionaries({}, optional={"z": any_value}) | simple},
     )
     pair_lists: SearchStrategy[Json] = st.lists(pairs, max_size=3)
-    pair_objects: SearchStrategy[Json] = st.dictionaries(st.sampled_from(["p", "q"]), pairs, max_size=2)
+    pair_objects: SearchStrategy[Json] = st.dictionaries(
+        st.sampled_from(["p", "q"]), pairs, max_size=2
+    )
     few: SearchStrategy[Json] = st.sampled_from([1, 1.0, "1", True, None, "x", "y", 2])
     return st.fixed_dictionaries(
         {"g": few, "n": weighted((4, st.integers(0, 5)), (1, simple))},
@@ -178,7 +187,9 @@ def streams(
 ) -> SearchStrategy[dict[str, list[Event]]]:
     """Events for each source that a query reads."""
     names = dict.fromkeys(query.sources + (query.join.sources if query.join else ()))
-    return st.fixed_dictionaries({name: events(in_order=in_order, extremes=extremes) for name in names})
+    return st.fixed_dictionaries(
+        {name: events(in_order=in_order, extremes=extremes) for name in names}
+    )
 
 
 # ---- Values and conditions ----
@@ -193,7 +204,9 @@ def literals() -> SearchStrategy[Literal]:
 
 def numbers() -> SearchStrategy[Literal]:
     """Numbers as written."""
-    return weighted((4, st.sampled_from(COMMON_NUMBERS)), (1, st.sampled_from(ODD_NUMBERS))).map(_number)
+    return weighted((4, st.sampled_from(COMMON_NUMBERS)), (1, st.sampled_from(ODD_NUMBERS))).map(
+        _number
+    )
 
 
 def _number(text: str) -> Literal:
@@ -288,7 +301,9 @@ def queries(draw: DrawFn, *, clock: bool = False, wild: bool = False) -> Query:
     if is_aggregate:
         items = _aggregate_items(draw, properties, group_by, clock=clock)
     else:
-        items = draw(st.lists(row_items(properties, clock=clock), min_size=1, max_size=4).map(tuple))
+        items = draw(
+            st.lists(row_items(properties, clock=clock), min_size=1, max_size=4).map(tuple)
+        )
     columns = _columns(items, properties, is_aggregate=is_aggregate)
     anomaly = _rarely(draw, _anomalies(columns), 10)
     seen = columns | st.just(Property(("anomalous",))) if anomaly else columns
@@ -344,7 +359,11 @@ def aggregates(
 
 
 def _aggregate_items(
-    draw: DrawFn, properties: SearchStrategy[Property], group_by: tuple[Property, ...], *, clock: bool
+    draw: DrawFn,
+    properties: SearchStrategy[Property],
+    group_by: tuple[Property, ...],
+    *,
+    clock: bool,
 ) -> tuple[Item, ...]:
     calls = aggregates(properties, clock=clock)
     alias = st.none() | st.sampled_from(["v0", "v1", "v2", "a"])
@@ -363,7 +382,7 @@ def _aggregate_items(
 def _columns(
     items: Sequence[Item], properties: SearchStrategy[Property], *, is_aggregate: bool
 ) -> SearchStrategy[Value]:
-    """What `having`, `order by` and `anomaly` can name: columns, and aggregates, selected or not."""
+    """What `having`, `order by` and `anomaly` can name: columns, aggregates selected or not."""
     if any(isinstance(item.value, Everything) for item in items):
         return properties.map(lambda path: path)
     found: list[Value] = []
@@ -394,7 +413,10 @@ def _dotted(path: Property) -> str:
 
 def _anomalies(columns: SearchStrategy[Value]) -> SearchStrategy[AnomalyClause]:
     mad = st.builds(
-        AnomalyClause, st.just("mad"), columns, st.sampled_from([(1.0, 2.5), (0.5, 1.25), (2.0, 0.5)])
+        AnomalyClause,
+        st.just("mad"),
+        columns,
+        st.sampled_from([(1.0, 2.5), (0.5, 1.25), (2.0, 0.5)]),
     )
     parameters = [(0.5, 0.5), (0.25, 0.125, 2.0), (1.0, 0.0, 0.0)]
     return mad | st.builds(AnomalyClause, st.just("des"), columns, st.sampled_from(parameters))
@@ -413,7 +435,9 @@ def _group_keys() -> SearchStrategy[tuple[Property, ...]]:
 
 
 def _joins() -> SearchStrategy[JoinClause]:
-    keys = st.sampled_from([(("g",),), (("g",),), (("n",),), (("g",), ("n",)), (("d", "x"),), (("o",),)])
+    keys = st.sampled_from(
+        [(("g",),), (("g",),), (("n",),), (("g",), ("n",)), (("d", "x"),), (("o",),)]
+    )
     properties = keys.map(lambda some: tuple(map(Property, some)))
     return st.builds(JoinClause, st.just(("t",)), st.sampled_from([0, 500, 1000, 2500]), properties)
 

@@ -71,13 +71,15 @@ class Reader(Protocol):
     def bad(self) -> BadLines:
         """What could not be read so far."""
 
-    def from_lines(self, chunk: bytes, now_ms: int | None = None) -> Read:
+    def from_lines(
+        self, chunk: bytes, now_ms: int | None = None, times: Sequence[int | None] | None = None
+    ) -> Read:
         """The events of the next whole lines of NDJSON."""
 
     def from_events(
         self,
         events: Sequence[dict[str, object]],
-        times: Sequence[int] | None = None,
+        times: Sequence[int | None] | None = None,
         now_ms: int | None = None,
     ) -> Read:
         """Events that are Python dicts."""
@@ -113,20 +115,22 @@ class EventReader:
         self.lines += 1
         self.bad.add(self.lines, reason)
 
-    def from_lines(self, chunk: bytes, now_ms: int | None = None) -> Read:
+    def from_lines(
+        self, chunk: bytes, now_ms: int | None = None, times: Sequence[int | None] | None = None
+    ) -> Read:
         """The events of the next whole lines of NDJSON, a chunk as `tidy` makes it.
 
-        Without a time property `now_ms` is every event's time (null if it is None).
+        Without a time property an event's time is that of its line in `times`, or `now_ms`.
         """
-        first_line = self.lines + 1
-        count = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == _NEWLINE))
-        self.lines += count
-        events = None if self._fields.prefixes else self._decode(chunk)
-        if events is None or not (len(events) == count or len(events) == _filled_lines(chunk)):
-            return self._from_odd_lines(chunk, first_line, now_ms)
+        lines = Lines(chunk)
+        before, self.lines = self.lines, self.lines + len(lines)
+        events = self._decode(chunk) if lines.are_objects and not self._fields.prefixes else None
+        if events is None or len(events) != len(lines):
+            return self._from_odd_lines(chunk, before + 1, now_ms, times)
         columns = {format_property(path): column(events, path, self._shape) for path in self._paths}
-        text = lines_of(chunk) if self._fields.event else None
-        return self._read(columns, len(events), text, now_ms, in_step=True)
+        text = lines.texts() if self._fields.event else None
+        given = None if times is None else pa.array(times, pa.int64())
+        return self._read(columns, len(events), text, now_ms, given, in_step=True)
 
     def _decode(self, chunk: bytes) -> list[Any] | None:
         """The events of a chunk in which every line is one, or None."""
@@ -154,10 +158,17 @@ class EventReader:
             shape.learn(getattr(event, place) for event in events)
         self._decoder = msgspec.json.Decoder(self._shape.struct())
 
-    def _from_odd_lines(self, chunk: bytes, first_line: int, now_ms: int | None) -> Read:
+    def _from_odd_lines(
+        self,
+        chunk: bytes,
+        first_line: int,
+        now_ms: int | None,
+        times: Sequence[int | None] | None,
+    ) -> Read:
         """Line by line: for chunks in which something is not as it should be."""
         events: list[dict[str, object]] = []
         texts: list[str] = []
+        kept: list[int | None] = []
         for number, line in enumerate(chunk.split(b"\n"), first_line):
             if not line or line.isspace():
                 continue
@@ -168,15 +179,17 @@ class EventReader:
                 continue
             if isinstance(event, dict):
                 events.append(event)
+                kept.append(None if times is None else times[number - first_line])
                 texts.append(line.decode().strip() if is_json(line) else write_json(event))
             else:
                 self.bad.add(number, "it is JSON, but not an object")
-        return self.from_events(events, now_ms=now_ms, texts=texts)
+        given = None if times is None else kept
+        return self.from_events(events, given, now_ms, texts)
 
     def from_events(
         self,
         events: Sequence[dict[str, object]],
-        times: Sequence[int] | None = None,
+        times: Sequence[int | None] | None = None,
         now_ms: int | None = None,
         texts: Sequence[str] | None = None,
     ) -> Read:
@@ -246,29 +259,31 @@ def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
     return None
 
 
-def lines_of(chunk: bytes) -> pa.Array:
-    """The lines of a chunk that are not blank, each with its newline at the end.
+class Lines:
+    """Where the lines of a chunk are; the chunk ends with a newline.
 
-    The chunk ends with a newline. Nothing is copied when there is nothing to trim.
+    `are_objects` says that each line begins with `{` and ends with `}`. Then a chunk of as many
+    JSON values as lines has one on each: a value that went on over a newline would have a `}`
+    before it or a `{` after it, never both.
     """
-    data = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(data == _NEWLINE)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    clean = (ends > starts) & (data[np.minimum(starts, len(data) - 1)] == ord("{"))
-    clean &= data[np.maximum(ends - 1, 0)] == ord("}")
-    if clean.all():
-        text = pa.py_buffer(chunk)
-        offsets = pa.py_buffer(np.append(starts, ends[-1] + 1).astype(np.int32))
-        return pa.StringArray.from_buffers(len(starts), offsets, text)
-    lines = chunk.decode().split("\n")
-    return pa.array(
-        [f"{line.strip()}\n" for line in lines if line and not line.isspace()], pa.string()
-    )
 
+    def __init__(self, chunk: bytes) -> None:
+        self._chunk = chunk
+        data = np.frombuffer(chunk, np.uint8)
+        ends = np.flatnonzero(data == _NEWLINE)
+        self._starts = np.concatenate([[0], ends[:-1] + 1])
+        self._ends = ends
+        opened = data[self._starts] == ord("{")
+        self.are_objects = bool((opened & (data[ends - 1] == ord("}"))).all())
 
-def _filled_lines(chunk: bytes) -> int:
-    """How many lines are not blank."""
-    return sum(1 for line in chunk.split(b"\n") if line and not line.isspace())
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def texts(self) -> pa.Array:
+        """The lines as strings, each with its newline, without copying them."""
+        offsets = np.append(self._starts, self._ends[-1] + 1).astype(np.int32)
+        buffers = (pa.py_buffer(offsets), pa.py_buffer(self._chunk))
+        return pa.StringArray.from_buffers(len(self), *buffers)
 
 
 def tidy(chunk: bytes) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-import pyarrow as pa
-
-from mql.events.decode import Read, Reader
+from mql.events.decode import Read, Reader, tidy
+from mql.values import INT64_MAX, INT64_MIN, write_json
 
 ROWS = 4_096
+_NO_EVENT = "null"
+"""A line that will be counted as no event."""
 
 
 class EventSource:
@@ -21,7 +22,6 @@ class EventSource:
         self.bytes_read = 0
         self.bytes_total: int | None = None
         self.arrives = False
-        self._count = 0
 
     @property
     def has_times(self) -> bool:
@@ -40,8 +40,7 @@ class EventSource:
         has_times = self.has_times
         events = chain(self._first, self._events)
         while part := list(islice(events, ROWS)):
-            yield _batch(part, reader, self._count, has_times=has_times)
-            self._count += len(part)
+            yield _read(part, reader, has_times=has_times)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -51,16 +50,22 @@ class EventSource:
             self._first = list(islice(self._events, 100))
 
 
-def _batch(part: list[object], reader: Reader, before: int, *, has_times: bool) -> pa.RecordBatch:
-    times: list[int] = []
-    events: list[dict[str, object]] = []
-    for number, each in enumerate(part, before + 1):
+def _read(part: list[object], reader: Reader, *, has_times: bool) -> Read:
+    """Events by way of their JSON text: what a value becomes is the same for all inputs."""
+    times: list[int | None] = []
+    lines: list[str] = []
+    for each in part:
         time, event = each if isinstance(each, tuple) and len(each) == 2 else (None, each)  # noqa: PLR2004
-        if not isinstance(event, dict) or (has_times and not isinstance(time, int)):
-            reader.bad.add(number, "it is not a dict, or not a pair of a time in ms and a dict")
-            continue
-        events.append(event)
-        if has_times:
-            assert isinstance(time, int)
-            times.append(time)
-    return reader.from_events(events, times if has_times else None)
+        timed = type(time) is int and INT64_MIN <= time <= INT64_MAX
+        lines.append(_line(event) if timed or not has_times else _NO_EVENT)
+        times.append(time if timed else None)
+    return reader.from_lines(tidy("\n".join(lines).encode()), None, times if has_times else None)
+
+
+def _line(event: object) -> str:
+    if not isinstance(event, dict):
+        return _NO_EVENT
+    try:
+        return write_json(event)
+    except ValueError:
+        return _NO_EVENT

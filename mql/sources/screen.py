@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints
-from mql.events.decode import BadLines, EventReader, Read, TimeProperty, lines_of, tidy
+from mql.events.decode import BadLines, EventReader, Lines, Read, TimeProperty, tidy
 from mql.exec.filter import FilterOperator
 from mql.planner.fields import Fields, condition_fields
 from mql.syntax import Condition
@@ -59,36 +59,41 @@ class ScreeningReader:
         self._narrow.pass_over_line(reason)
         self._full.lines = self._narrow.lines
 
-    def from_lines(self, chunk: bytes, now_ms: int | None = None) -> Read:
+    def from_lines(
+        self, chunk: bytes, now_ms: int | None = None, times: Sequence[int | None] | None = None
+    ) -> Read:
         """The events of the next whole lines that pass."""
         if self._dense and not self._enough:
-            read = self._screened(self._full.from_lines(chunk, now_ms))
+            read = self._screened(self._full.from_lines(chunk, now_ms, times))
             self._narrow.lines = self._full.lines
         else:
-            read = self._two_steps(chunk, now_ms)
+            read = self._two_steps(chunk, now_ms, times)
             self._full.lines = self._narrow.lines
         assert read.rows is not None
         self._dense = len(read.rows) > DENSE * len(read.times)
         return read
 
-    def _two_steps(self, chunk: bytes, now_ms: int | None) -> Read:
-        narrow = self._narrow.from_lines(chunk, now_ms)
+    def _two_steps(
+        self, chunk: bytes, now_ms: int | None, times: Sequence[int | None] | None
+    ) -> Read:
+        narrow = self._narrow.from_lines(chunk, now_ms, times)
         rows = np.flatnonzero(self._first.mask(narrow.batch))
         if self._enough:
             return Read(narrow.batch.take(pa.array(rows)), narrow.times, rows)
         if not len(rows):
             return Read(self._nothing, narrow.times, rows)
         if not narrow.in_step:
-            return self._screened(self._again.from_lines(chunk, now_ms))
-        passed = "".join(lines_of(chunk).take(pa.array(rows)).to_pylist())
-        rest = self._rest.from_lines(tidy(passed.encode()), now_ms).batch
+            return self._screened(self._again.from_lines(chunk, now_ms, times))
+        passed = "".join(Lines(chunk).texts().take(pa.array(rows)).to_pylist())
+        theirs = None if times is None else [times[row] for row in rows.tolist()]
+        rest = self._rest.from_lines(tidy(passed.encode()), now_ms, theirs).batch
         kept = np.flatnonzero(self._others.mask(rest))
         return Read(rest.take(pa.array(kept)), narrow.times, rows[kept])
 
     def from_events(
         self,
         events: Sequence[dict[str, object]],
-        times: Sequence[int] | None = None,
+        times: Sequence[int | None] | None = None,
         now_ms: int | None = None,
     ) -> Read:
         """Those of some dicts that pass."""
