@@ -44,7 +44,7 @@ def same(left: object, right: object) -> bool:
     (True, False, False)
     """
     if _is_number(left) and _is_number(right):
-        return math.isclose(cast(float, left), cast(float, right), rel_tol=_TOLERANCE)
+        return math.isclose(cast("float", left), cast("float", right), rel_tol=_TOLERANCE)
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
@@ -64,7 +64,7 @@ def _short(row: object) -> str:
 def _load(query: Query, path: Path) -> list[Row]:
     """Rows in their order; those over windows grouped by key, so only windows are ordered."""
     with path.open(encoding="utf-8") as file:
-        rows = [cast(Row, json.loads(line)) for line in file]
+        rows = [cast("Row", json.loads(line)) for line in file]
     if query.columns:
         rows = [_chosen(query, row) for row in rows]
     if query.key:

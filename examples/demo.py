@@ -37,7 +37,8 @@ QUESTIONS = (
     (
         "What do the failing requests have in common?",
         "select count(*) as 'errors', e['payment']['provider'] as 'provider', "
-        "e['deploy']['version'] as 'version' from requests where status >= 500 and service == 'checkout' "
+        "e['deploy']['version'] as 'version' from requests "
+        "where status >= 500 and service == 'checkout' "
         "group by e['payment']['provider'], e['deploy']['version'] order by errors desc limit 3",
     ),
     (
@@ -67,10 +68,10 @@ def events() -> Iterator[dict[str, object]]:
         time = START_MS + number * STEP_MS
         minute = number * STEP_MS / 60_000
         service = dice.choices(list(_SERVICES), [6, 3, 2])[0]
-        incident = service == "checkout" and 4 <= minute < 7  # noqa: PLR2004 - the story
-        version = "2.8.1" if minute < 4 else "2.9.0" if minute < 7 else "2.8.1"  # noqa: PLR2004
+        incident = service == "checkout" and 4 <= minute < 7
+        version = "2.8.1" if minute < 4 else "2.9.0" if minute < 7 else "2.8.1"
         provider = dice.choice(_PROVIDERS)
-        failing = incident and provider == "giropay" and dice.random() < 0.8  # noqa: PLR2004
+        failing = incident and provider == "giropay" and dice.random() < 0.8
         event: dict[str, object] = {
             "time": time,
             "service": service,
@@ -80,7 +81,7 @@ def events() -> Iterator[dict[str, object]]:
             "path": dice.choice(_SERVICES[service]).replace("{id}", str(dice.randrange(900))),
             "status": 503 if failing else dice.choices([200, 404, 500], [970, 28, 2])[0],
             "latency_ms": round(dice.lognormvariate(3.2, 0.6) * (4 if incident else 1), 1),
-            "deploy": {"version": version, "canary": dice.random() < 0.1},  # noqa: PLR2004
+            "deploy": {"version": version, "canary": dice.random() < 0.1},
         }
         if service == "checkout":
             event["payment"] = {"provider": provider, "amount": round(dice.uniform(3, 300), 2)}
@@ -95,7 +96,7 @@ def main() -> int:
         print(f"── {question}", flush=True)
         command = ["run", query, str(FILE), *(["--time", "time"] if " window " in query else [])]
         print(f'$ mql run "{query}" {FILE}{" --time time" * (" window " in query)}\n', flush=True)
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [sys.executable, "-m", "cli", *command, "--output", "table"], check=False
         )
         if done.returncode:

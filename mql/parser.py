@@ -446,7 +446,8 @@ class _Builder(Transformer[Token, object]):
     @v_args(inline=True)
     def name(self, token: Token) -> Property:
         if _is_number(token):
-            hint = "count(*) counts events"
+            counts = self._text[: _span(token).start].lower().endswith("count(")
+            hint = "count(*) counts events" if counts else ""
             self._refuse(f"a property is needed here, not the number {token}", _span(token), hint)
         return Property((str(token),), _span(token))
 

@@ -28,7 +28,11 @@ pytestmark = pytest.mark.timeout(1800)
 thorough = settings(
     max_examples=int(os.environ.get("MQL_EXAMPLES", "100")),
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
 )
 
 

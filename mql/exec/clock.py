@@ -15,6 +15,9 @@ from mql.exec.operator import Block, Times, with_columns
 SEEN = "*seen"
 """The column that holds, for each event, the greatest time before it."""
 
+_BEGINNING = -(2**62)
+"""What the first event of all has seen: a time that closes no window."""
+
 
 class EventClock:
     """Stamps batches. It only goes forward."""
@@ -50,7 +53,7 @@ class EventClock:
     def _seen(self, times: Ints, known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
         if not known.any():
             return np.zeros(len(times), np.int64)
-        start = int(times[known][0]) if self._now is None else self._now
+        start = _BEGINNING if self._now is None else self._now
         values = times if known.all() else np.where(known, times, np.iinfo(np.int64).min)
         running = np.maximum.accumulate(np.concatenate([[start], values]))
         self._now = int(running[-1])

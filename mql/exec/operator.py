@@ -31,8 +31,8 @@ class Window:
 class Times:
     """The times of events in order of arrival, in ms, and what was known before each.
 
-    `seen[i]` is the greatest time before event i, or its own if it is the first. `now_ms` is how
-    far time has come after the last one, with or without an event.
+    `seen[i]` is the greatest time before event i. `now_ms` is how far time has come after the
+    last one, with or without an event.
     """
 
     times: Ints

@@ -101,7 +101,8 @@ class Progress:
         closed = self._closed(seen)
         on_time = self._on_time(times, closed)
         disorder = bool((closed >= self.span.first_window(times)).any())
-        cuts = (np.flatnonzero(np.diff(closed)) + 1).tolist() if disorder else []
+        # The first cut, before the first row, closes what rows that are gone have closed.
+        cuts = [0, *(np.flatnonzero(np.diff(closed)) + 1).tolist()] if disorder else []
         bounds = [0, *cuts, len(times)]
         after = [int(closed[cut]) for cut in cuts]
         return [
@@ -118,7 +119,7 @@ class Progress:
     def take(self, last: int) -> range:
         """The windows up to `last` that have not closed yet; from now on they have."""
         if self.next_window is None:
-            if self.min_time is None:
+            if self.min_time is None or last < self.min_time // self.span.window.shift_ms:
                 return range(0)
             self.next_window = self.min_time // self.span.window.shift_ms
         taken = range(self.next_window, last + 1)
