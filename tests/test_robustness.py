@@ -412,7 +412,7 @@ FRAGMENTS = [
 any_bytes = st.binary(max_size=60) | st.lists(st.sampled_from(FRAGMENTS), max_size=12).map(b"".join)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(any_bytes)
 @example(b'\n{"a":1}{"b":1}\n')
 @example(b'{"a": 1,\n"b": 1}\n{"b": 2}{"b": 3}\n')

@@ -312,19 +312,18 @@ CUT_QUERIES = (
 )
 
 
-@pytest.mark.parametrize("mixed", [False, True], ids=["plain", "mixed types"])
-@pytest.mark.parametrize("lateness_ms", [0, 700])
+@pytest.mark.parametrize(("mixed", "lateness_ms"), [(False, 700), (True, 0)])
 @pytest.mark.parametrize("query", CUT_QUERIES)
 def test_the_answer_does_not_depend_on_cuts(query: str, lateness_ms: int, mixed: bool) -> None:  # noqa: FBT001
-    events = disordered(200, mixed=mixed)
+    events = disordered(150, mixed=mixed)
     data = lines(*events)
     expected = answer(query, data, lateness_ms)
     assert len(expected) > 1
     inputs: list[Input] = [events, iter(events), data[:-1]]
-    for seed, most in enumerate((7, 200, 3_000, len(data))):
+    for seed, most in enumerate((7, 900, len(data))):
         inputs.append(cast("BinaryIO", Slowly(data, thrown(seed), most)))
     if not mixed:
-        inputs += [batches(events, sizes) for sizes in ([1], [200], [7, 1, 13], [100, 99, 1])]
+        inputs += [batches(events, sizes) for sizes in ([1], [150], [7, 1, 13], [75, 74, 1])]
     for number, each in enumerate(inputs):
         assert same(expected, answer(query, each, lateness_ms)), number
 
