@@ -46,6 +46,7 @@ _ARITHMETIC = {"PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER"}
 _OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE", "_IS", "NOT"}
 _VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
+_WITH_UNIT = re.compile(r"[0-9.]+(?:ms|s|sec|m|min|h|d)")
 _RUN = re.compile(r"[^\s\"',*()\[\]=!<>~;]+")
 
 
@@ -108,6 +109,10 @@ def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
         (
             lower == "distinct" and before.lower().endswith("select"),
             "distinct stands inside an aggregate, as in count(distinct a); see also `group by`",
+        ),
+        (
+            "NUMBER" in expected and bool(_WITH_UNIT.fullmatch(lower)),
+            "a span is in seconds and has no unit, as in `window 10`",
         ),
         (lower == "join" and "_FROM" in expected, "a join needs `from` before it"),
         (

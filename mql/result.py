@@ -208,14 +208,18 @@ def _cell(value: object) -> str:
 def _readable(table: pa.Table) -> str:
     names, rows = _cells(table)
     if not names:
-        return f"{table.num_rows} rows"
+        return _count(table.num_rows)
     widths = [max(len(n), *(len(r[i]) for r in rows), 1) for i, n in enumerate(names)]
     lines = [list(names), ["─" * width for width in widths], *rows]
     text = "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-    return f"{text}\n({table.num_rows:,} rows)"
+    return f"{text}\n({_count(table.num_rows)})"
+
+
+def _count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _html(table: pa.Table) -> str:
@@ -224,5 +228,5 @@ def _html(table: pa.Table) -> str:
     names, rows = _cells(table)
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in r) + "</tr>" for r in rows)
-    caption = f"<caption>{table.num_rows:,} rows</caption>"
+    caption = f"<caption>{_count(table.num_rows)}</caption>"
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 MAX_DEPTH = 5_000
-"""Levels of nesting that are read; a deeper line counts as not JSON."""
+"""Levels of nesting that are surely read; a line that is much deeper counts as not JSON."""
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT64 = 20

@@ -64,9 +64,9 @@ def make(aggregate: Aggregate) -> Aggregator:
         case "SUM":
             return Sum()
         case "AVERAGE":
-            return Moments(deviation=False)
+            return Average()
         case "STDDEV":
-            return Moments(deviation=True)
+            return Deviation()
         case "MIN":
             return Extreme(greatest=False)
         case "MAX":
@@ -209,8 +209,49 @@ class Sum:
         return variant(kinds.astype(np.uint8), ints, np.where(finite, doubles, 0.0))
 
 
-class Moments:
-    """AVERAGE and STDDEV (of the sample): count, mean and squared distances, merged pairwise.
+class Average:
+    """AVERAGE: the sum of the numbers over their count."""
+
+    held = 0
+
+    def __init__(self) -> None:
+        self._sum = Sum()
+        self._count = Count()
+
+    def resize(self, size: int) -> None:
+        """Make room for groups up to `size`."""
+        self._sum.resize(size)
+        self._count.resize(size)
+
+    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+        """Take the numbers among the rows in."""
+        self._sum.update(ids, column, order)
+        if column.type not in (pa.int64(), pa.float64()):
+            numbers = is_number(column)
+            ids, column = ids[numbers], pa.array(np.ones(int(numbers.sum()), np.int64))
+        self._count.update(ids, column, order)
+
+    def select(self, ids: Ints) -> Average:
+        """The states of some groups."""
+        part = Average()
+        part._sum, part._count = self._sum.select(ids), self._count.select(ids)
+        return part
+
+    def merge(self, other: Aggregator, ids: Ints) -> None:
+        """Add another's states."""
+        assert isinstance(other, Average)
+        self._sum.merge(other._sum, ids)
+        self._count.merge(other._count, ids)
+
+    def result(self) -> pa.Array:
+        """Doubles; null without a number."""
+        counts = ints_of(self._count.result())
+        sums = doubles_of(self._sum.result())
+        return _doubles_where(sums / np.maximum(counts, 1), counts > 0)
+
+
+class Deviation:
+    """STDDEV (of the sample): count, mean and squared distances, merged pairwise.
 
     Source: Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
     Sample Variances" (1979).
@@ -218,8 +259,7 @@ class Moments:
 
     held = 0
 
-    def __init__(self, *, deviation: bool) -> None:
-        self._deviation = deviation
+    def __init__(self) -> None:
         self._size = 0
         self._counts = np.zeros(0, np.int64)
         self._means = np.zeros(0)
@@ -233,19 +273,14 @@ class Moments:
 
     def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
         """Take the numbers among the rows in."""
-        if column.type not in (pa.int64(), pa.float64()) or column.null_count:
-            kinds = kinds_of(column)
-            numbers = (kinds == Kind.INT) | (kinds == Kind.DOUBLE)
-            ids, doubles = ids[numbers], doubles_of(column)[numbers]
-        else:
-            doubles = doubles_of(column)
+        numbers = is_number(column)
+        ids, doubles = ids[numbers], doubles_of(column)[numbers]
         n = self._size
         squares: Doubles = np.zeros(n)
         counts = np.bincount(ids, minlength=n)
         with np.errstate(all="ignore"):
             means = np.bincount(ids, doubles, minlength=n) / np.maximum(counts, 1)
-            if self._deviation:
-                np.add.at(squares, ids, (doubles - means[ids]) ** 2)
+            np.add.at(squares, ids, (doubles - means[ids]) ** 2)
         self._add(np.arange(n), counts, means, squares)
 
     def _add(self, ids: Ints, counts: Ints, means: Doubles, squares: Doubles) -> None:
@@ -259,9 +294,9 @@ class Moments:
         self._squares[ids] += squares + between
         self._counts[ids] = total
 
-    def select(self, ids: Ints) -> Moments:
+    def select(self, ids: Ints) -> Deviation:
         """The states of some groups."""
-        part = Moments(deviation=self._deviation)
+        part = Deviation()
         part._size = len(ids)
         part._counts, part._means = self._counts[ids], self._means[ids]
         part._squares = self._squares[ids]
@@ -269,7 +304,7 @@ class Moments:
 
     def merge(self, other: Aggregator, ids: Ints) -> None:
         """Merge another's states, one pane after the other: `ids` may repeat."""
-        assert isinstance(other, Moments)
+        assert isinstance(other, Deviation)
         left = np.arange(len(ids))
         while len(left):
             _, first = np.unique(ids[left], return_index=True)
@@ -278,14 +313,18 @@ class Moments:
             left = np.delete(left, first)
 
     def result(self) -> pa.Array:
-        """Doubles; null without a value (without two, for the deviation)."""
+        """Doubles; null without two numbers."""
         n = self._size
         counts = self._counts[:n]
-        if not self._deviation:
-            return _doubles_where(self._means[:n], counts > 0)
         with np.errstate(all="ignore"):
             values = np.sqrt(self._squares[:n] / np.maximum(counts - 1, 1))
         return _doubles_where(values, counts > 1)
+
+
+def is_number(column: pa.Array) -> Mask:
+    """Which values are numbers."""
+    kinds = kinds_of(column)
+    return (kinds == Kind.INT) | (kinds == Kind.DOUBLE)
 
 
 def _doubles_where(values: Doubles, present: Mask) -> pa.Array:

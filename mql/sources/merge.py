@@ -64,8 +64,22 @@ def _by_time(buffers: list[_Buffer]) -> Batches:
         live = [buffer for buffer in buffers if buffer.batch is not None]
         if not live:
             return
-        bound = min(int(buffer.places[-1]) for buffer in live)
-        places = [buffer.places[buffer.places <= bound] for buffer in live]
-        rows = concat_batches([buffer.take(bound) for buffer in live])
+        bounds = _bounds([int(buffer.places[-1]) for buffer in live])
+        places = [b.places[b.places <= bound] for b, bound in zip(live, bounds, strict=True)]
+        rows = concat_batches([b.take(bound) for b, bound in zip(live, bounds, strict=True)])
         order = np.argsort(np.concatenate(places), kind="stable")
         yield rows.take(pa.array(order))
+
+
+def _bounds(last: list[int]) -> list[int]:
+    """The place up to which each source's rows can be passed on, given all sources' last places.
+
+    An earlier source may still have rows at its last place, and they would come first.
+
+    >>> _bounds([5, 7, 5])
+    [5, 4, 4]
+    """
+    return [
+        min([place, *(before - 1 for before in last[:i]), *last[i + 1 :]])
+        for i, place in enumerate(last)
+    ]
