@@ -19,6 +19,7 @@ def tune_for_scans() -> None:
     """Keep freed buffers, and collect cycles seldom. Does what the platform allows."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    gc.enable()
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # not glibc
