@@ -80,10 +80,6 @@ class Chunk:
         return self._layout.json_lines(_renumbered(self._batch), (self._window,))
 
 
-WindowOfRows = Chunk
-"""What iterating a `Result` gives: a chunk that is a whole window."""
-
-
 class Result:
     """An answer, computed while it is read. It can be read once, unless it is kept as a table."""
 

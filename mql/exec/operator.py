@@ -8,7 +8,7 @@ step stays with events.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -77,9 +77,7 @@ class Counters:
     late: int = 0
     without_time: int = 0
     sampled_out: int = 0
-    matched: int = 0
     gaps: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 class PerBlock:
