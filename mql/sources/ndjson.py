@@ -31,8 +31,17 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 class LineSource:
     """Lines of JSON from a binary stream."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        chunk_bytes: int = CHUNK,
+        max_line_bytes: int = MAX_LINE,
+    ) -> None:
         self._raw = stream
+        self._chunk_bytes = chunk_bytes
+        self._max_line_bytes = max_line_bytes
         self._name = name
         self.bytes_read = 0
         self.bytes_total = _size(stream)
@@ -102,7 +111,7 @@ class LineSource:
                 chunk, rest = _cut(pending)
                 yield chunk
                 pending, size = [rest], len(rest)
-            elif size > MAX_LINE:
+            elif size > self._max_line_bytes:
                 yield from self._pass_over(reader)
                 pending, size = [self._read_ahead], len(self._read_ahead)
         last = b"".join(pending)
@@ -111,7 +120,7 @@ class LineSource:
 
     def _pass_over(self, reader: Reader) -> Iterator[None]:
         """Skip to the end of a line that is too long."""
-        reader.pass_over_line(f"it is longer than {MAX_LINE:,} bytes")
+        reader.pass_over_line(f"it is longer than {self._max_line_bytes:,} bytes")
         self._read_ahead = b""
         while (more := self._read(wait=False)) != b"":
             if more is None:
@@ -125,7 +134,7 @@ class LineSource:
         if self._opened:
             return
         self._opened = True
-        start = self._read_raw(CHUNK)
+        start = self._read_raw(self._chunk_bytes)
         kind = next((k for magic, k in _MAGIC.items() if start.startswith(magic)), None)
         if kind is None:
             self._read_ahead = start.removeprefix(_BYTE_ORDER_MARK)
@@ -137,13 +146,13 @@ class LineSource:
         """Some bytes; empty at the end; None if a pipe has been silent for a moment."""
         if self._compressed is not None:
             try:
-                data: bytes = self._compressed.read(CHUNK)
+                data: bytes = self._compressed.read(self._chunk_bytes)
             except (OSError, pa.ArrowException) as error:
                 raise InputError(f"cannot read {self._name}: {error}") from None
             return data
         if self.arrives and not wait and not _ready(self._raw):
             return None
-        return self._read_raw(CHUNK)
+        return self._read_raw(self._chunk_bytes)
 
     def _read_raw(self, size: int) -> bytes:
         try:
