@@ -1,0 +1,114 @@
+"""The ledger: what became of every event, for each query and each span of time.
+
+An agent counts in tallies, a source job adds them up, and every answer carries a `Completeness`.
+The parts are disjoint, so that they add up to what was published:
+
+    seen = sampled_out + filtered_out + shipped + dropped (by place)
+    shipped = received + lost in transit, received = used + late
+
+What a subscriber was too slow to take is counted apart, since others may have taken it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the events of one query in one agent, since the tally before.
+
+    `slot_ms` is the start of the span of time that the tally is about; its length is the query's
+    pane, or a second. `buffer`, `budget` and `credit` are events dropped: by a full buffer
+    (whether or not the query would have wanted them), over the agent's budget, and because the
+    source job granted no more bytes. `failed` are events that could not be read as one, and
+    `upstream` those that a publisher said it had lost before.
+    """
+
+    slot_ms: int
+    sampled_out: int = 0
+    filtered_out: int = 0
+    shipped: int = 0
+    buffer: int = 0
+    budget: int = 0
+    credit: int = 0
+    failed: int = 0
+    upstream: int = 0
+
+    @property
+    def seen(self) -> int:
+        """All events that were published."""
+        return self.sampled_out + self.filtered_out + self.shipped + self.dropped
+
+    @property
+    def dropped(self) -> int:
+        """Events that are gone though the query might have wanted them."""
+        return self.buffer + self.budget + self.credit + self.failed + self.upstream
+
+    def __add__(self, other: Tally) -> Tally:
+        """The sum, about the slot of this one."""
+        return Tally(
+            self.slot_ms,
+            self.sampled_out + other.sampled_out,
+            self.filtered_out + other.filtered_out,
+            self.shipped + other.shipped,
+            self.buffer + other.buffer,
+            self.budget + other.budget,
+            self.credit + other.credit,
+            self.failed + other.failed,
+            self.upstream + other.upstream,
+        )
+
+
+class Exactness(StrEnum):
+    """How to read the numbers of an answer."""
+
+    EXACT = "exact"
+    LOWER_BOUND = "lower bound"
+    ESTIMATE = "estimate"
+
+
+class Completeness(msgspec.Struct, frozen=True):
+    """How complete an answer is: of a window, or of a second of a query without windows.
+
+    `expected` agents should have reported, `reported` did, `missing` names the others as
+    `service@host`. `tally` adds up what all agents counted. `transit` events were sent and never
+    came; `late` ones came after their window had closed, `subscriber` rows were given up because
+    this subscriber did not take them. `rate` is the share of events that was looked at (1: all).
+    A window is `partial` if the query did not run for all of it, and `early` if it was closed
+    without waiting any longer for the missing. `refused` agents cannot run the query.
+    """
+
+    start_ms: int
+    end_ms: int
+    expected: int = 0
+    reported: int = 0
+    missing: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    tally: Tally = Tally(0)
+    transit: int = 0
+    late: int = 0
+    subscriber: int = 0
+    rate: float = 1.0
+    partial: bool = False
+    early: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Events and rows that the answer should have held, or might have."""
+        return self.tally.dropped + self.transit + self.late + self.subscriber
+
+    @property
+    def exactness(self) -> Exactness:
+        """An estimate if anything was sampled, a lower bound if anything is missing."""
+        if self.rate < 1:
+            return Exactness.ESTIMATE
+        if self.lost or self.missing or self.refused or self.partial:
+            return Exactness.LOWER_BOUND
+        return Exactness.EXACT
+
+    @property
+    def silent(self) -> bool:
+        """No agent was there to ask: nothing is known, which is not the same as no events."""
+        return self.expected == 0

@@ -1,0 +1,329 @@
+"""The messages of the protocol, as values.
+
+Times ending in `_us` are microseconds since 1970 by the sender's clock, those in `_ms`
+milliseconds by the source job's. A query's number is the source job's; `source` says which of the
+query's sources, by position, a subscription or a part is about.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mql.ledger import Completeness, Tally
+
+PROTOCOL = 1
+"""The protocol's version; both sides refuse another."""
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
+    """The root of all messages."""
+
+
+# Agent to source job
+
+
+class Hello(Message, tag="hello"):
+    """The first message on a connection, and the answer to `Unknown`.
+
+    `agent` is a random name that this agent keeps until its process ends. `lag_us` and
+    `offset_us` are as in `Heartbeat`.
+    """
+
+    protocol: int
+    agent: str
+    service: str
+    host: str
+    pid: int
+    version: str
+    sent_us: int
+    tags: dict[str, str] = {}
+    streams: tuple[str, ...] = ()
+
+
+class Accept(Message, tag="accept"):
+    """The agent runs the query now: events from `start_ms` on are in its tallies."""
+
+    query: int
+    source: int
+    start_ms: int
+
+
+class Refuse(Message, tag="refuse"):
+    """The agent does not run the query, or no longer does."""
+
+    query: int
+    source: int
+    reason: str
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One query's share of a batch: its tallies, and the rows of the payload that are its own.
+
+    `sequence` counts the parts of this query and source from 1. No event before `watermark_ms`
+    will follow. `shipped_total` and `seen_total` are sums over all parts up to this one, so that
+    a gap in the sequence says how much it held. `rows` are indices into the payload, as
+    little-endian uint32; None means all rows. `has_rows` is whether the payload concerns this
+    part at all.
+    """
+
+    query: int
+    source: int
+    sequence: int
+    watermark_ms: int
+    shipped_total: int
+    seen_total: int
+    tallies: tuple[Tally, ...] = ()
+    has_rows: bool = False
+    rows: bytes | None = None
+
+
+class Batch(Message, tag="batch"):
+    """What an agent has to say about running queries; the payload holds events, or states.
+
+    The payload is an Arrow IPC stream of one record batch, in the layout of `mql.batch`; of
+    states if `states` is true, which then belong to the one part.
+    """
+
+    parts: tuple[Part, ...]
+    states: bool = False
+
+
+class QueryCost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a query has cost in an agent since it began: events tested, passed on by the screen,
+    shipped; nanoseconds of the background thread; bytes sent."""
+
+    query: int
+    source: int
+    tested: int = 0
+    candidates: int = 0
+    shipped: int = 0
+    spent_ns: int = 0
+    sent_bytes: int = 0
+    screen: str = ""
+
+
+class Heartbeat(Message, tag="heartbeat"):
+    """Sent every second. `echo_us` is the last `sent_us` of the source job's, `held_us` how long
+    ago it came; `offset_us` is by how much the source job's clock is ahead, as the agent knows it.
+    `lag_us` is how late the agent's background thread wakes, and `dropped` all events it ever
+    dropped.
+    """
+
+    sent_us: int
+    watermark_ms: int
+    offset_us: int = 0
+    lag_us: int = 0
+    dropped: int = 0
+    streams: tuple[str, ...] = ()
+    costs: tuple[QueryCost, ...] = ()
+
+
+class FieldSeen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A property that was seen: its path as MQL writes it, its kinds, and one value as JSON."""
+
+    path: str
+    kinds: tuple[str, ...]
+    example: str = ""
+
+
+class StreamSeen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stream that an agent offers, with events a second and the fields of recent events."""
+
+    stream: str
+    rate: float
+    fields: tuple[FieldSeen, ...] = ()
+
+
+class Catalogue(Message, tag="catalogue"):
+    """What an agent has seen; the answer to `Look`."""
+
+    streams: tuple[StreamSeen, ...]
+
+
+class Goodbye(Message, tag="goodbye"):
+    """The agent's process ends; all it had has been sent."""
+
+
+# Source job to agent
+
+
+class Welcome(Message, tag="welcome"):
+    """The answer to `Hello`, which had come at `received_us`. `credit` is in bytes of payload."""
+
+    protocol: int
+    job: str
+    credit: int
+    hello_us: int
+    received_us: int
+    sent_us: int
+
+
+class Unknown(Message, tag="unknown"):
+    """Something came from one who has not said hello, or long ago: begin anew."""
+
+
+class Subscribe(Message, tag="subscribe"):
+    """Run the agent's half of a query on a stream.
+
+    `time` is the property that holds the event's time; empty means the time of publishing.
+    `slot_ms` is the length of the tallies' slots. `states` allows to ship states.
+    """
+
+    query: int
+    source: int
+    stream: str
+    text: str
+    slot_ms: int
+    time: str = ""
+    seed: int = 0
+    states: bool = False
+
+
+class Unsubscribe(Message, tag="unsubscribe"):
+    """Stop running a query."""
+
+    query: int
+
+
+class Credit(Message, tag="credit"):
+    """So many more bytes of payload may be sent. Also from a client to the source job."""
+
+    size: int
+
+
+class Beat(Message, tag="beat"):
+    """The answer to a heartbeat, which had been sent at `echo_us` and came at `received_us`."""
+
+    echo_us: int
+    received_us: int
+    sent_us: int
+
+
+class Look(Message, tag="look"):
+    """Say what streams and fields there are."""
+
+
+# Client to source job
+
+
+class Connect(Message, tag="connect"):
+    """The first message of a client, and the answer to `Unknown`. `user` is shown to others."""
+
+    protocol: int
+    client: str
+    user: str
+    version: str
+    credit: int
+
+
+class Ask(Message, tag="ask"):
+    """Run a query and send its answer. `request` is the client's number for it.
+
+    Clients that name the same `group` share the rows. `ttl_ms` ends the query after that time;
+    0 means never. `time` and `lateness_ms`: the property that holds the time of events and how
+    late they may come. `strict` refuses a query about a stream that no agent publishes.
+    """
+
+    request: int
+    query: str
+    time: str = ""
+    lateness_ms: int = 0
+    group: str = ""
+    ttl_ms: int = 0
+
+
+class Leave(Message, tag="leave"):
+    """The client does not want the answer any more."""
+
+    request: int
+
+
+class Alive(Message, tag="alive"):
+    """Sent by a client every second, and answered in kind."""
+
+
+class Show(Message, tag="show"):
+    """Show what there is: `agents`, `queries`, `streams`, or a plan: `explain` with a query."""
+
+    request: int
+    what: str
+    query: str = ""
+
+
+class Cancel(Message, tag="cancel"):
+    """End a query for all who asked it."""
+
+    request: int
+    query: int
+
+
+# Source job to client
+
+
+class Connected(Message, tag="connected"):
+    """The answer to `Connect`. `job` is a random name that this source job keeps."""
+
+    protocol: int
+    job: str
+    version: str
+
+
+class Answering(Message, tag="answering"):
+    """The query runs: its number, what is to be known before reading its answer."""
+
+    request: int
+    query: int
+    start_ms: int
+    warnings: tuple[str, ...] = ()
+
+
+class Rejected(Message, tag="rejected"):
+    """A request that cannot be done: the message, and for a query its place and hint."""
+
+    request: int
+    reason: str
+    line: int = 0
+    column: int = 0
+    start: int = 0
+    end: int = 0
+    hint: str = ""
+    is_query: bool = False
+
+
+class Answer(Message, tag="answer"):
+    """A piece of an answer: a window when it closes, or some rows, or a second's completeness.
+
+    `sequence` counts from 1. The payload, if any, is an Arrow IPC stream of one record batch
+    of output rows, of the one window from `start_ms` to `end_ms` where the query has those.
+    """
+
+    request: int
+    sequence: int
+    closes: bool
+    start_ms: int | None = None
+    end_ms: int | None = None
+    completeness: Completeness | None = None
+
+
+class Ended(Message, tag="ended"):
+    """The answer is over, and why: `limit`, `time to live`, `cancelled by …`, an error's text.
+
+    `failed` is whether that is an error. `total` adds up the whole answer.
+    """
+
+    request: int
+    reason: str
+    failed: bool
+    total: Completeness
+
+
+class Shown(Message, tag="shown"):
+    """The answer to `Show` and `Cancel`: JSON as the payload."""
+
+    request: int
+
+
+AgentMessage = Hello | Accept | Refuse | Batch | Heartbeat | Catalogue | Goodbye
+ToAgent = Welcome | Unknown | Subscribe | Unsubscribe | Credit | Beat | Look
+ClientMessage = Connect | Ask | Leave | Alive | Show | Cancel | Credit
+ToClient = Connected | Unknown | Answering | Rejected | Answer | Ended | Shown | Alive
