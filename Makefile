@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lint types imports tests properties bench-files lock clean
+.PHONY: demo test check format grammar lint types imports tests properties bench-files lock clean
 
 demo: $(READY) ## make some events, ask them four questions, show the answers
 	@$(BIN)/python -m examples.demo
@@ -17,6 +17,9 @@ check: lint types imports tests
 format: $(READY) ## put the code into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+grammar: $(READY) ## write the parser's tables anew, after an edit of mql/grammar.lark
+	$(BIN)/python -m mql.grammar
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

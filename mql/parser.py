@@ -6,15 +6,14 @@ only `QueryError` comes out.
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from lark import Lark, Token, Transformer, UnexpectedEOF, UnexpectedInput, v_args
+from lark import Token, Transformer, UnexpectedEOF, UnexpectedInput, v_args
 from lark.exceptions import VisitError
 
 from mql.errors import QueryError, Span
 from mql.functions import FUNCTIONS, canonical_name
+from mql.grammar import grammar
 from mql.messages import describe_unexpected, nearest
 from mql.quoting import unquote
 from mql.sampling import read_percent, read_sample
@@ -83,7 +82,7 @@ def parse(text: str) -> Query:
         raise QueryError(reason, text[:200], Span(0, 1))
     _check_depth(text)
     try:
-        tree = _grammar().parse(text)
+        tree = grammar().parse(text)
         query = _Builder(text).transform(tree)
     except UnexpectedInput as error:
         raise _unexpected(error, text) from None
@@ -97,12 +96,6 @@ def parse(text: str) -> Query:
         raise _too_deep(text, 0) from None
     assert isinstance(query, Query)
     return query
-
-
-@cache
-def _grammar() -> Lark:
-    source = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    return Lark(source, parser="lalr", lexer="contextual", propagate_positions=True)
 
 
 def _check_depth(text: str) -> None:
@@ -139,7 +132,7 @@ def _unexpected(error: UnexpectedInput, text: str) -> QueryError:
 
 def _accepted(text: str) -> set[str]:
     """The terminals that could have stood where the parser stopped."""
-    parser = _grammar().parse_interactive(text)
+    parser = grammar().parse_interactive(text)
     try:
         for _ in parser.iter_parse():
             pass

@@ -11,7 +11,7 @@ import mql
 from mql.errors import RunError
 from mql.events.decode import EventReader
 from mql.exec.limits import Limits
-from mql.parser import _grammar
+from mql.grammar import grammar
 from mql.planner.fields import Fields
 from mql.sources.ndjson import LineSource
 from mql.syntax import RESERVED, Property
@@ -59,7 +59,7 @@ def test_a_line_that_is_too_long_is_passed_over_and_counted() -> None:
 
 
 def test_the_grammar_reserves_the_words_that_the_formatter_quotes() -> None:
-    name = next(t for t in _grammar().terminals if t.name == "NAME")
+    name = next(t for t in grammar().terminals if t.name == "NAME")
     listed = re.match(r"\(\?!\(\?:([a-z|]+)\)", name.pattern.value)
     assert listed is not None
     assert set(listed[1].split("|")) == RESERVED
