@@ -102,13 +102,41 @@ def list_column_of(values: list[list[object]]) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, column_of([e for row in values for e in row]))
 
 
-def _plain_column(values: list[object], kind: type) -> pa.Array | None:
+def column_of_kind(values: list[Any], kind: type) -> pa.Array:
+    """The column of values that are known to be of one Python type or None.
+
+    To `float` an int may have come: both are numbers, and JSON does not tell them apart.
+
+    >>> column_of_kind([1.5, None, 2.0], float).to_pylist()
+    [1.5, None, 2.0]
+    >>> column_of_kind([1.5, 2], float).field("kind").to_pylist()
+    [3, 2]
+    """
+    made = _doubles_or_none(values) if kind is float else _plain_column(values, kind)
+    if made is None:
+        return column_of(values)
+    return pa.nulls(len(values)) if made.null_count == len(values) else made
+
+
+def _doubles_or_none(values: list[Any]) -> pa.Array | None:
+    """The column of doubles, or None if there is an int among them: it would be a whole one."""
+    try:
+        doubles = np.fromiter(values, np.float64, len(values))  # None becomes NaN
+    except OverflowError:
+        return None
+    whole = np.flatnonzero(doubles == np.floor(doubles))
+    if int in set(map(type, map(values.__getitem__, whole.tolist()))):
+        return None
+    return finite(pa.array(doubles))
+
+
+def _plain_column(values: list[Any], kind: type) -> pa.Array | None:
     """The column of values of one Python type, or None if that needs a variant."""
     try:
         if kind is str:
             return pa.array(values, pa.string())
         if kind is int:
-            return pa.array(values, pa.int64())
+            return _ints(values)
         if kind is bool:
             return pa.array(values, pa.bool_())
         if kind is float:
@@ -116,6 +144,14 @@ def _plain_column(values: list[object], kind: type) -> pa.Array | None:
     except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid):
         return None
     return None
+
+
+def _ints(values: list[Any]) -> pa.Array:
+    """The column of integers; NumPy takes half the time of Arrow, but no None."""
+    try:
+        return pa.array(np.fromiter(values, np.int64, len(values)))
+    except TypeError:
+        return pa.array(values, pa.int64())
 
 
 def _variant_column(values: list[object]) -> pa.Array:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
@@ -22,7 +23,10 @@ from mql.planner.fields import Fields, prefix_name
 from mql.syntax import AnyElement, Property
 from mql.values import is_json, normalize, read_json, walk, write_json
 
-_NEWLINE = ord("\n")
+_NEWLINE, _OPENING, _CLOSING = map(ord, "\n{}")
+_BYTE_OF_BIT, _LAST_BYTE = np.uint64(0x0001020304050607), np.uint64(56)
+"""A word with one bit, the first of byte k, times this has k in its last byte."""
+
 _MAX_LEARNING = 16
 """After this many chunks that did not fit, types are not tried any more."""
 
@@ -98,10 +102,11 @@ class EventReader:
         self._fields = fields
         self._time = time
         paths = fields.paths + ((time.path,) if time else ())
-        self._paths = tuple(dict.fromkeys(paths))
+        self._paths = [(format_property(path), path) for path in dict.fromkeys(paths)]
         self._shape = Shape()
-        for path in self._paths:
+        for _, path in self._paths:
             self._shape.add(path.steps)
+        self._typed: type[msgspec.Struct] | None = None
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self._open: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             self._shape.struct(typed=False)
@@ -127,7 +132,10 @@ class EventReader:
         events = self._decode(chunk) if lines.are_objects and not self._fields.prefixes else None
         if events is None or len(events) != len(lines):
             return self._from_odd_lines(chunk, before + 1, now_ms, times)
-        columns = {format_property(path): column(events, path, self._shape) for path in self._paths}
+        typed = type(events[0]) is self._typed
+        columns = {
+            name: column(events, path, self._shape, typed=typed) for name, path in self._paths
+        }
         text = lines.texts() if self._fields.event else None
         given = None if times is None else pa.array(times, pa.int64())
         return self._read(columns, len(events), text, now_ms, given, in_step=True)
@@ -154,9 +162,9 @@ class EventReader:
             self._decoder = self._open
             return
         for key, shape in self._shape.keys.items():
-            place = self._shape.place(key)
-            shape.learn(getattr(event, place) for event in events)
-        self._decoder = msgspec.json.Decoder(self._shape.struct())
+            shape.learn(self._shape.take(key, events))
+        self._typed = self._shape.struct()
+        self._decoder = msgspec.json.Decoder(self._typed)
 
     def _from_odd_lines(
         self,
@@ -194,7 +202,7 @@ class EventReader:
         texts: Sequence[str] | None = None,
     ) -> Read:
         """Events that are Python dicts, with their times in ms if they have some."""
-        columns = {format_property(path): _column_of_dicts(events, path) for path in self._paths}
+        columns = {name: _column_of_dicts(events, path) for name, path in self._paths}
         for prefix in self._fields.prefixes:
             columns[prefix_name(prefix)] = column_of([_starting(event, prefix) for event in events])
         text = None
@@ -206,11 +214,11 @@ class EventReader:
     def from_table(self, table: pa.RecordBatch) -> Read:
         """The events of a record batch, one a row; row by row only where a cell is nested."""
         columns = {}
-        for path in self._paths:
+        for name, path in self._paths:
             made = _column_of_table(table, path)
             if made is None or self._fields.event or self._fields.prefixes:
                 return self.from_events(table.to_pylist())
-            columns[format_property(path)] = made
+            columns[name] = made
         if self._fields.event or self._fields.prefixes:
             return self.from_events(table.to_pylist())
         return self._read(columns, table.num_rows, None, None)
@@ -270,20 +278,32 @@ class Lines:
     def __init__(self, chunk: bytes) -> None:
         self._chunk = chunk
         data = np.frombuffer(chunk, np.uint8)
-        ends = np.flatnonzero(data == _NEWLINE)
-        self._starts = np.concatenate([[0], ends[:-1] + 1])
-        self._ends = ends
-        opened = data[self._starts] == ord("{")
-        self.are_objects = bool((opened & (data[ends - 1] == ord("}"))).all())
+        self._ends = _newlines(data)
+        opened = data[0] == _OPENING and (data[self._ends[:-1] + 1] == _OPENING).all()
+        self.are_objects = bool(opened and (data[self._ends - 1] == _CLOSING).all())
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def texts(self) -> pa.Array:
         """The lines as strings, each with its newline, without copying them."""
-        offsets = np.append(self._starts, self._ends[-1] + 1).astype(np.int32)
+        offsets = np.zeros(len(self) + 1, np.int32)
+        offsets[1:] = self._ends + 1
         buffers = (pa.py_buffer(offsets), pa.py_buffer(self._chunk))
         return pa.StringArray.from_buffers(len(self), *buffers)
+
+
+def _newlines(data: npt.NDArray[np.uint8]) -> Ints:
+    """Where the newlines are. Few words of eight bytes have one, so look at words first."""
+    words = np.empty(-(-len(data) // 8), "<u8")
+    words[-1] = 0
+    mask = words.view(np.bool_)[: len(data)]
+    np.equal(data, _NEWLINE, out=mask)
+    at = np.flatnonzero(words != 0)
+    bits = words[at]
+    if (bits & (bits - 1)).any():  # two newlines in a word
+        return np.flatnonzero(mask)
+    return at * 8 + (bits * _BYTE_OF_BIT >> _LAST_BYTE).astype(np.int64)
 
 
 def tidy(chunk: bytes) -> bytes:

@@ -57,12 +57,12 @@ def recognize(column: pa.Array) -> TimeUnit | None:
 
 def to_milliseconds(column: pa.Array, unit: TimeUnit) -> pa.Array:
     """Times in ms since 1970, int64; null where the value is not a time."""
+    if unit.name == "ms" and column.type == pa.int64():
+        return column
     kinds = kinds_of(column)
     if unit.name == "ISO":
         return _from_texts(strings_of(column), kinds == Kind.STRING)
     scale = next(scale for _, name, scale in _UNITS if name == unit.name)
-    if scale == 1.0 and column.type == pa.int64():
-        return column
     numeric = (kinds == Kind.INT) | (kinds == Kind.DOUBLE)
     doubles = np.where(numeric, doubles_of(column) * scale, 0.0)
     good = numeric & (np.abs(doubles) < _SAFE_MS)

@@ -10,27 +10,31 @@ import pyarrow as pa
 
 from mql.batch import Ints
 from mql.errors import RunError
-from mql.exec.aggregators import Aggregator, grown, make
+from mql.exec.aggregators import Aggregator, make
 from mql.exec.conditions import test
 from mql.exec.frame import Frame
-from mql.exec.group import combine, encode, hashable_keys
+from mql.exec.group import combine, encode, grown, hashable_keys
 from mql.exec.limits import Limits
 from mql.exec.operator import WINDOW, Block, Counters
 from mql.exec.panes import panes_for
 from mql.format import format_aggregate, format_property
 from mql.planner.logical import WindowAggregate
-from mql.syntax import Aggregate
+from mql.syntax import Aggregate, Property
 
 Key = tuple[Hashable, ...]
 
 
 @dataclass(slots=True)
 class _Column:
-    """One aggregate, or one property's first value, with its states."""
+    """One aggregate, or one property's first value, with its states.
+
+    Where the property is a `key` of the groups, the row with which a group begins says it all.
+    """
 
     name: str
     aggregate: Aggregate
     states: Aggregator
+    key: Property | None = None
 
 
 class States:
@@ -43,10 +47,11 @@ class States:
         self._numbers: dict[Key, int] = {}
         self.panes = np.zeros(0, np.int64)
         self.first_rows = np.zeros(0, np.int64)
-        self._columns = [_Column(format_aggregate(a), a, make(a)) for a in step.aggregates] + [
-            _Column(format_property(p), Aggregate("FIRST", p), make(Aggregate("FIRST", p)))
-            for p in step.firsts
-        ]
+        self._columns = [_Column(format_aggregate(a), a, make(a)) for a in step.aggregates]
+        for first in step.firsts:
+            aggregate = Aggregate("FIRST", first)
+            key = first if first in step.group_by else None
+            self._columns.append(_Column(format_property(first), aggregate, make(aggregate), key))
 
     @property
     def size(self) -> int:
@@ -56,10 +61,14 @@ class States:
     def update(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
         """Take rows in: their pane, and their place in the order of arrival."""
         frame = Frame(batch, self._now_ms())
-        ids = self._identify(frame, panes, order)
+        ids, new = self._identify(frame, panes, order)
         for column in self._columns:
             column.states.resize(self.size)
-            self._update(column, frame, ids, order)
+            if column.key is None:
+                self._update(column, frame, ids, order)
+            elif len(new):
+                values = frame.property(column.key).take(pa.array(new))
+                column.states.update(ids[new], values, order[new])
         if sum(column.states.held for column in self._columns) > self._limits.values:
             reason = f"more than {self._limits.values:,} values would have to be held"
             raise RunError("aggregate", f"{reason}; a shorter window would do")
@@ -72,8 +81,19 @@ class States:
             ids, order, values = ids[mask], order[mask], values.filter(pa.array(mask))
         column.states.update(ids, values, order)
 
-    def _identify(self, frame: Frame, panes: Ints, order: Ints) -> Ints:
-        """The group of each row; new groups are made."""
+    def _identify(self, frame: Frame, panes: Ints, order: Ints) -> tuple[Ints, Ints]:
+        """The group of each row, and the rows with which new groups began."""
+        keys, local, first = self._keys(frame, panes)
+        before = self.size
+        numbers = list(map(self._numbers.get, keys))
+        if None in numbers:
+            self._open(keys, panes[first], order[first])
+            numbers = [self._numbers[key] for key in keys]
+        groups = np.array(numbers, np.int64)
+        return groups[local], first[groups >= before]
+
+    def _keys(self, frame: Frame, panes: Ints) -> tuple[list[Key], Ints, Ints]:
+        """The distinct keys of some rows, the place among them of each row's, their first rows."""
         least = int(panes.min())
         codes, sizes = [panes - least], [int(panes.max()) - least + 1]
         parts: list[list[Hashable]] = []
@@ -84,15 +104,10 @@ class States:
             parts.append(hashable_keys(values))
         local, first = combine(codes, sizes)
         columns = [
-            [part[i] for i in code[first].tolist()]
+            list(map(part.__getitem__, code[first].tolist()))
             for part, code in zip(parts, codes[1:], strict=True)
         ]
-        keys = list(zip(panes[first].tolist(), *columns, strict=True))
-        numbers = list(map(self._numbers.get, keys))
-        if None in numbers:
-            self._open(keys, panes[first], order[first])
-            numbers = [self._numbers[key] for key in keys]
-        return np.array(numbers, np.int64)[local]
+        return list(zip(panes[first].tolist(), *columns, strict=True)), local, first
 
     def _open(self, keys: Sequence[Key], panes: Ints, order: Ints) -> None:
         """Make the groups of some keys that are not there yet; `order` is their first row's."""

@@ -24,6 +24,7 @@ from mql.batch import (
     variant,
 )
 from mql.exec.collected import Collected, Keep
+from mql.exec.group import grown
 from mql.functions import FUNCTIONS
 from mql.syntax import Aggregate
 
@@ -78,15 +79,6 @@ def make(aggregate: Aggregate) -> Aggregator:
         case "LIST":
             return Listed()
     raise AssertionError(function)
-
-
-def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:
-    """The array with room for `size` groups, doubling so that growing stays cheap."""
-    if len(array) >= size:
-        return array
-    wider = np.full(max(size, 2 * len(array), 16), fill, array.dtype)
-    wider[: len(array)] = array
-    return wider
 
 
 class Count:
@@ -156,6 +148,9 @@ class Sum:
         if column.type == pa.float64() and not column.null_count:
             self._add_doubles(ids, doubles_of(column))
             return
+        if column.type == pa.int64() and not column.null_count:
+            self._add_ints(ids, ints_of(column))
+            return
         kinds = kinds_of(column)
         ints, doubles = kinds == Kind.INT, kinds == Kind.DOUBLE
         if ints.any():
@@ -195,14 +190,18 @@ class Sum:
         np.logical_or.at(self._any_double, ids, other._any_double[:size])
         self._carry()
 
+    def doubles(self) -> Doubles:
+        """The sums as doubles, infinite where they are too large."""
+        n = self._size
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._high[:n] * 2.0**32 + self._low[:n] + self._doubles[:n]
+
     def result(self) -> pa.Array:
         """An integer where all were integers and the sum fits into 64 bits, else a double."""
         n = self._size
-        high, low = self._high[:n], self._low[:n]
+        high, low, doubles = self._high[:n], self._low[:n], self.doubles()
         fits = (high >= -(2**31)) & (high < 2**31)
         ints = np.where(fits, high, 0) * 2**32 + low
-        with np.errstate(over="ignore", invalid="ignore"):
-            doubles = high * 2.0**32 + low + self._doubles[:n]
         double = self._any_double[:n] | ~fits
         finite = np.isfinite(doubles)
         kinds = np.where(double, np.where(finite, Kind.DOUBLE, Kind.NULL), Kind.INT)
@@ -246,8 +245,7 @@ class Average:
     def result(self) -> pa.Array:
         """Doubles; null without a number."""
         counts = ints_of(self._count.result())
-        sums = doubles_of(self._sum.result())
-        return _doubles_where(sums / np.maximum(counts, 1), counts > 0)
+        return _doubles_where(self._sum.doubles() / np.maximum(counts, 1), counts > 0)
 
 
 class Deviation:
@@ -364,6 +362,10 @@ class Extreme:
         """Take numbers and strings in."""
         if column.type == pa.float64() and not column.null_count:
             self._at(self._doubles, ids, doubles_of(column))
+            return
+        if column.type == pa.int64() and not column.null_count:
+            self._at(self._ints, ids, ints_of(column))
+            self._any_int[ids] = True
             return
         if column.type == pa.string():
             self._strings.update(ids, column, order)

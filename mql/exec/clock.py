@@ -38,23 +38,21 @@ class EventClock:
         Where the batch holds only some `rows` of the events, `times` are those of all.
         """
         column = batch.column(TIME) if times is None else times
-        known = ~is_null(column)
-        every: Ints = column.fill_null(0).to_numpy() if column.null_count else column.to_numpy()
-        seen = self._seen(every, known)
+        known = ~is_null(column) if column.null_count else None
+        every: Ints = (column if known is None else column.fill_null(_BEGINNING)).to_numpy()
+        seen = self._seen(every) if column.null_count < len(column) else every
         if now_ms is not None:
             self._now = now_ms if self._now is None else max(self._now, now_ms)
         stamped = with_columns(batch, {SEEN: pa.array(seen if rows is None else seen[rows])})
         if self._now is None:
             return Block(stamped)
-        if not known.all():
+        if known is not None:
             every, seen = every[known], seen[known]
         return Block(stamped, None, Times(every, seen, self._now))
 
-    def _seen(self, times: Ints, known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
-        if not known.any():
-            return np.zeros(len(times), np.int64)
+    def _seen(self, times: Ints) -> Ints:
+        """The greatest time before each; moves on to the greatest of all."""
         start = _BEGINNING if self._now is None else self._now
-        values = times if known.all() else np.where(known, times, np.iinfo(np.int64).min)
-        running = np.maximum.accumulate(np.concatenate([[start], values]))
+        running = np.maximum.accumulate(np.concatenate([[start], times]))
         self._now = int(running[-1])
         return running[:-1]

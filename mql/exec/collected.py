@@ -23,14 +23,17 @@ from mql.batch import (
     doubles_of,
     ints_of,
     is_null,
-    keys_of,
     kinds_of,
     null_where,
     to_python,
 )
+from mql.exec.group import combine, encode, grown
 
 _SLACK = 65_536
 """Rows that may pile up before they are first thinned out."""
+
+_NUMBERS = (pa.int64(), pa.float64())
+_PLAIN = (*_NUMBERS, pa.string(), pa.bool_())
 
 
 class Keep(Enum):
@@ -70,6 +73,7 @@ class Collected:
         self._chunks: list[Rows] = []
         self._pending = 0
         self._settled = 0
+        self._has_first = np.zeros(0, np.bool_)
 
     @property
     def held(self) -> int:
@@ -79,16 +83,29 @@ class Collected:
     def resize(self, size: int) -> None:
         """Make room for groups up to `size`."""
         self.size = size
+        if self.keep is Keep.FIRST:
+            self._has_first = grown(self._has_first, size, fill=False)
 
     def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
-        """Append the rows that have a value (a number, for NUMBERS)."""
-        wanted = _wanted(self.keep, column)
+        """Append the rows that have a value (a number, for NUMBERS), in order of arrival."""
         rows = Rows(ids, order, column)
-        if not wanted.all():
+        wanted = _wanted(self.keep, column)
+        if wanted is not None:
             rows = rows.take(np.flatnonzero(wanted))
-        if self.keep in (Keep.FIRST, Keep.LAST):
+        if self.keep is Keep.FIRST:
+            rows = self._first_ones(rows)
+        elif self.keep is Keep.LAST:
             rows = _thin(rows, self.keep)
         self._append(rows)
+
+    def _first_ones(self, rows: Rows) -> Rows:
+        """The first row of each group that has no value yet."""
+        new = np.flatnonzero(~self._has_first[rows.ids])
+        if not len(new):
+            return _NONE
+        self._has_first[rows.ids[new]] = True
+        _, first = np.unique(rows.ids[new], return_index=True)
+        return rows.take(new[np.sort(first)])
 
     def _append(self, rows: Rows) -> None:
         if not len(rows.ids):
@@ -119,7 +136,9 @@ class Collected:
     def select(self, ids: Ints) -> Collected:
         """The values of some groups, renumbered."""
         part = Collected(self.keep)
-        part.size = len(ids)
+        part.resize(len(ids))
+        if self.keep is Keep.FIRST:
+            part._has_first = self._has_first[ids]
         number = np.full(self.size, -1, np.int64)
         number[ids] = np.arange(len(ids))
         for chunk in self._chunks:
@@ -173,8 +192,12 @@ class Collected:
         return null_where(rows.column.take(pa.array(picked)), empty)
 
 
-def _wanted(keep: Keep, column: pa.Array) -> Mask:
-    if keep is Keep.NUMBERS:
+def _wanted(keep: Keep, column: pa.Array) -> Mask | None:
+    """Which rows have a value that is kept; None if all have."""
+    numbers = keep is Keep.NUMBERS
+    if column.type in (_NUMBERS if numbers else _PLAIN) and not column.null_count:
+        return None
+    if numbers:
         kinds = kinds_of(column)
         return (kinds == Kind.INT) | (kinds == Kind.DOUBLE)
     return ~is_null(column)
@@ -191,9 +214,10 @@ def _thin(rows: Rows, keep: Keep) -> Rows:
             backwards = np.unique(rows.ids[::-1], return_index=True)[1]
             return rows.take(np.sort(len(rows.ids) - 1 - backwards))
         case Keep.DISTINCT:
-            codes = keys_of(rows.column).dictionary_encode().indices.to_numpy().astype(np.int64)
-            pairs = rows.ids * (int(codes.max(initial=0)) + 1) + codes
-            return rows.take(np.sort(np.unique(pairs, return_index=True)[1]))
+            codes, values = encode(rows.column)
+            sizes = [int(rows.ids.max(initial=0)) + 1, len(values)]
+            _, first = combine([rows.ids, codes], sizes)
+            return rows if len(first) == len(codes) else rows.take(first)
         case Keep.LEAST | Keep.GREATEST:
             direction = "ascending" if keep is Keep.LEAST else "descending"
             table = pa.table({"id": rows.ids, "text": rows.column})
@@ -205,10 +229,9 @@ def _thin(rows: Rows, keep: Keep) -> Rows:
 def _sorted_by_group(rows: Rows) -> Ints:
     """Row numbers, by group and then by number; exact for integers beyond 2^53."""
     doubles = doubles_of(rows.column)
-    ints = ints_of(rows.column)
     keys = [doubles, rows.ids]
-    if (np.abs(doubles) >= 2.0**53).any():
-        keys.insert(0, ints.astype(np.float64) if rows.column.type == pa.float64() else ints)
+    if rows.column.type != pa.float64() and (np.abs(doubles) >= 2.0**53).any():
+        keys.insert(0, ints_of(rows.column))
     if len(keys) == 2 and rows.ids.max(initial=0) < 2**15:  # noqa: PLR2004 - a radix sort then
         by_number = np.argsort(doubles)
         small = rows.ids.astype(np.int16)[by_number]

@@ -22,10 +22,13 @@ Key = tuple[Hashable, ...]
 def encode(column: pa.Array) -> tuple[Ints, pa.Array]:
     """Number the distinct values of a column, and give a column of them.
 
-    Returns codes (int64, one a row) and, for each code, the first value that has it.
+    Returns codes (int64, one a row, in order of first appearance) and, for each code, a value
+    that has it.
     """
     encoded = keys_of(column).dictionary_encode(null_encoding="encode")
     codes: Ints = encoded.indices.to_numpy().astype(np.int64)
+    if column.type in _PLAIN:
+        return codes, encoded.dictionary
     first = first_rows(codes, len(encoded.dictionary))
     return codes, column.take(pa.array(first))
 
@@ -42,11 +45,12 @@ def combine(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints]:
 
     Returns dense codes in order of first appearance, and the first row of each.
     """
-    composite = codes[0]
-    for each, size in zip(codes[1:], sizes[1:], strict=True):
-        composite = composite * size + each
-    space = int(np.prod([float(size) for size in sizes]))
-    rows = len(composite)
+    rows, space = len(codes[0]), 1
+    composite = np.zeros(rows, np.int64)
+    for each, size in zip(codes, sizes, strict=True):
+        if size > 1:
+            composite = each if space == 1 else composite * size + each
+            space *= size
     if space <= _DENSE * rows + 1024:
         first = np.full(space, rows, np.int64)
         first[composite[::-1]] = np.arange(rows - 1, -1, -1)
@@ -60,6 +64,15 @@ def combine(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints]:
     number = np.empty(len(order), np.int64)
     number[order] = np.arange(len(order))
     return number[inverse], first[order]
+
+
+def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:
+    """The array with room for `size` groups, doubling so that growing stays cheap."""
+    if len(array) >= size:
+        return array
+    wider = np.full(max(size, 2 * len(array), 16), fill, array.dtype)
+    wider[: len(array)] = array
+    return wider
 
 
 def hashable_keys(column: pa.Array) -> list[Hashable]:

@@ -37,8 +37,11 @@ class TimePanes:
             self._progress.advance(block.times)
         batch = self._timed(block.batch)
         times: Ints = batch.column(TIME).to_numpy()
+        seen: Ints = batch.column(SEEN).to_numpy()
+        if not self._span.has_gaps and self._progress.undisturbed(times, seen):
+            return [(batch, self._span.panes(times), self._progress.closed())]
         parts: Placed = []
-        for part, on_time, closed in self._progress.segments(times, batch.column(SEEN).to_numpy()):
+        for part, on_time, closed in self._progress.segments(times, seen):
             rows = batch.slice(part.start, part.stop - part.start)
             mask = on_time & ~self._span.in_gap(times[part])
             self._counters.late += int((~on_time).sum())
@@ -48,9 +51,10 @@ class TimePanes:
         return parts
 
     def _timed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        missing = is_null(batch.column(TIME))
-        if not missing.any():
+        times = batch.column(TIME)
+        if not times.null_count:
             return batch
+        missing = is_null(times)
         self._counters.without_time += int(missing.sum())
         return batch.take(pa.array(np.flatnonzero(~missing)))
 

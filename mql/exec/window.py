@@ -17,12 +17,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd
+from typing import TypeVar
 
 import numpy as np
 
 from mql.batch import Ints, Mask
 from mql.exec.operator import Times, Window
 from mql.syntax import TimeWindow
+
+Moments = TypeVar("Moments", int, Ints)
+"""One time, or an array of them."""
 
 MAX_EMPTY = 1_000_000
 """More consecutive windows without an event are skipped, and counted."""
@@ -52,16 +56,23 @@ class Span:
         """The last window to begin at or before each time; it may, with gaps, have ended."""
         return times // self.window.shift_ms
 
-    def first_window(self, times: Ints) -> Ints:
+    def first_window(self, times: Moments) -> Moments:
         """The first window that ends after each time."""
         return (times - self.window.span_ms) // self.window.shift_ms + 1
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there are times that no window holds: the shift is longer than the span."""
+        return self.window.shift_ms > self.window.span_ms
+
     def in_gap(self, times: Ints) -> Mask:
-        """Which times no window holds (the shift is longer than the span)."""
+        """Which times no window holds."""
+        if not self.has_gaps:
+            return np.zeros(len(times), np.bool_)
         gap: Mask = times % self.window.shift_ms >= self.window.span_ms
         return gap
 
-    def closed_by(self, watermarks: Ints) -> Ints:
+    def closed_by(self, watermarks: Moments) -> Moments:
         """The last window that ends at or before each watermark."""
         return (watermarks - self.window.span_ms) // self.window.shift_ms
 
@@ -86,11 +97,22 @@ class Progress:
 
     def advance(self, times: Times) -> None:
         """Take note of all events of a block, before its rows are placed."""
+        self.now_ms = times.now_ms
+        if self.next_window is not None:
+            return
         on_time = times.times[self._on_time(times.times, self._closed(times.seen))]
         if len(on_time):
             least = int(on_time.min())
             self.min_time = least if self.min_time is None else min(self.min_time, least)
-        self.now_ms = times.now_ms
+
+    def undisturbed(self, times: Ints, seen: Ints) -> bool:
+        """Whether, by the extremes alone, no window had closed that could hold one of the rows."""
+        if not len(times):
+            return True
+        closed = self.span.closed_by(int(seen.max()) - self.lateness_ms)
+        if self.next_window is not None:
+            closed = max(closed, self.next_window - 1)
+        return closed < self.span.first_window(int(times.min()))
 
     def segments(self, times: Ints, seen: Ints) -> list[tuple[slice, Mask, int | None]]:
         """Cut rows where one that closes a window is followed by one it would have held.
@@ -114,7 +136,7 @@ class Progress:
         """The last window that the watermark has closed."""
         if self.now_ms is None:
             return None
-        return int(self.span.closed_by(np.array([self.now_ms - self.lateness_ms]))[0])
+        return self.span.closed_by(self.now_ms - self.lateness_ms)
 
     def take(self, last: int) -> range:
         """The windows up to `last` that have not closed yet; from now on they have."""

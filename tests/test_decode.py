@@ -1,0 +1,49 @@
+"""What reading fast rests on: lines found word by word, columns made of values of a known kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from mql.batch import column_of, column_of_kind
+from mql.events.decode import Lines
+
+
+@pytest.mark.parametrize("first", range(9))
+@pytest.mark.parametrize("second", range(9))
+def test_lines_are_found_wherever_in_a_word_they_end(first: int, second: int) -> None:
+    lines = [f'{{"{"x" * size}":1}}\n' for size in (first, second, 40, first + second)]
+    found = Lines("".join(lines).encode())
+    assert found.texts().to_pylist() == lines
+    assert found.are_objects
+
+
+@pytest.mark.parametrize(
+    "text", ["\n", "{}\n\n{}\n", "{}\n{} \n", "{}\n {}\n", " {}\n", "{}\n[]\n"]
+)
+def test_lines_that_may_be_no_objects_are_told(text: str) -> None:
+    found = Lines(text.encode())
+    assert found.texts().to_pylist() == text.splitlines(keepends=True)
+    assert not found.are_objects
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (int, [1, 2]),
+        (int, [1, None]),
+        (int, [1, 2**70]),
+        (int, [None, None]),
+        (float, [1.5, 2.0, -0.0]),
+        (float, [1.5, None]),
+        (float, [1.5, 2]),
+        (float, [1.5, 10**400]),
+        (float, [None, None]),
+        (str, ["a", None]),
+        (str, ["a", "\ud800"]),
+        (str, [None, None]),
+        (bool, [True, None, False]),
+        (bool, [None, None]),
+    ],
+)
+def test_a_known_kind_changes_nothing_of_the_column(kind: type, values: list[object]) -> None:
+    assert column_of_kind(values, kind) == column_of(values)
