@@ -2,7 +2,8 @@
 
 An agent samples, filters and keeps the needed fields; a windowed aggregate whose states can be
 added is aggregated there first. What needs all agents' events (a rate limit in all, a join, a
-window's end, order, limit) is the job's.
+window's end, order, limit) is the job's, and so is laying out the row: an event that several
+queries want then crosses the wire once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from mql.planner.logical import (
     Nothing,
     Sample,
     Scan,
-    Select,
     Step,
     WindowAggregate,
     format_plan,
@@ -31,7 +31,7 @@ class AgentPlan:
     """What runs in every service.
 
     `ships` are the fields of the surviving events that cross the wire, unless `aggregate` is
-    set: then states of that aggregate do.
+    set: then states of that aggregate may.
     """
 
     steps: LogicalPlan
@@ -44,8 +44,6 @@ class AgentPlan:
         if self.aggregate:
             names = ", ".join(map(format_aggregate, self.aggregate.aggregates))
             lines.append(f"ships states of {names}")
-        elif any(isinstance(step, Select) for step in self.steps):
-            lines.append("ships rows")
         else:
             lines.append(f"ships {self.ships}")
         return "\n".join(lines)
@@ -84,7 +82,7 @@ def _local(step: Step) -> bool:
     match step:
         case Sample(RateSample()):
             return False
-        case Scan() | Sample() | Filter() | Nothing() | Select():
+        case Scan() | Sample() | Filter() | Nothing():
             return True
         case _:
             return False
