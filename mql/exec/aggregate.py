@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from mql.batch import Ints
 from mql.errors import RunError
-from mql.exec.aggregators import Aggregator, make
+from mql.exec.aggregators import Additive, Aggregator, make
 from mql.exec.conditions import test
+from mql.exec.exchange import Groups, Key, only, read_groups, write_groups
 from mql.exec.frame import Frame
 from mql.exec.group import combine, encode, grown, hashable_keys
 from mql.exec.limits import Limits
@@ -20,8 +21,6 @@ from mql.exec.panes import panes_for
 from mql.format import format_aggregate, format_property
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
-
-Key = tuple[Hashable, ...]
 
 
 @dataclass(slots=True)
@@ -47,6 +46,7 @@ class States:
         self._numbers: dict[Key, int] = {}
         self.panes = np.zeros(0, np.int64)
         self.first_rows = np.zeros(0, np.int64)
+        self._events = np.zeros(0, np.int64)
         self._columns = [_Column(format_aggregate(a), a, make(a)) for a in step.aggregates]
         for first in step.firsts:
             aggregate = Aggregate("FIRST", first)
@@ -62,6 +62,7 @@ class States:
         """Take rows in: their pane, and their place in the order of arrival."""
         frame = Frame(batch, self._now_ms())
         ids, new = self._identify(frame, panes, order)
+        self._events[: self.size] += np.bincount(ids, minlength=self.size)
         for column in self._columns:
             column.states.resize(self.size)
             if column.key is None:
@@ -69,9 +70,42 @@ class States:
             elif len(new):
                 values = frame.property(column.key).take(pa.array(new))
                 column.states.update(ids[new], values, order[new])
+        self._check_held()
+
+    def _check_held(self) -> None:
         if sum(column.states.held for column in self._columns) > self._limits.values:
             reason = f"more than {self._limits.values:,} values would have to be held"
             raise RunError("aggregate", f"{reason}; a shorter window would do")
+
+    def export(self) -> pa.RecordBatch:
+        """All groups as a record batch that `absorb` takes; for states that can be added."""
+        states: list[pa.Array] = []
+        for column in self._columns:
+            states += _additive(column.states).parts()
+        n = self.size
+        keys = [key[1:] for key in self._numbers]
+        return write_groups(self.panes[:n], self.first_rows[:n], self._events[:n], keys, states)
+
+    def absorb(self, groups: Groups) -> None:
+        """Add groups that were made elsewhere. Raises ValueError if their states do not fit."""
+        keys = [(pane, *key) for pane, key in zip(groups.panes.tolist(), groups.keys, strict=True)]
+        if len(set(keys)) < len(keys):
+            raise ValueError("a group that comes twice")
+        made: list[Aggregator] = []
+        try:
+            for column in self._columns:
+                made.append(make(column.aggregate))
+                _additive(made[-1]).fill(groups.states, len(keys))
+        except StopIteration:
+            raise ValueError("columns of states are missing") from None
+        self._open(keys, groups.panes, groups.order)
+        ids = np.array([self._numbers[key] for key in keys], np.int64)
+        np.add.at(self._events, ids, groups.events)
+        np.minimum.at(self.first_rows, ids, groups.order)
+        for column, states in zip(self._columns, made, strict=True):
+            column.states.resize(self.size)
+            column.states.merge(states, ids)
+        self._check_held()
 
     def _update(self, column: _Column, frame: Frame, ids: Ints, order: Ints) -> None:
         argument, condition = column.aggregate.argument, column.aggregate.condition
@@ -120,6 +154,7 @@ class States:
             raise RunError("group by", f"{reason}; group by something with fewer values")
         self.panes = grown(self.panes, self.size)
         self.first_rows = grown(self.first_rows, self.size)
+        self._events = grown(self._events, self.size)
         self.panes[before : self.size] = panes[opened]
         self.first_rows[before : self.size] = order[opened]
 
@@ -163,9 +198,16 @@ class States:
         keys = list(self._numbers)
         self._numbers = {keys[i]: n for n, i in enumerate(kept.tolist())}
         self.panes, self.first_rows = self.panes[kept], self.first_rows[kept]
+        self._events = self._events[kept]
         for column in self._columns:
             column.states = column.states.select(kept) if len(kept) else make(column.aggregate)
             column.states.resize(len(kept))
+
+
+def _additive(states: Aggregator) -> Additive:
+    """The states as such that can be added; which those are says the table of functions."""
+    assert isinstance(states, Additive), states
+    return states
 
 
 class AggregateOperator:
@@ -184,6 +226,7 @@ class AggregateOperator:
         start_ms: int | None = None,
     ) -> None:
         self._grouped = bool(step.group_by)
+        self._key_count = len(step.group_by)
         self._states = States(step, limits, now_ms)
         self._counters = counters
         self._rows = 0
@@ -199,6 +242,21 @@ class AggregateOperator:
                 self._states.update(rows, panes, order)
             out += self._close(self._panes.closing(closed))
         return out
+
+    def absorb(self, batch: pa.RecordBatch) -> int:
+        """Take states that `PartialAggregate` gave in a service; how many of its events are late.
+
+        Raises ValueError if the batch holds something else.
+        """
+        groups = read_groups(batch, self._key_count)
+        late = self._panes.late(groups.panes)
+        lost = int(groups.events[late].sum())
+        if late.any():
+            groups = only(groups, np.flatnonzero(~late))
+        if len(groups.keys):
+            self._states.absorb(groups)
+        self._counters.late += lost
+        return lost
 
     def finish(self, end_ms: int | None) -> list[Block]:
         """Give the windows that the end of the input cuts off."""

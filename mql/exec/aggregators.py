@@ -7,7 +7,8 @@ cut into updates.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +51,17 @@ class Aggregator(Protocol):
 
     def result(self) -> pa.Array:
         """The value of each group."""
+
+
+@runtime_checkable
+class Additive(Aggregator, Protocol):
+    """States that can be made in one place and added in another."""
+
+    def parts(self) -> list[pa.Array]:
+        """The states as columns, one row a group."""
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Become the states that `parts` gave, somewhere else; takes the columns it needs."""
 
 
 def make(aggregate: Aggregate) -> Aggregator:
@@ -119,6 +131,14 @@ class Count:
     def result(self) -> pa.Array:
         """The counts, int64."""
         return pa.array(self._counts[: self._size])
+
+    def parts(self) -> list[pa.Array]:
+        """The counts."""
+        return [self.result()]
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Take counts."""
+        self._counts, self._size = _ints(next(parts)), size
 
 
 class Sum:
@@ -207,6 +227,17 @@ class Sum:
         kinds = np.where(double, np.where(finite, Kind.DOUBLE, Kind.NULL), Kind.INT)
         return variant(kinds.astype(np.uint8), ints, np.where(finite, doubles, 0.0))
 
+    def parts(self) -> list[pa.Array]:
+        """The halves, the doubles, and whether there were any."""
+        arrays = (self._high, self._low, self._doubles, self._any_double)
+        return [pa.array(array[: self._size]) for array in arrays]
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Take sums."""
+        self._size = size
+        self._high, self._low = _ints(next(parts)), _ints(next(parts))
+        self._doubles, self._any_double = _doubles(next(parts)), _flags(next(parts))
+
 
 class Average:
     """AVERAGE: the sum of the numbers over their count."""
@@ -246,6 +277,15 @@ class Average:
         """Doubles; null without a number."""
         counts = ints_of(self._count.result())
         return _doubles_where(self._sum.doubles() / np.maximum(counts, 1), counts > 0)
+
+    def parts(self) -> list[pa.Array]:
+        """Those of the sum and of the count."""
+        return [*self._sum.parts(), *self._count.parts()]
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Take sums and counts."""
+        self._sum.fill(parts, size)
+        self._count.fill(parts, size)
 
 
 class Deviation:
@@ -317,6 +357,35 @@ class Deviation:
         with np.errstate(all="ignore"):
             values = np.sqrt(self._squares[:n] / np.maximum(counts - 1, 1))
         return _doubles_where(values, counts > 1)
+
+    def parts(self) -> list[pa.Array]:
+        """Counts, means and squared distances."""
+        return [pa.array(a[: self._size]) for a in (self._counts, self._means, self._squares)]
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Take counts, means and squared distances."""
+        self._size = size
+        self._counts = _ints(next(parts))
+        self._means, self._squares = _doubles(next(parts)), _doubles(next(parts))
+
+
+def _ints(column: pa.Array) -> Ints:
+    return _checked(column, pa.int64())
+
+
+def _doubles(column: pa.Array) -> Doubles:
+    return _checked(column, pa.float64())
+
+
+def _flags(column: pa.Array) -> Mask:
+    return _checked(column, pa.bool_())
+
+
+def _checked(column: pa.Array, kind: pa.DataType) -> np.ndarray:
+    """A column of states as an array of its own. Raises ValueError if it is another's."""
+    if column.type != kind or column.null_count:
+        raise ValueError(f"a column of {kind} without nulls, not {column.type}")
+    return np.array(column.to_numpy(zero_copy_only=False))
 
 
 def is_number(column: pa.Array) -> Mask:
@@ -412,6 +481,22 @@ class Extreme:
         kinds = np.where(use_int, np.uint8(Kind.INT), kinds)
         return variant(kinds, ints, np.where(any_double, doubles, 0.0), strings)
 
+    def parts(self) -> list[pa.Array]:
+        """The extreme integers, whether there were any, the extreme doubles and strings."""
+        arrays = (self._ints, self._any_int, self._doubles)
+        strings, _ = self._strings.one_each()
+        return [*(pa.array(array[: self._size]) for array in arrays), strings]
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Take extremes."""
+        self._size = size
+        self._ints, self._any_int = _ints(next(parts)), _flags(next(parts))
+        self._doubles, strings = _doubles(next(parts)), next(parts)
+        if strings.type != pa.string():
+            raise ValueError(f"a column of strings, not {strings.type}")
+        self._strings.resize(size)
+        self._strings.update(np.arange(size), strings, np.arange(size))
+
 
 class Chosen:
     """FIRST and LAST: the value that came first, or last."""
@@ -446,6 +531,16 @@ class Chosen:
     def result(self) -> pa.Array:
         """The value of each group, null where it has none."""
         return self._values.one_each()[0]
+
+    def parts(self) -> list[pa.Array]:
+        """The values, and their places in the order of arrival."""
+        return [self._values.one_each()[0], pa.array(self._values.order_each())]
+
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+        """Take values with their places."""
+        values, order = next(parts), _ints(next(parts))
+        self._values.resize(size)
+        self._values.update(np.arange(size), values, order)
 
 
 class Listed(Chosen):

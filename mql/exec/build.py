@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+import pyarrow as pa
+
 from mql.exec.aggregate import AggregateOperator
 from mql.exec.anomaly import AnomalyOperator
 from mql.exec.extrapolate import ExtrapolateOperator
@@ -69,6 +71,15 @@ class Pipeline:
     def push(self, block: Block) -> list[Block]:
         """Send a block of events through; give what comes out."""
         return self._through(self._operators, [block])
+
+    def absorb(self, batch: pa.RecordBatch) -> int:
+        """Give states made in a service to the aggregate that the plan begins with.
+
+        Returns how many events came too late. Raises ValueError if the batch holds no such states.
+        """
+        first = self._operators[0]
+        assert isinstance(first, AggregateOperator), first
+        return first.absorb(batch)
 
     def finish(self, end_ms: int | None) -> list[Block]:
         """Tell each operator in turn that the input has ended; give what comes out."""

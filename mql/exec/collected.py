@@ -164,6 +164,13 @@ class Collected:
         has[rows.ids] = True
         return null_where(rows.column.take(pa.array(place)), ~has), has
 
+    def order_each(self) -> Ints:
+        """The place in the order of arrival of the value of each group, 0 where none is kept."""
+        rows = self.rows()
+        order = np.zeros(self.size, np.int64)
+        order[rows.ids] = rows.order
+        return order
+
     def lists(self) -> pa.Array:
         """A list value of each group, null where it is empty."""
         rows = self.rows()

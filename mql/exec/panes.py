@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import TIME, Ints, is_null
+from mql.batch import TIME, Ints, Mask, is_null
 from mql.exec.clock import SEEN
 from mql.exec.operator import Block, Counters, Window
 from mql.exec.window import MAX_EMPTY, Progress, Span
@@ -49,6 +49,10 @@ class TimePanes:
                 rows = rows.take(pa.array(np.flatnonzero(mask)))
             parts.append((rows, self._span.panes(times[part][mask]), closed))
         return parts
+
+    def late(self, panes: Ints) -> Mask:
+        """Which panes are in no window that is still open."""
+        return self._progress.late(panes * self._span.pane_ms)
 
     def _timed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         times = batch.column(TIME)
@@ -106,6 +110,10 @@ class CountPanes:
         panes = np.arange(self._seen, self._seen + block.batch.num_rows) // self._count
         self._seen += block.batch.num_rows
         return [(block.batch, panes, self._seen // self._count - 1)]
+
+    def late(self, panes: Ints) -> Mask:
+        """None: these panes are of no time."""
+        return np.zeros(len(panes), np.bool_)
 
     def closing(self, closed: int | None) -> range:
         """The windows that are full now."""

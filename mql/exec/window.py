@@ -138,6 +138,13 @@ class Progress:
             return None
         return self.span.closed_by(self.now_ms - self.lateness_ms)
 
+    def late(self, times: Ints) -> Mask:
+        """Which times are of windows that have all been taken."""
+        if self.next_window is None:
+            return np.zeros(len(times), np.bool_)
+        gone: Mask = self.span.last_window(times) < self.next_window
+        return gone
+
     def take(self, last: int) -> range:
         """The windows up to `last` that have not closed yet; from now on they have."""
         if self.next_window is None:

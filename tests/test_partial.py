@@ -1,0 +1,151 @@
+"""Aggregating in parts, in several places, and adding up the parts gives what one place gives."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mql
+from mql.errors import RunError
+from mql.events.decode import EventReader
+from mql.exec.build import Context, Pipeline
+from mql.exec.clock import EventClock
+from mql.exec.limits import Limits
+from mql.exec.partial import PartialAggregate
+from mql.layout import layout_of
+from mql.result import Result, Statistics
+from mql.wire.payload import read_batch, write_batch
+
+NOW = 0
+AGGREGATES = (
+    "count(a)", "sum(a)", "average(a)", "min(a)", "max(a)", "stddev(a)",
+    "first(a)", "last(a)", "a", "sum(b) filter (where a == 1)", "max(b)",
+)  # fmt: skip
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.integers(2**62, 2**63 - 1),
+    st.sampled_from(["x", "y", "é"]), st.just([1, {"k": True}]),
+)  # fmt: skip
+EVENTS = st.lists(st.fixed_dictionaries({"a": VALUES, "b": VALUES, "g": VALUES}), max_size=30)
+
+
+def answer(query, events):
+    """What one place answers: each window's rows."""
+    result = mql.run(query, {"s": events}, start_ms=0, end_ms=10_000)
+    return [(w.start_ms, w.rows()) for w in result]
+
+
+def answer_in_parts(query, events, places, cuts):
+    """What a source job answers to states from several places, sent at several times."""
+    plan = mql.plan(query, live=True)
+    step = plan.agent.aggregate
+    assert step is not None
+    partials = [PartialAggregate(step, Limits(), lambda: NOW) for _ in range(3)]
+    pipeline = Pipeline(plan.job, Context(lambda: NOW, start_ms=0))
+    readers = [EventReader(plan.agent.ships) for _ in range(3)]
+    for number, (time, event) in enumerate(events):
+        place = places[number % len(places)]
+        partials[place].update(readers[place].from_events([event], [time]).batch)
+        if cuts[number % len(cuts)]:
+            send(partials[place], pipeline)
+    for partial in partials:
+        send(partial, pipeline)
+    nothing = EventReader(plan.agent.ships).from_events([]).batch
+    blocks = pipeline.push(EventClock().stamp(nothing, now_ms=0)) + pipeline.finish(10_000)
+    layout = layout_of(plan.steps)
+    result = Result(layout, (block for block in blocks), Statistics(), lambda: None)
+    return [(window.start_ms, window.rows()) for window in result]
+
+
+def send(partial, pipeline):
+    states = partial.take()
+    if states is not None:
+        assert pipeline.absorb(read_batch(write_batch(states).to_pybytes())) == 0
+
+
+def close(rows):
+    """The rows with doubles as they are when nobody looks at their last digits."""
+    return [
+        {k: pytest.approx(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows
+    ]
+
+
+@settings(deadline=None)
+@given(
+    EVENTS,
+    st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=4, unique=True),
+    st.sampled_from(["", " group by g", " group by g, a"]),
+    st.sampled_from(["window 1", "window 2 1", "window 0.5 2"]),
+    st.lists(st.integers(0, 2), min_size=1, max_size=5),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+)
+def test_parts_add_up_to_the_whole(events, aggregates, group, window, places, cuts):
+    columns = ", ".join(f"{text} as c{i}" for i, text in enumerate(["count(*)", *aggregates]))
+    query = f"select {columns} from s {window}{group}"  # noqa: S608
+    timed = [(number * 97, event) for number, event in enumerate(events)]
+    whole = answer(query, timed)
+    parts = answer_in_parts(query, timed, places, cuts)
+    assert [start for start, _ in parts] == [start for start, _ in whole]
+    for (_, mine), (_, theirs) in zip(parts, whole, strict=True):
+        assert mine == close(theirs)
+
+
+def grouped(*, limits=None):
+    plan = mql.plan("select count(*), g from s window 1 group by g", live=True)
+    return Pipeline(plan.job, Context(lambda: NOW, start_ms=0, limits=limits or Limits()))
+
+
+def states(values, times=None):
+    plan = mql.plan("select count(*), g from s window 1 group by g", live=True)
+    partial = PartialAggregate(plan.agent.aggregate, Limits(), lambda: NOW)
+    events = [{"g": value} for value in values]
+    partial.update(
+        EventReader(plan.agent.ships).from_events(events, times or [0] * len(events)).batch
+    )
+    return partial.take()
+
+
+def test_states_of_closed_windows_are_late():
+    pipeline = grouped()
+    nothing = EventReader(mql.plan("select a from s").agent.ships).from_events([]).batch
+    pipeline.push(EventClock().stamp(nothing, now_ms=5_000))
+    assert pipeline.absorb(states(["x", "y", "x"])) == 3
+
+
+def test_more_groups_than_allowed_end_the_query():
+    with pytest.raises(RunError, match="more than 2 groups"):
+        grouped(limits=Limits(groups=2)).absorb(states(["x", "y", "z"]))
+
+
+def without(batch, name):
+    return batch.select([n for n in batch.schema.names if n != name])
+
+
+def twice(batch):
+    return pa.Table.from_batches([batch, batch]).combine_chunks().to_batches()[0]
+
+
+def with_negative(batch):
+    place = batch.schema.get_field_index("*events")
+    return batch.set_column(place, "*events", pa.array([-1] * batch.num_rows))
+
+
+def renamed(batch):
+    return batch.rename_columns([name.replace("*order", "x") for name in batch.schema.names])
+
+
+SPOILED = {
+    "no pane": lambda batch: without(batch, "*pane"),
+    "no key": lambda batch: without(batch, "key 0"),
+    "no state": lambda batch: without(batch, "state 0"),
+    "no order": renamed,
+    "twice the same group": twice,
+    "a negative number of events": with_negative,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_what_is_no_batch_of_states_is_refused_and_changes_nothing(spoil):
+    pipeline = grouped()
+    with pytest.raises(ValueError, match=r"."):
+        pipeline.absorb(spoil(states(["x", "y"])))
+    assert pipeline.absorb(states(["x"])) == 0
