@@ -1,0 +1,154 @@
+"""The thread that has a client's socket: feeds the core, and does what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from source_jobs.client_items import Action, Deliver, Reply, Transmit
+from source_jobs.client_state import ClientState
+from source_jobs.keys import KeyPair
+
+Command = Callable[[int], Sequence[Action]]
+
+_AT_ONCE = 256
+"""Messages that are taken before wishes get their turn."""
+
+_HANDSHAKE_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+_REFUSED = "the handshake failed: it wants keys (--key, --server-key), or other ones than these"
+
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """Runs a `ClientState` over a socket, in a thread of its own."""
+
+    def __init__(
+        self,
+        address: str,
+        state: ClientState,
+        deliver: Callable[[Deliver | Reply], None],
+        keys: tuple[KeyPair, bytes] | None = None,
+    ) -> None:
+        """Connect. Raises ValueError if the address is none."""
+        self._state = state
+        self._deliver = deliver
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._wake, self._waker = socket.socketpair()
+        self._wake.setblocking(False)
+        self._waker.setblocking(False)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._monitor = self._socket.get_monitor_socket(_HANDSHAKE_FAILED)
+        self._closing = False
+        try:
+            self._connect(address, keys)
+        except (zmq.ZMQError, TypeError) as error:
+            self._close_sockets()
+            raise ValueError(
+                f"{address!r} is no address such as tcp://host:7767 ({error})"
+            ) from None
+        self._thread = threading.Thread(target=self._run, name="mql-client", daemon=True)
+        self._thread.start()
+
+    def post(self, command: Command) -> None:
+        """Have a command run in the thread; never waits, also in a signal handler."""
+        self._commands.put(command)
+        with contextlib.suppress(OSError):
+            self._waker.send(b"!")
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Say what is left to be said, and end the thread."""
+
+        def close(_now_us: int) -> Sequence[Action]:
+            self._closing = True
+            return self._state.close()
+
+        self.post(close)
+        self._thread.join(timeout_s)
+
+    def _connect(self, address: str, keys: tuple[KeyPair, bytes] | None) -> None:
+        options = {
+            zmq.LINGER: 200,
+            zmq.IMMEDIATE: 1,  # while nobody is there, nothing piles up
+            zmq.RECONNECT_IVL: 100,
+            zmq.RECONNECT_IVL_MAX: 1_000,
+            zmq.HANDSHAKE_IVL: 3_000,
+            zmq.SNDHWM: 10_000,
+            zmq.RCVHWM: 0,  # credit bounds what comes
+            zmq.IPV6: 1,
+        }
+        for option, value in options.items():
+            self._socket.setsockopt(option, value)
+        if keys is not None:
+            own, server = keys
+            self._socket.curve_publickey, self._socket.curve_secretkey = own.public, own.secret
+            self._socket.curve_serverkey = server
+        self._socket.connect(address)
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        for each in (self._socket, self._monitor, self._wake):
+            poller.register(each, zmq.POLLIN)
+        try:
+            while not self._closing:
+                wait_us = self._state.next_wake_us() - _now_us()
+                poller.poll(max(0, wait_us // 1_000 + 1))
+                self._turn()
+        except Exception:  # noqa: BLE001 - a bug of ours must not leave readers waiting
+            _log.exception("the client's thread ended")
+            self._do(self._state.close())
+        finally:
+            self._close_sockets()
+
+    def _turn(self) -> None:
+        """Take what has come and been wished, then what time brings."""
+        with contextlib.suppress(OSError):
+            self._wake.recv(4_096)
+        with contextlib.suppress(zmq.Again):
+            while True:
+                parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+                self._state.trouble = _REFUSED
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._do(self._commands.get_nowait()(_now_us()))
+        with contextlib.suppress(zmq.Again):
+            for _ in range(_AT_ONCE):
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                self._do(self._state.receive(frames, _now_us()))
+        self._do(self._state.tick(_now_us()))
+
+    def _do(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Transmit(frames):
+                    # What cannot be sent now is asked again when there is a connection.
+                    with contextlib.suppress(zmq.Again):
+                        self._socket.send_multipart(frames, zmq.NOBLOCK)
+                case Deliver() | Reply():
+                    self._deliver(action)
+
+    def _close_sockets(self) -> None:
+        with contextlib.suppress(zmq.ZMQError):
+            self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close()
+        self._context.term()
+        self._wake.close()
+        self._waker.close()
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1_000

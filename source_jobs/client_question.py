@@ -1,0 +1,112 @@
+"""One thing that a client has asked, over all the connections on which it does so."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mql.ledger import Completeness
+from mql.wire.codec import ProtocolError
+from mql.wire.messages import Answer, Answering, Ask, Ended
+from mql.wire.payload import read_batch
+from source_jobs.client_items import Gap, Piece, Started
+
+WAITING = 10_000
+"""So many pieces wait to be read; more are given up, and counted."""
+
+PATIENCE_US = 5_000_000
+"""How much later than asked the source job may end a query."""
+
+
+class Question:
+    """A query, up to when its answer is known, and what of it waits to be read.
+
+    `request` is its number on this connection, and `held` the bytes of payload that wait.
+    """
+
+    def __init__(self, ask: Ask, now_us: int) -> None:
+        self._ask = ask
+        self._ends_us = now_us + ask.ttl_ms * 1_000 if ask.ttl_ms else None
+        self._until_ms: int | None = None
+        self._interrupted = False
+        self._sequence = 0
+        self._missed = 0
+        self._given_up = 0
+        self._waiting = 0
+        self.request = 0
+        self.held = 0
+
+    def asked(self, request: int, now_us: int) -> Ask:
+        """The message that asks, with what is left of the time to live."""
+        self.request = request
+        self._sequence = 0
+        ttl_ms = 0 if self._ends_us is None else max(1, (self._ends_us - now_us) // 1_000)
+        return msgspec.structs.replace(self._ask, request=request, ttl_ms=ttl_ms)
+
+    def interrupted(self) -> None:
+        """The connection is gone."""
+        self._interrupted = self._interrupted or self._until_ms is not None
+        self.request = 0
+
+    def started(self, message: Answering) -> Started:
+        """The query runs."""
+        gap = None
+        if self._interrupted and self._until_ms is not None:
+            gap = Gap(self._until_ms, max(message.start_ms, self._until_ms))
+        self._interrupted = False
+        self._until_ms = message.start_ms
+        return Started(message.query, message.start_ms, message.warnings, gap)
+
+    def piece(self, answer: Answer, payload: bytes, share: int) -> Piece | None:
+        """What the subscription gets; None if this piece is given up because too much waits."""
+        if answer.sequence <= self._sequence:
+            return None
+        self._missed += answer.sequence - self._sequence - 1
+        self._sequence = answer.sequence
+        if self._waiting >= WAITING or (self.held and self.held + len(payload) > share):
+            self._missed += 1
+            self._given_up += _rows_of(payload)
+            return None
+        self.held += len(payload)
+        self._waiting += 1
+        self._know(answer)
+        missed, self._missed = self._missed, 0
+        return Piece(self._owned(answer), payload, missed)
+
+    def consumed(self, size: int) -> None:
+        """A piece has been read."""
+        self._waiting -= 1
+        self.held -= size
+
+    def is_over(self, now_us: int, *, connected: bool) -> bool:
+        """Whether the time to live is over and nobody else will say so."""
+        return self._ends_us is not None and now_us >= self._ends_us + PATIENCE_US * connected
+
+    def end(self) -> Ended:
+        """The end, as this side knows it."""
+        until_ms = self._until_ms or 0
+        known = Completeness(until_ms, until_ms, partial=True)
+        return Ended(self.request, "time to live is over", failed=False, total=known)
+
+    def _know(self, answer: Answer) -> None:
+        """Note up to when the answer is known."""
+        known = answer.completeness.end_ms if answer.completeness else None
+        end_ms = answer.end_ms if answer.closes else known
+        if end_ms is not None:
+            self._until_ms = max(end_ms, self._until_ms or end_ms)
+
+    def _owned(self, answer: Answer) -> Answer:
+        """The answer, with what was given up here in its ledger."""
+        if not self._given_up or answer.completeness is None:
+            return answer
+        completeness = msgspec.structs.replace(
+            answer.completeness, subscriber=answer.completeness.subscriber + self._given_up
+        )
+        self._given_up = 0
+        return msgspec.structs.replace(answer, completeness=completeness)
+
+
+def _rows_of(payload: bytes) -> int:
+    try:
+        return read_batch(payload).num_rows if payload else 0
+    except ProtocolError:
+        return 0

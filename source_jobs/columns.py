@@ -1,0 +1,118 @@
+"""Columns that an agent has shipped, checked through: no operator may fall over what is in them.
+
+Raises ProtocolError and nothing else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import EVENT, TIME, VARIANT, Kind, finite, null_where
+from mql.values import read_json
+from mql.wire.codec import ProtocolError
+from mql.wire.payload import read_batch
+
+_FARTHEST_MS = 2**53
+"""A time farther from 1970 (280,000 years) is none."""
+
+
+class _AnyObject(msgspec.Struct):
+    """An object whose keys do not matter."""
+
+
+_object = msgspec.json.Decoder(_AnyObject)
+_value = msgspec.json.Decoder(msgspec.Raw)
+
+
+def read_columns(payload: bytes) -> pa.RecordBatch:
+    """The batch of a payload, in which every value is what its column says."""
+    batch = read_batch(payload)
+    names = batch.schema.names
+    if len(set(names)) < len(names):
+        raise ProtocolError("two columns of one name")
+    columns = [_checked(name, batch.column(i)) for i, name in enumerate(names)]
+    return pa.RecordBatch.from_arrays(columns, names)
+
+
+def _checked(name: str, column: pa.Array) -> pa.Array:
+    if name == TIME:
+        return _times(column)
+    if name == EVENT:
+        return _events(column)
+    if pa.types.is_list(column.type):
+        if column.null_count:
+            raise ProtocolError("a list that is null")
+        return pa.ListArray.from_arrays(_offsets(column), _values(column.flatten()))
+    return _values(column)
+
+
+def _offsets(column: pa.Array) -> pa.Array:
+    lengths = column.value_lengths().to_numpy()
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+
+
+def _times(column: pa.Array) -> pa.Array:
+    if column.type not in (pa.int64(), pa.null()):
+        raise ProtocolError(f"times of type {column.type}")
+    times = column.cast(pa.int64())
+    values = times.fill_null(0).to_numpy()
+    return null_where(times, (values < -_FARTHEST_MS) | (values > _FARTHEST_MS))
+
+
+def _events(column: pa.Array) -> pa.Array:
+    if column.type not in (pa.string(), pa.large_string()) or column.null_count:
+        raise ProtocolError("events that are no text")
+    for text in column.to_pylist():
+        _is_json(text, _object, "{")
+    return column.cast(pa.string())
+
+
+def _values(column: pa.Array) -> pa.Array:
+    if column.type == pa.large_string():
+        return column.cast(pa.string())
+    if column.type == pa.float64():
+        return finite(column)
+    if column.type == VARIANT:
+        _check_variant(column)
+    return column
+
+
+def _check_variant(column: pa.Array) -> None:
+    children = [column.field(i) for i in range(column.type.num_fields)]
+    if column.null_count or any(child.null_count for child in children[:3]):
+        raise ProtocolError("a value of several kinds that is null")
+    kinds, texts = children[0].to_numpy(), children[3]
+    if len(kinds) and int(kinds.max()) > Kind.OBJECT:
+        raise ProtocolError(f"a value of kind {int(kinds.max())}")
+    if not np.isfinite(children[2].to_numpy()).all():
+        raise ProtocolError("a number that is not finite")
+    textual = np.flatnonzero(kinds >= Kind.STRING)
+    if texts.take(pa.array(textual)).null_count:
+        raise ProtocolError("a text that is null")
+    nested = np.flatnonzero(kinds >= Kind.LIST)
+    for kind, text in zip(kinds[nested], texts.take(pa.array(nested)).to_pylist(), strict=True):
+        _is_json(text, _value, "[" if kind == Kind.LIST else "{")
+
+
+def _is_json(
+    text: str,
+    decoder: msgspec.json.Decoder[_AnyObject] | msgspec.json.Decoder[msgspec.Raw],
+    start: str,
+) -> None:
+    if not text.startswith(start):
+        raise ProtocolError("nested values that are no lists or objects")
+    try:
+        decoder.decode(text)
+    except msgspec.MsgspecError:
+        raise ProtocolError("nested values that are no JSON") from None
+    except RecursionError:
+        _is_deep_json(text)
+
+
+def _is_deep_json(text: str) -> None:
+    try:
+        read_json(text)
+    except ValueError:
+        raise ProtocolError("nested values that are no JSON") from None

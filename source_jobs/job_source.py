@@ -1,0 +1,121 @@
+"""A source job's output as another one's events: asks there, and publishes each row here.
+
+agent = Agent(service="errors", source_jobs=["tcp://127.0.0.1:7766"])
+with JobSource("tcp://other:7767", query, "errors", agent.publish):
+    ...
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mql.errors import MQLError
+from mql.layout import END, START
+from source_jobs.client import connect
+from source_jobs.client_window import LiveWindow
+
+Row = dict[str, object]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a job source has done: rows published, and what it knows to be missing.
+
+    `lost` are the events and rows that the ledger says the answer lacks; `pieces` of it never
+    came; and in `gaps` the other source job could not be reached, for `gap_ms` together.
+    """
+
+    rows: int = 0
+    lost: int = 0
+    pieces: int = 0
+    gaps: int = 0
+    gap_ms: int = 0
+
+
+class JobSource:
+    """Publishes the rows of a query as events of a stream, from when it is made until `close`.
+
+    `publish(stream, row)` is an agent's; what it returns does not matter here, since an agent
+    counts itself. Rows of windows of time have `_window_start` and `_window_end`. It waits for a
+    source job that is not there, and comes back to one that was away.
+
+    Raises QueryError if the query is wrong, ValueError if the address or a key is none.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        query: str,
+        stream: str,
+        publish: Callable[[str, Row], object],
+        *,
+        key: str | Path | None = None,
+        server_key: str | Path | None = None,
+    ) -> None:
+        self.stream = stream
+        self.taken = Taken()
+        self.error: MQLError | None = None
+        self._publish = publish
+        self._client = connect(address, key=key, server_key=server_key, timeout_s=None)
+        try:
+            self._answer = self._client.subscribe(query, timeout_s=None)
+        except BaseException:
+            self._client.close()
+            raise
+        self._thread = threading.Thread(target=self._run, name="mql-job-source", daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> str | None:
+        """Why no more rows come (by the other source job's words), or None."""
+        return self._answer.ended
+
+    def close(self) -> None:
+        """Stop, and wait until the rows that have come are published."""
+        self._answer.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            for window in self._answer:
+                self._take(window)
+        except MQLError as error:
+            self.error = error
+        if self.ended != "closed":
+            _log.warning("the source of %s has ended: %s", self.stream, self.error or self.ended)
+
+    def _take(self, window: LiveWindow) -> None:
+        taken = self.taken
+        for row in window.rows():
+            if window.start_ms is not None:
+                row = {START: window.start_ms, END: window.end_ms, **row}  # noqa: PLW2901
+            self._publish(self.stream, row)
+            taken.rows += 1
+        if window.completeness is not None:
+            taken.lost += window.completeness.lost
+        if window.gap is not None:
+            taken.pieces += window.gap.pieces
+            if window.gap.from_ms is not None and window.gap.to_ms is not None:
+                taken.gaps += 1
+                taken.gap_ms += window.gap.to_ms - window.gap.from_ms

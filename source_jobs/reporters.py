@@ -1,0 +1,170 @@
+"""Those who report to one query: how far each has come, what got lost on the way, who is missing.
+
+A reporter is an agent for one of the query's sources. Its parts carry sequence numbers and running
+totals, so that whatever did not come is counted. How far the query has come, its watermark, is the
+least of theirs; one that lies further behind than the grace time is not waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mql.wire.codec import ProtocolError
+from mql.wire.messages import Part, QueryCost
+
+_LARGEST = 2**53
+_NAMED = 100
+"""So many agents are named in a list of missing ones."""
+
+ASK_AGAIN_MS = 1_000
+
+
+@dataclass(slots=True)
+class Reporter:
+    """One agent's share of one source.
+
+    `asked_ms` is when it was asked first; `start_ms` when it began, once it has said so; `gone_ms`
+    since when it is gone, and `left` whether it said goodbye, so that nothing of it is missing.
+    """
+
+    agent: str
+    name: str
+    asked_ms: int
+    last_ask_ms: int
+    start_ms: int | None = None
+    refused: str | None = None
+    gone_ms: int | None = None
+    left: bool = False
+    watermark_ms: int = 0
+    sequence: int = 0
+    seen_total: int = 0
+    cost: QueryCost | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is there, and has not said whether it will."""
+        return self.start_ms is None and self.refused is None and self.gone_ms is None
+
+    @property
+    def reports(self) -> bool:
+        """Whether it is there and to be waited for."""
+        return self.refused is None and self.gone_ms is None
+
+    def accept(self, start_ms: int, now_ms: int) -> None:
+        """Note that it runs the query."""
+        self.refused = None
+        self.start_ms = min(start_ms, now_ms)
+        self.watermark_ms = max(self.watermark_ms, self.start_ms)
+
+    def take(self, part: Part, now_ms: int) -> int:
+        """Note a part; returns how many events got lost between the last one and it.
+
+        Raises ProtocolError if its numbers cannot be.
+        """
+        if part.sequence == 1 and self.sequence:
+            self.sequence = self.seen_total = 0  # it began anew
+        seen = sum(tally.seen for tally in part.tallies)
+        lost = part.seen_total - self.seen_total - seen
+        if part.sequence <= self.sequence or not 0 <= lost <= _LARGEST:
+            raise ProtocolError(f"part {part.sequence} does not follow part {self.sequence}")
+        self.sequence, self.seen_total = part.sequence, part.seen_total
+        if self.start_ms is None:
+            self.start_ms = self.asked_ms
+        self.watermark_ms = max(self.watermark_ms, min(part.watermark_ms, now_ms))
+        return lost
+
+
+@dataclass(frozen=True, slots=True)
+class RollCall:
+    """Who should have reported of a span of time, and who did."""
+
+    expected: int
+    reported: int
+    missing: tuple[str, ...]
+    refused: tuple[str, ...]
+    joined_late: bool
+    early: bool
+
+
+@dataclass(slots=True)
+class Reporters:
+    """All of one query, by agent and source."""
+
+    sources: int
+    all: dict[tuple[str, int], Reporter] = field(default_factory=dict)
+    _waiting: set[tuple[str, int]] = field(default_factory=set)
+
+    def ask(self, agent: str, name: str, source: int, now_ms: int) -> Reporter:
+        """An agent is asked to report, for the first time or again."""
+        reporter = self.all.get((agent, source))
+        if reporter is None:
+            reporter = Reporter(agent, name, now_ms, now_ms, watermark_ms=now_ms)
+            self.all[agent, source] = reporter
+        reporter.last_ask_ms = now_ms
+        reporter.gone_ms, reporter.left = None, False
+        self._waiting.add((agent, source))
+        return reporter
+
+    def unanswered(self, now_ms: int) -> list[tuple[str, int]]:
+        """Those to ask again."""
+        self._waiting = {k for k in self._waiting if k in self.all and self.all[k].waits}
+        since = now_ms - ASK_AGAIN_MS
+        return [k for k in sorted(self._waiting) if self.all[k].last_ask_ms <= since]
+
+    def of_agent(self, agent: str) -> list[Reporter]:
+        """An agent's reporters."""
+        keys = ((agent, source) for source in range(self.sources))
+        return [self.all[key] for key in keys if key in self.all]
+
+    def lose(self, agent: str, now_ms: int, *, left: bool) -> None:
+        """An agent is gone; `left`: it has reported all it had."""
+        for reporter in self.of_agent(agent):
+            if reporter.gone_ms is None:
+                reporter.gone_ms, reporter.left = now_ms, left
+
+    def regain(self, agent: str) -> None:
+        """An agent that had been taken for gone is there."""
+        for reporter in self.of_agent(agent):
+            reporter.gone_ms, reporter.left = None, False
+        self._waiting.update((agent, source) for source in range(self.sources))
+
+    def watermark(self, now_ms: int, grace_ms: int) -> int:
+        """How far the query has come; `now_ms - grace_ms` where there is nobody to wait for."""
+        oldest = now_ms - grace_ms
+        marks = [r.watermark_ms for r in self.all.values() if r.reports]
+        return min((mark for mark in marks if mark >= oldest), default=oldest)
+
+    def call(self, start_ms: int, end_ms: int) -> RollCall:
+        """Who should have reported of a span of time. An agent did if all its sources did."""
+        agents: dict[str, list[Reporter]] = {}
+        for reporter in self.all.values():
+            if _took_part(reporter, start_ms, end_ms):
+                agents.setdefault(reporter.agent, []).append(reporter)
+        missing, refused, joined_late, early, reported = [], [], False, False, 0
+        for group in agents.values():
+            if any(r.refused is not None for r in group):
+                refused.append(group[0].name)
+                continue
+            joined_late |= any(r.start_ms is not None and r.start_ms > start_ms for r in group)
+            behind = [r for r in group if not r.left and r.watermark_ms < end_ms]
+            if behind:
+                missing.append(group[0].name)
+                early |= any(r.gone_ms is None for r in behind)
+            else:
+                reported += 1
+        return RollCall(len(agents), reported, _named(missing), _named(refused), joined_late, early)
+
+    def forget(self, before_ms: int) -> None:
+        """Let go of those who were gone before a time."""
+        gone = [k for k, r in self.all.items() if r.gone_ms is not None and r.gone_ms < before_ms]
+        for key in gone:
+            del self.all[key]
+
+
+def _took_part(reporter: Reporter, start_ms: int, end_ms: int) -> bool:
+    began = reporter.asked_ms if reporter.start_ms is None else reporter.start_ms
+    return began < end_ms and (reporter.gone_ms is None or reporter.gone_ms > start_ms)
+
+
+def _named(names: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(names)[:_NAMED])

@@ -1,0 +1,104 @@
+"""The rows of one message, of which each query takes those, and the columns, that are its own.
+
+Most queries take all rows and the same columns; what has been made for one is kept for the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql.batch import TIME, Ints, is_null
+from mql.exec.join import SIDE
+from mql.exec.operator import with_columns
+from mql.wire.codec import ProtocolError
+from mql.wire.payload import read_rows
+from source_jobs.columns import read_columns
+
+AT_ONCE = np.iinfo(np.int64).min
+"""The place of a row that has no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a query needs of a message: columns in an order, the side of a join that they are of.
+
+    Where it does not `believe` times, none is later than the moment at which the rows came.
+    """
+
+    columns: tuple[tuple[str, bool], ...]
+    side: int | None
+    believes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows, each with its place in time, and about how many bytes they are."""
+
+    batch: pa.RecordBatch
+    places: Ints
+    bytes: int
+
+    def take(self, rows: Ints) -> Rows:
+        """Some of the rows."""
+        share = self.bytes * len(rows) // max(1, len(self.places))
+        return Rows(self.batch.take(pa.array(rows)), self.places[rows], share)
+
+
+class Shipment:
+    """The payload of a message that came at `latest_ms`."""
+
+    def __init__(self, payload: bytes, latest_ms: int) -> None:
+        self._batch = read_columns(payload)
+        self._bytes = len(payload)
+        self._latest_ms = latest_ms
+        self._made: dict[Needs, Rows] = {}
+
+    def rows(self, needs: Needs, numbers: bytes | None) -> Rows:
+        """The rows of these numbers (None: all). Raises ProtocolError."""
+        rows = self._made.get(needs)
+        if rows is None:
+            rows = self._made[needs] = self._make(needs)
+        return rows if numbers is None else rows.take(read_rows(numbers, len(rows.places)))
+
+    def _make(self, needs: Needs) -> Rows:
+        batch = self._project(needs)
+        if not needs.believes:
+            latest = pa.scalar(self._latest_ms, pa.int64())
+            times = pc.min_element_wise(batch.column(TIME), latest, skip_nulls=False)
+            batch = with_columns(batch, {TIME: times})
+        return Rows(sided(batch, needs.side), _places(batch.column(TIME)), self._bytes)
+
+    def _project(self, needs: Needs) -> pa.RecordBatch:
+        """The needed columns, in their order; a list where there has to be one."""
+        schema = self._batch.schema
+        for name, is_list in needs.columns:
+            index = schema.get_field_index(name)
+            if index < 0:
+                raise ProtocolError(f"no column `{name}`")
+            if pa.types.is_list(schema.field(index).type) != is_list:
+                raise ProtocolError(f"the column `{name}` is of another shape")
+        return self._batch.select([name for name, _ in needs.columns])
+
+
+def needs_of(empty: pa.RecordBatch, side: int | None, *, believes: bool) -> Needs:
+    """What a query needs whose rows are like those of an empty batch."""
+    columns = tuple((field.name, pa.types.is_list(field.type)) for field in empty.schema)
+    return Needs(columns, side, believes)
+
+
+def sided(batch: pa.RecordBatch, side: int | None) -> pa.RecordBatch:
+    """The batch with the column that says which side of a join its events are of."""
+    if side is None:
+        return batch
+    return with_columns(batch, {SIDE: pa.array(np.full(batch.num_rows, side, np.int8))})
+
+
+def _places(times: pa.Array) -> Ints:
+    if not times.null_count:
+        values: Ints = times.to_numpy()
+        return values
+    return np.where(is_null(times), AT_ONCE, times.fill_null(0).to_numpy())

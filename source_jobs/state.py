@@ -1,0 +1,129 @@
+"""The source job as a value: frames and the time in, frames to send out.
+
+It has no socket, no clock and no thread. The shell calls `from_agent` and `from_client` for what
+arrives, with the time at which it did, then `tick`, which lets queries go on; it sends what each
+of these returns, and calls `tick` again at the latest when `next_wake_us` says. Nothing that a
+peer sends raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from mql.wire.codec import ProtocolError, from_agents, from_clients
+from mql.wire.messages import Unknown
+from source_jobs.agents import Agents
+from source_jobs.from_agents import AgentSide
+from source_jobs.from_clients import ClientSide
+from source_jobs.looking import Looking
+from source_jobs.outbox import Outbox, Send, Side
+from source_jobs.queries import Queries
+from source_jobs.sessions import Sessions
+from source_jobs.settings import Settings
+from source_jobs.shows import Shows
+
+_ROUND_US = 250_000
+"""So often peers are looked after."""
+
+_SLEPT_US = 1_500_000
+"""A longer time between two ticks is the job's own fault, and held against nobody."""
+
+
+class JobState:
+    """The whole state of a source job."""
+
+    def __init__(self, settings: Settings, random: Random) -> None:
+        self._settings = settings
+        self._outbox = outbox = Outbox()
+        self.agents = Agents(settings.agents)
+        self.sessions = Sessions(settings.clients)
+        self.queries = Queries(settings, self.agents, outbox, random)
+        self._agent_side = AgentSide(settings, self.agents, self.queries, outbox)
+        looking = Looking(self.agents, outbox, settings.catalogue_ms * 1000)
+        self._client_side = ClientSide(
+            settings, self.agents, self.sessions, self.queries, outbox, Shows(), looking
+        )
+        self._read_agent, self._read_client = from_agents(), from_clients()
+        self._round_us = 0
+        self._ticked_us: int | None = None
+        self._patient_until_us = 0
+
+    def from_agent(self, peer: bytes, frames: Sequence[bytes], now_us: int) -> list[Send]:
+        """Take a message that came from an agent; returns what is to be sent at once."""
+        try:
+            message, payload = self._read_agent.decode(frames)
+            self._agent_side.take(peer, message, payload, now_us)
+        except ProtocolError:
+            self._agent_side.drop(peer, now_us)
+        return self._outbox.take()
+
+    def from_client(self, peer: bytes, frames: Sequence[bytes], now_us: int) -> list[Send]:
+        """Take a message that came from a client; returns what is to be sent at once."""
+        try:
+            message, _ = self._read_client.decode(frames)
+            self._client_side.take(peer, message, now_us)
+        except ProtocolError:
+            self.agents.blame(None)
+            self._client_side.close(peer, now_us // 1000)
+            self._outbox.to_client(peer, Unknown())
+        return self._outbox.take()
+
+    def tick(self, now_us: int) -> list[Send]:
+        """Let time pass, and queries go on with what has come; returns what is to be sent."""
+        self._note_sleep(now_us)
+        if now_us >= self._round_us:
+            self._look_after_peers(now_us)
+            self._round_us = now_us + _ROUND_US
+        self._client_side.open_answers(now_us)
+        self.queries.advance(now_us // 1000)
+        for session in self.sessions:
+            session.flush(self._outbox)
+        return self._outbox.take()
+
+    def next_wake_us(self) -> int:
+        """When to call `tick` next, if nothing comes before."""
+        due_us = self._client_side.due_us
+        wakes = [self._round_us, self.queries.due_ms * 1000]
+        return min(wakes if due_us is None else [*wakes, due_us])
+
+    def unsent(self, send: Send, now_us: int) -> list[Send]:
+        """The shell could not send: such a client is gone; agents are asked again by and by."""
+        if send.side is Side.CLIENT:
+            self._client_side.close(send.peer, now_us // 1000)
+        return self._outbox.take()
+
+    def validate(self) -> None:
+        """Assert what always holds; for tests."""
+        numbers = {running.execution.number for running in self.queries}
+        for running in self.queries:
+            assert running.audience.members, "a query that nobody asked"
+            for member in running.audience.members:
+                session = self.sessions.get(member.peer)
+                assert session, "a subscriber without a client"
+                assert session.subscribers.get(member.request) is member
+        for session in self.sessions:
+            for subscriber in session.subscribers.values():
+                assert subscriber.is_over or subscriber.query in numbers
+                assert subscriber.queued_bytes <= self._settings.queue_bytes
+        for agent in self.agents:
+            assert self.agents.of_peer(agent.peer) is agent
+
+    def _note_sleep(self, now_us: int) -> None:
+        slept_us = 0 if self._ticked_us is None else now_us - self._ticked_us
+        self._ticked_us = now_us
+        if slept_us > _SLEPT_US:
+            self.agents.excuse(slept_us)
+            self.sessions.excuse(slept_us)
+            self.queries.patience_ms = slept_us // 1000
+            self._patient_until_us = now_us + self._settings.grace_ms * 1000
+        elif now_us >= self._patient_until_us:
+            self.queries.patience_ms = 0
+
+    def _look_after_peers(self, now_us: int) -> None:
+        since_us = now_us - self._settings.gone_ms * 1000
+        for agent in self.agents.go_silent(since_us):
+            self.queries.lose(agent.agent, now_us // 1000, left=False)
+        for peer in self.sessions.silent_since(since_us):
+            self._client_side.close(peer, now_us // 1000)
+        self.queries.ask_again(now_us // 1000)
