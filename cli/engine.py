@@ -54,7 +54,11 @@ class Statistics(Protocol):
 
     @property
     def events(self) -> int:
-        """Events read."""
+        """Events read, and lines passed over."""
+
+    @property
+    def unread(self) -> int:
+        """Lines passed over unread, as they cannot match."""
 
     @property
     def bad_lines(self) -> int:

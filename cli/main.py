@@ -22,6 +22,8 @@ from cli.arguments import (
     read_duration,
     read_named_inputs,
 )
+from cli.live.commands import COMMANDS, explain_live
+from cli.live.connection import Connection, connection_options
 from cli.printable import printable_lines
 
 PROGRAM = "mql"
@@ -94,13 +96,14 @@ _file = click.option(
     help="Show the version and exit.",
 )
 def main() -> None:
-    """MQL, a small SQL for live events, over files and pipes.
+    """MQL, a small SQL for live events: in running services, files and pipes.
 
     \b
     Examples:
       mql run 'select * from log where status >= 500' access.ndjson
       mql run 'select count(*), path from log group by path order by count(*) desc limit 10' access.ndjson
       tail -f app.log | mql run 'select count(*), level from log window 10 group by level'
+      mql query 'select * from requests where status >= 500'
 
     `mql COMMAND --help` has more, and `mql completion` sets up Tab.
     """  # noqa: D301, E501 - click's \b, and commands that must stay on one line
@@ -229,18 +232,36 @@ def check(words: tuple[str, ...], file: Path | None, live: bool) -> None:  # noq
 @_query
 @_file
 @click.option("--rules", is_flag=True, help="Show each rule of the planner that fired.")
-def explain(words: tuple[str, ...], file: Path | None, rules: bool) -> None:  # noqa: FBT001
+@click.option(
+    "--live", is_flag=True, help="Run it for a moment, and show what each agent does with it."
+)
+@connection_options
+@click.pass_context
+def explain(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    file: Path | None,
+    rules: bool,  # noqa: FBT001
+    live: bool,  # noqa: FBT001
+    address: str,
+    key: Path | None,
+    server_key: str | None,
+) -> None:
     """Show what QUERY becomes on its way to an answer.
 
     Those are the query as understood, its plan, the plan split into what runs in the services and
-    what runs in the source job, and the operators that run.
+    what runs in the source job, and the operators that run. With --live: what each agent does with
+    it, the share of events that it selects and its cost, as measured there, and refusals.
 
     \b
     Examples:
       mql explain 'select count(*), path from s where status >= 500 window 60 group by path'
       mql explain --rules 'select a from s where not (b != 1)'
+      mql explain --live 'select * from requests where status >= 500'
     """  # noqa: D301
     text = only_query(words, file)
+    if live:
+        ctx.exit(explain_live(text, Connection(address, key, server_key)))
     import mql  # noqa: PLC0415 - not for --help
 
     click.echo(mql.explain(text, rules=rules), nl=False)
@@ -265,3 +286,7 @@ def completion(shell: str | None) -> None:
     if kind is None:
         raise click.UsageError(f"no completion for {name}; there is {', '.join(SHELLS)}")
     click.echo(kind(main, {}, PROGRAM, "_MQL_COMPLETE").source())
+
+
+for _command in COMMANDS:
+    main.add_command(_command)

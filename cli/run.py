@@ -49,7 +49,7 @@ def run(text: str, options: RunOptions) -> int:
     """
     tune_for_scans()
     query = mql.parse(text)
-    kind = _choose_output(query, options)
+    kind = choose_output(query, options)
     with Interrupt() as interrupt:
         if STDIN in options.inputs.values():
             interrupt.on_request(end_standard_input)
@@ -61,14 +61,15 @@ def run(text: str, options: RunOptions) -> int:
             strict=options.strict,
         )
         interrupt.on_request(result.stop_reading)
-        with closing(result), _open_writers(query, kind, options) as writers:
+        with closing(result), open_writers(query, kind, options) as writers:
             _copy(result, writers, interrupt, shown=options.progress and sys.stderr.isatty())
         stopped = interrupt.requested
     _report(result.statistics, stopped=stopped)
     return EXIT_CODE if stopped else 0
 
 
-def _choose_output(query: Query, options: RunOptions) -> str:
+def choose_output(query: Query, options: RunOptions) -> str:
+    """The format of the output; empty if a plot takes its place. Raises click.UsageError."""
     if options.plot and options.output and not options.out:
         raise click.UsageError("--plot takes the output's place; add --out FILE for the rows")
     if options.plot:
@@ -92,7 +93,8 @@ def _open_inputs(inputs: dict[str, str]) -> dict[str, str | BinaryIO]:
 
 
 @contextmanager
-def _open_writers(query: Query, kind: str, options: RunOptions) -> Iterator[list[Writer]]:
+def open_writers(query: Query, kind: str, options: RunOptions) -> Iterator[list[Writer]]:
+    """What the rows go to."""
     layout = layout_of(mql.plan(query).steps)
     columns = None
     if not (layout.everything or layout.prefixes):
@@ -142,23 +144,25 @@ def _copy(result: Result, writers: list[Writer], interrupt: Interrupt, *, shown:
 def _report(statistics: Statistics, *, stopped: bool) -> None:
     """Say on standard error what the rows do not."""
     for note in statistics.notes:
-        _complain(note)
+        complain(note)
     if statistics.bad_lines:
-        _complain(_bad_lines(statistics.bad_lines, statistics.first_bad_line))
+        complain(_bad_lines(statistics))
     if statistics.late:
-        _complain(
-            _counted(statistics.late, "too late for its window", "too late for their windows")
-        )
+        complain(_counted(statistics.late, "too late for its window", "too late for their windows"))
     if statistics.without_time:
-        _complain(_counted(statistics.without_time, "without a time", "without a time"))
+        complain(_counted(statistics.without_time, "without a time", "without a time"))
     if stopped:
-        _complain(f"stopped after {statistics.events:,} events")
+        complain(f"stopped after {statistics.events:,} events")
 
 
-def _bad_lines(count: int, first: int | None) -> str:
+def _bad_lines(statistics: Statistics) -> str:
+    count, first = statistics.bad_lines, statistics.first_bad_line
     if count == 1:
-        return f"1 line is not JSON: line {first}"
-    return f"{count:,} lines are not JSON; the first is line {first}"
+        said = f"1 line is not JSON: line {first}"
+    else:
+        said = f"{count:,} lines are not JSON; the first is line {first}"
+    unread = statistics.unread
+    return f"{said} (not checked, as they cannot match: {unread:,})" if unread else said
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -167,6 +171,6 @@ def _counted(count: int, one: str, many: str) -> str:
     )
 
 
-def _complain(message: str) -> None:
+def complain(message: str) -> None:
     """Write a message to standard error."""
     click.echo(f"mql: {printable_lines(message)}", err=True)

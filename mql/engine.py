@@ -30,7 +30,9 @@ from mql.planner.logical import Filter, Join, LogicalPlan, Scan
 from mql.planner.plan import plan
 from mql.result import Result, Statistics
 from mql.sources.merge import merge
+from mql.sources.ndjson import LineSource
 from mql.sources.opening import Input, open_source
+from mql.sources.prefilter import Prefilter, prefilter_for
 from mql.sources.screen import ScreeningReader
 from mql.sources.source import Source
 from mql.sources.timing import find_time
@@ -114,6 +116,7 @@ class _Run:
         self._context = context
         self._end_ms = end_ms
         self._strict = strict
+        self._prefilter = None if strict or not screened else _prefilter(plan_steps, sources[0][1])
         self._stopping = False
         self._arrives = timing is None and any(source.arrives for _, source in sources)
         self._clock = EventClock()
@@ -199,6 +202,9 @@ class _Run:
         self._statistics.bytes_read = sum(source.bytes_read for _, source in self._sources)
         known = [total for total in totals if total is not None]
         self._statistics.bytes_total = sum(known) if len(known) == len(totals) else None
+        if self._prefilter is not None:
+            self._statistics.events += self._prefilter.unread - self._statistics.unread
+            self._statistics.unread = self._prefilter.unread
 
     def _side(self, number: int) -> int | None:
         join = next((step.clause for step in self._steps if isinstance(step, Join)), None)
@@ -224,6 +230,14 @@ def _split_screen(steps: LogicalPlan, *, screened: bool) -> tuple[Filter | None,
             return screen, (scan, *rest)
         case _:
             return None, steps
+
+
+def _prefilter(plan: LogicalPlan, source: Source) -> Prefilter | None:
+    """Give a source of lines what to look for in them, if the plan makes something necessary."""
+    if not isinstance(source, LineSource):
+        return None
+    source.prefilter = prefilter_for(plan)
+    return source.prefilter
 
 
 def _open_all(query: Query, inputs: Mapping[str, Input]) -> list[tuple[str, Source]]:

@@ -17,12 +17,15 @@ from mql.layout import RowLayout
 class Statistics:
     """What has been read, left out and found so far; counts only grow.
 
-    `bytes_total` is None where the input has no known end. `notes` are facts in words.
+    `bytes_total` is None where the input has no known end. `unread` of the `events` are lines
+    that lack a text which `where` makes necessary: that they are JSON has not been checked.
+    `notes` are facts in words.
     """
 
     bytes_read: int = 0
     bytes_total: int | None = None
     events: int = 0
+    unread: int = 0
     rows: int = 0
     counters: Counters = field(default_factory=Counters)
     bad: BadLines = field(default_factory=BadLines)

@@ -18,6 +18,7 @@ from mql.exec.limits import Limits
 from mql.exec.operator import Block, Counters, Window, window_index
 from mql.ledger import Completeness
 from mql.planner.logical import Join
+from mql.wire.codec import ProtocolError
 from mql.wire.messages import Part
 from source_jobs.ledger import Ledger, Totals, check_tally
 from source_jobs.merge import MergeBuffer
@@ -99,7 +100,9 @@ class Execution:
         for tally in part.tallies:
             check_tally(tally)
         rows = None
-        if shipment is not None:
+        if shipment is not None and shipment.holds_states:
+            self._absorb(shipment.states)
+        elif shipment is not None:
             rows = shipment.rows(self._needs[part.source], part.rows)
         before_ms = reporter.watermark_ms
         lost = reporter.take(part, now_ms)
@@ -110,6 +113,14 @@ class Execution:
             self.ledger.add(tally, slot)
         if rows is not None:
             self.ledger.add_late(self._merge.add(rows, part.source))
+
+    def _absorb(self, states: pa.RecordBatch) -> None:
+        if not self.question.takes_states:
+            raise ProtocolError("states of a query that has none")
+        try:
+            self._pipeline.absorb(states)
+        except ValueError as error:
+            raise ProtocolError(f"states that do not fit: {error}") from None
 
     def advance(self, now_ms: int, grace_ms: int) -> list[Piece]:
         """Give what the watermark, and the end of the grace time, let go."""

@@ -128,13 +128,13 @@ class AgentSide:
         reporter.accept(message.start_ms, now_ms)
 
     def _batch(self, agent: Agent, message: Batch, payload: bytes, now_ms: int) -> None:
-        if message.states:
-            raise ProtocolError("states, which nobody has asked for")
+        if message.states and len(message.parts) != 1:
+            raise ProtocolError("states belong to one query")
         self._give_back(agent, len(payload))
         shipment: Shipment | None = None
         for part in message.parts:
             if part.has_rows and shipment is None:
-                shipment = Shipment(payload, now_ms)
+                shipment = Shipment(payload, now_ms, holds_states=message.states)
             self.queries.take(agent, part, shipment if part.has_rows else None, now_ms)
 
     def _give_back(self, agent: Agent, size: int) -> None:

@@ -115,6 +115,7 @@ class Queries:
                 execution.question.slot_ms,
                 execution.question.time,
                 running.seed,
+                execution.question.takes_states,
             ),
         )
 

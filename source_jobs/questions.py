@@ -55,6 +55,11 @@ class Question:
         return any(map(_needs_order, self.plan.job))
 
     @property
+    def takes_states(self) -> bool:
+        """Whether agents may aggregate first: not by a time that only the events know."""
+        return self.plan.agent.aggregate is not None and not self.time
+
+    @property
     def ends_by_itself(self) -> bool:
         """Whether the answer is over after some rows."""
         return any(isinstance(step, Limit) and not step.per_window for step in self.plan.job)

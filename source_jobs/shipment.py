@@ -49,13 +49,19 @@ class Rows:
 
 
 class Shipment:
-    """The payload of a message that came at `latest_ms`."""
+    """The payload of a message that came at `latest_ms`: rows, or the states of groups."""
 
-    def __init__(self, payload: bytes, latest_ms: int) -> None:
+    def __init__(self, payload: bytes, latest_ms: int, *, holds_states: bool = False) -> None:
+        self.holds_states = holds_states
         self._batch = read_columns(payload)
         self._bytes = len(payload)
         self._latest_ms = latest_ms
         self._made: dict[Needs, Rows] = {}
+
+    @property
+    def states(self) -> pa.RecordBatch:
+        """The states, for whoever knows which they have to be."""
+        return self._batch
 
     def rows(self, needs: Needs, numbers: bytes | None) -> Rows:
         """The rows of these numbers (None: all). Raises ProtocolError."""

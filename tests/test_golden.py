@@ -1,4 +1,5 @@
-"""Golden texts: what each rule does to a plan, each operator to events, each mistake to the asker.
+"""Golden texts: what each rule does to a plan, each operator to events, each mistake to the asker,
+and which text a query needs of an event.
 
 A file under `tests/golden/` begins with a sentence that says what is true, and holds one or more
 cases, separated by lines of `----`. A case has sections, each a line `name:` and what belongs to
@@ -7,6 +8,7 @@ it. Some are given and the others follow from them:
     rules/       query                                          →  before, after
     operators/   query, events (or events NAME), settings       →  plan, rows, counted
     errors/      query (or live query)                          →  error
+    needs/       query                                          →  needed, searched
 
 `python tests/test_golden.py --update` writes what follows anew. Read the difference before you
 keep it: the rows have to be right by the language, not by the engine.
@@ -30,13 +32,16 @@ import mql  # noqa: E402
 from mql.exec import build  # noqa: E402
 from mql.exec.build import Context, build_step  # noqa: E402
 from mql.planner.bind import bind  # noqa: E402
+from mql.planner.literals import format_needs, needed_text  # noqa: E402
 from mql.planner.logical import LogicalPlan, format_plan  # noqa: E402
 from mql.planner.rules import RULES, optimize  # noqa: E402
+from mql.sources.spelling import clauses_of, escape_of  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
 RULE_FILES = sorted(GOLDEN.glob("rules/*.txt"))
 OPERATOR_FILES = sorted(GOLDEN.glob("operators/*.txt"))
 ERROR_FILES = sorted(GOLDEN.glob("errors/*.txt"))
+NEEDS_FILES = sorted(GOLDEN.glob("needs/*.txt"))
 
 SETTINGS = ("time", "start_ms", "end_ms", "lateness_ms", "seed")
 COUNTS = ("late", "without_time", "sampled_out")
@@ -67,6 +72,11 @@ def test_an_operator_answers_as_its_file_shows(path: Path) -> None:
 @pytest.mark.parametrize("path", ERROR_FILES, ids=name_of)
 def test_a_mistake_is_explained_as_its_file_shows(path: Path) -> None:
     check(path, what_is_said)
+
+
+@pytest.mark.parametrize("path", NEEDS_FILES, ids=name_of)
+def test_a_query_needs_the_text_that_its_file_shows(path: Path) -> None:
+    check(path, what_is_needed)
 
 
 def test_each_rule_has_a_file_in_which_it_fires() -> None:
@@ -151,6 +161,15 @@ def what_is_said(_: str, given: Sections) -> Sections:
     return {"error": str(refusal.value)}
 
 
+def what_is_needed(_: str, given: Sections) -> Sections:
+    """What an event's values must hold, and the bytes that its line must hold for that."""
+    needs = needed_text(plan_of(given))
+    clauses = clauses_of(needs)
+    lines = [" or ".join(text.decode() for text in clause) for clause in clauses]
+    escape = [f"(or {escape_of(clauses).decode()})"] if clauses else []
+    return {"needed": format_needs(needs), "searched": "\n".join(lines + escape) or "nothing"}
+
+
 def answer(given: Sections, *, optimized: bool) -> tuple[str, str]:
     settings = json.loads(given.get("settings", "{}"))
     assert set(settings) <= set(SETTINGS)
@@ -209,7 +228,7 @@ def renewed(path: Path, follows: Callable[[str, Sections], Sections]) -> str:
 
 def _renewed(text: str, name: str, follows: Callable[[str, Sections], Sections]) -> str:
     intro = _HEADER.split(text)[0].strip("\n")
-    computed = {"before", "after", "plan", "rows", "counted", "error"}
+    computed = {"before", "after", "plan", "rows", "counted", "error", "needed", "searched"}
     given = {header: body for header, body in sections(text).items() if header not in computed}
     parts = [f"{header}:\n{body}" for header, body in (given | follows(name, given)).items()]
     return "\n\n".join([*([intro] if intro else []), *parts]).rstrip("\n") + "\n"
@@ -221,6 +240,7 @@ def update() -> None:
         (RULE_FILES, what_a_rule_does),
         (OPERATOR_FILES, what_operators_do),
         (ERROR_FILES, what_is_said),
+        (NEEDS_FILES, what_is_needed),
     ):
         for path in files:
             path.write_text(renewed(path, follows), encoding="utf-8")

@@ -14,7 +14,8 @@ from mql.exec.limits import Limits
 from mql.exec.partial import PartialAggregate
 from mql.layout import layout_of
 from mql.result import Result, Statistics
-from mql.wire.payload import read_batch, write_batch
+from mql.wire.payload import write_batch
+from source_jobs.columns import read_columns
 
 NOW = 0
 AGGREGATES = (
@@ -59,7 +60,7 @@ def answer_in_parts(query, events, places, cuts):
 def send(partial, pipeline):
     states = partial.take()
     if states is not None:
-        assert pipeline.absorb(read_batch(write_batch(states).to_pybytes())) == 0
+        assert pipeline.absorb(read_columns(write_batch(states).to_pybytes())) == 0
 
 
 def close(rows):

@@ -373,8 +373,9 @@ def _ints(column: pa.Array) -> Ints:
     return _checked(column, pa.int64())
 
 
-def _doubles(column: pa.Array) -> Doubles:
-    return _checked(column, pa.float64())
+def _doubles(column: pa.Array, missing: float = np.nan) -> Doubles:
+    """Doubles that may not have been finite, which no column of a peer holds."""
+    return _checked(column.fill_null(missing) if column.null_count else column, pa.float64())
 
 
 def _flags(column: pa.Array) -> Mask:
@@ -491,7 +492,7 @@ class Extreme:
         """Take extremes."""
         self._size = size
         self._ints, self._any_int = _ints(next(parts)), _flags(next(parts))
-        self._doubles, strings = _doubles(next(parts)), next(parts)
+        self._doubles, strings = _doubles(next(parts), self._worst_double), next(parts)
         if strings.type != pa.string():
             raise ValueError(f"a column of strings, not {strings.type}")
         self._strings.resize(size)

@@ -8,13 +8,17 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import pyarrow as pa
 
 from mql.errors import InputError
 from mql.events.decode import Read, Reader, tidy
+from mql.sources.slices import Slice, joined, whole_lines
 from mql.values import read_json
+
+if TYPE_CHECKING:
+    from mql.sources.prefilter import Prefilter
 
 CHUNK = 1 << 20
 """Bytes decoded at once: larger ones leave the cache, smaller ones cost more calls."""
@@ -28,8 +32,15 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
+class _LineCounter(Protocol):
+    """What is told of a line that is passed over."""
+
+    def pass_over_line(self, reason: str) -> None:
+        """Count a line that was not even looked at."""
+
+
 class LineSource:
-    """Lines of JSON from a binary stream."""
+    """Lines of JSON from a binary stream; with a `prefilter`, those that may pass."""
 
     def __init__(
         self,
@@ -49,6 +60,7 @@ class LineSource:
         self._read_ahead = b""
         self._compressed: pa.CompressedInputStream | None = None
         self._opened = False
+        self.prefilter: Prefilter | None = None
 
     @classmethod
     def open(cls, path: Path) -> LineSource:
@@ -82,24 +94,28 @@ class LineSource:
         while self.arrives and not self._opened and not _ready(self._raw):
             yield None
         self._open()
-        for chunk in self._chunks(reader):
-            if chunk is None:
+        if self.prefilter is not None:
+            slices = self._slices(self.prefilter)
+            yield from self.prefilter.batches(slices, reader, arrives=self.arrives)
+            return
+        for some in self._slices(reader):
+            if some is None:
                 yield None
                 continue
             now_ms = time.time_ns() // 1_000_000 if self.arrives else None
-            yield reader.from_lines(tidy(chunk), now_ms)
+            yield reader.from_lines(tidy(joined(some)), now_ms)
 
     def close(self) -> None:
         """Close the stream."""
         self._raw.close()
 
-    def _chunks(self, reader: Reader) -> Iterator[bytes | None]:
+    def _slices(self, counter: _LineCounter) -> Iterator[list[Slice] | None]:
         """Whole lines, as many at once as have come."""
         pending, self._read_ahead = [self._read_ahead], b""
         size = len(pending[0])
         if b"\n" in pending[0]:
-            chunk, rest = _cut(pending)
-            yield chunk
+            slices, rest = whole_lines(pending)
+            yield slices
             pending, size = [rest], len(rest)
         while (more := self._read(wait=False)) != b"":
             if more is None:
@@ -108,19 +124,19 @@ class LineSource:
             pending.append(more)
             size += len(more)
             if b"\n" in more:
-                chunk, rest = _cut(pending)
-                yield chunk
+                slices, rest = whole_lines(pending)
+                yield slices
                 pending, size = [rest], len(rest)
             elif size > self._max_line_bytes:
-                yield from self._pass_over(reader)
+                yield from self._pass_over(counter)
                 pending, size = [self._read_ahead], len(self._read_ahead)
         last = b"".join(pending)
         if last:
-            yield last
+            yield [Slice(last, 0, len(last))]
 
-    def _pass_over(self, reader: Reader) -> Iterator[None]:
+    def _pass_over(self, counter: _LineCounter) -> Iterator[None]:
         """Skip to the end of a line that is too long."""
-        reader.pass_over_line(f"it is longer than {self._max_line_bytes:,} bytes")
+        counter.pass_over_line(f"it is longer than {self._max_line_bytes:,} bytes")
         self._read_ahead = b""
         while (more := self._read(wait=False)) != b"":
             if more is None:
@@ -185,13 +201,6 @@ class _Prefixed:
 
     def close(self) -> None:
         """The owner closes the stream."""
-
-
-def _cut(pending: list[bytes]) -> tuple[bytes, bytes]:
-    """Cut after the last newline."""
-    end = pending[-1].rfind(b"\n") + 1
-    last = pending[-1]
-    return b"".join([*pending[:-1], last[:end]]), last[end:]
 
 
 def _size(stream: BinaryIO) -> int | None:

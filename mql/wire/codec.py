@@ -54,7 +54,9 @@ class Decoder(Generic[_T]):
             raise ProtocolError(f"{len(frames)} frames, where there are one or two")
         header, payload = frames[0], frames[1] if len(frames) > 1 else b""
         if len(header) > self._max_header:
-            raise ProtocolError(f"a header of {len(header):,} bytes; {self._max_header:,} are allowed")
+            raise ProtocolError(
+                f"a header of {len(header):,} bytes; {self._max_header:,} are allowed"
+            )
         if len(payload) > self._max_payload:
             size = f"{len(payload):,} bytes; {self._max_payload:,} are allowed"
             raise ProtocolError(f"a payload of {size}")

@@ -22,7 +22,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
 # Agent to source job
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, tag="hello"):
     """The first message on a connection, and the answer to `Unknown`.
 
     `agent` is a random name that this agent keeps until its process ends. `lag_us` and
@@ -40,7 +40,7 @@ class Hello(Message, tag="hello"):
     streams: tuple[str, ...] = ()
 
 
-class Accept(Message, tag="accept"):
+class Accept(Message, frozen=True, tag="accept"):
     """The agent runs the query now: events from `start_ms` on are in its tallies."""
 
     query: int
@@ -48,7 +48,7 @@ class Accept(Message, tag="accept"):
     start_ms: int
 
 
-class Refuse(Message, tag="refuse"):
+class Refuse(Message, frozen=True, tag="refuse"):
     """The agent does not run the query, or no longer does."""
 
     query: int
@@ -77,7 +77,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     rows: bytes | None = None
 
 
-class Batch(Message, tag="batch"):
+class Batch(Message, frozen=True, tag="batch"):
     """What an agent has to say about running queries; the payload holds events, or states.
 
     The payload is an Arrow IPC stream of one record batch, in the layout of `mql.batch`; of
@@ -89,8 +89,11 @@ class Batch(Message, tag="batch"):
 
 
 class QueryCost(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a query has cost in an agent since it began: events tested, passed on by the screen,
-    shipped; nanoseconds of the background thread; bytes sent."""
+    """What a query has cost in an agent since it began.
+
+    Events tested, passed on by the screen, shipped; nanoseconds of the background thread; bytes
+    sent; and how the screen looks for it, in words.
+    """
 
     query: int
     source: int
@@ -102,11 +105,11 @@ class QueryCost(msgspec.Struct, frozen=True, omit_defaults=True):
     screen: str = ""
 
 
-class Heartbeat(Message, tag="heartbeat"):
-    """Sent every second. `echo_us` is the last `sent_us` of the source job's, `held_us` how long
-    ago it came; `offset_us` is by how much the source job's clock is ahead, as the agent knows it.
-    `lag_us` is how late the agent's background thread wakes, and `dropped` all events it ever
-    dropped.
+class Heartbeat(Message, frozen=True, tag="heartbeat"):
+    """Sent every second, and at once when a new stream appears.
+
+    `offset_us` is by how much the source job's clock is ahead, as the agent knows it, `lag_us` how
+    late the agent's background thread wakes, and `dropped` all events it ever dropped.
     """
 
     sent_us: int
@@ -134,20 +137,20 @@ class StreamSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     fields: tuple[FieldSeen, ...] = ()
 
 
-class Catalogue(Message, tag="catalogue"):
+class Catalogue(Message, frozen=True, tag="catalogue"):
     """What an agent has seen; the answer to `Look`."""
 
     streams: tuple[StreamSeen, ...]
 
 
-class Goodbye(Message, tag="goodbye"):
+class Goodbye(Message, frozen=True, tag="goodbye"):
     """The agent's process ends; all it had has been sent."""
 
 
 # Source job to agent
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, frozen=True, tag="welcome"):
     """The answer to `Hello`, which had come at `received_us`. `credit` is in bytes of payload."""
 
     protocol: int
@@ -158,11 +161,11 @@ class Welcome(Message, tag="welcome"):
     sent_us: int
 
 
-class Unknown(Message, tag="unknown"):
+class Unknown(Message, frozen=True, tag="unknown"):
     """Something came from one who has not said hello, or long ago: begin anew."""
 
 
-class Subscribe(Message, tag="subscribe"):
+class Subscribe(Message, frozen=True, tag="subscribe"):
     """Run the agent's half of a query on a stream.
 
     `time` is the property that holds the event's time; empty means the time of publishing.
@@ -179,19 +182,19 @@ class Subscribe(Message, tag="subscribe"):
     states: bool = False
 
 
-class Unsubscribe(Message, tag="unsubscribe"):
+class Unsubscribe(Message, frozen=True, tag="unsubscribe"):
     """Stop running a query."""
 
     query: int
 
 
-class Credit(Message, tag="credit"):
+class Credit(Message, frozen=True, tag="credit"):
     """So many more bytes of payload may be sent. Also from a client to the source job."""
 
     size: int
 
 
-class Beat(Message, tag="beat"):
+class Beat(Message, frozen=True, tag="beat"):
     """The answer to a heartbeat, which had been sent at `echo_us` and came at `received_us`."""
 
     echo_us: int
@@ -199,14 +202,14 @@ class Beat(Message, tag="beat"):
     sent_us: int
 
 
-class Look(Message, tag="look"):
+class Look(Message, frozen=True, tag="look"):
     """Say what streams and fields there are."""
 
 
 # Client to source job
 
 
-class Connect(Message, tag="connect"):
+class Connect(Message, frozen=True, tag="connect"):
     """The first message of a client, and the answer to `Unknown`. `user` is shown to others."""
 
     protocol: int
@@ -216,12 +219,12 @@ class Connect(Message, tag="connect"):
     credit: int
 
 
-class Ask(Message, tag="ask"):
+class Ask(Message, frozen=True, tag="ask"):
     """Run a query and send its answer. `request` is the client's number for it.
 
     Clients that name the same `group` share the rows. `ttl_ms` ends the query after that time;
     0 means never. `time` and `lateness_ms`: the property that holds the time of events and how
-    late they may come. `strict` refuses a query about a stream that no agent publishes.
+    late they may come.
     """
 
     request: int
@@ -232,17 +235,17 @@ class Ask(Message, tag="ask"):
     ttl_ms: int = 0
 
 
-class Leave(Message, tag="leave"):
+class Leave(Message, frozen=True, tag="leave"):
     """The client does not want the answer any more."""
 
     request: int
 
 
-class Alive(Message, tag="alive"):
+class Alive(Message, frozen=True, tag="alive"):
     """Sent by a client every second, and answered in kind."""
 
 
-class Show(Message, tag="show"):
+class Show(Message, frozen=True, tag="show"):
     """Show what there is: `agents`, `queries`, `streams`, or a plan: `explain` with a query."""
 
     request: int
@@ -250,7 +253,7 @@ class Show(Message, tag="show"):
     query: str = ""
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(Message, frozen=True, tag="cancel"):
     """End a query for all who asked it."""
 
     request: int
@@ -260,7 +263,7 @@ class Cancel(Message, tag="cancel"):
 # Source job to client
 
 
-class Connected(Message, tag="connected"):
+class Connected(Message, frozen=True, tag="connected"):
     """The answer to `Connect`. `job` is a random name that this source job keeps."""
 
     protocol: int
@@ -268,7 +271,7 @@ class Connected(Message, tag="connected"):
     version: str
 
 
-class Answering(Message, tag="answering"):
+class Answering(Message, frozen=True, tag="answering"):
     """The query runs: its number, what is to be known before reading its answer."""
 
     request: int
@@ -277,7 +280,7 @@ class Answering(Message, tag="answering"):
     warnings: tuple[str, ...] = ()
 
 
-class Rejected(Message, tag="rejected"):
+class Rejected(Message, frozen=True, tag="rejected"):
     """A request that cannot be done: the message, and for a query its place and hint."""
 
     request: int
@@ -290,7 +293,7 @@ class Rejected(Message, tag="rejected"):
     is_query: bool = False
 
 
-class Answer(Message, tag="answer"):
+class Answer(Message, frozen=True, tag="answer"):
     """A piece of an answer: a window when it closes, or some rows, or a second's completeness.
 
     `sequence` counts from 1. The payload, if any, is an Arrow IPC stream of one record batch
@@ -305,7 +308,7 @@ class Answer(Message, tag="answer"):
     completeness: Completeness | None = None
 
 
-class Ended(Message, tag="ended"):
+class Ended(Message, frozen=True, tag="ended"):
     """The answer is over, and why: `limit`, `time to live`, `cancelled by …`, an error's text.
 
     `failed` is whether that is an error. `total` adds up the whole answer.
@@ -317,7 +320,7 @@ class Ended(Message, tag="ended"):
     total: Completeness
 
 
-class Shown(Message, tag="shown"):
+class Shown(Message, frozen=True, tag="shown"):
     """The answer to `Show` and `Cancel`: JSON as the payload."""
 
     request: int

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from struct import error as StructError  # noqa: N812 - it is a class
+from struct import unpack_from
+
 import numpy as np
 import pyarrow as pa
 
@@ -9,6 +13,9 @@ from mql.batch import VARIANT, Ints
 from mql.wire.codec import ProtocolError
 
 _PLAIN = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.large_string(), VARIANT)
+
+_FREE_ROWS = 1 << 20
+"""So many rows may be all null, and so take no bytes."""
 
 
 def write_batch(batch: pa.RecordBatch) -> pa.Buffer:
@@ -20,17 +27,78 @@ def write_batch(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def read_batch(payload: bytes) -> pa.RecordBatch:
-    """The one batch of an Arrow IPC stream, checked through. Raises ProtocolError."""
+    """The one batch of an Arrow IPC stream, checked through. Raises ProtocolError.
+
+    It takes about as much memory as its bytes: what would grow when read (compressed buffers, a
+    great number of nulls) is refused before.
+    """
     try:
-        with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
-            batch = reader.read_next_batch()
+        messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(payload))
+        schema = pa.ipc.read_schema(_next(messages, "schema"))
+        _check_schema(schema)
+        message = _next(messages, "record batch")
+        _check_growth(message, len(payload))
+        batch = pa.ipc.read_record_batch(message, schema)
         batch.validate(full=True)
-    except (pa.ArrowException, StopIteration, OSError, ValueError, TypeError) as error:
-        raise ProtocolError(f"no record batch: {error}") from None
-    for field in batch.schema:
+        if any(True for _ in messages):
+            raise ProtocolError("more than one record batch")
+    except (
+        pa.ArrowException,
+        StopIteration,
+        OSError,
+        ValueError,
+        TypeError,
+        StructError,
+    ) as failed:
+        raise ProtocolError(f"no record batch: {failed}") from None
+    return batch
+
+
+def _check_schema(schema: pa.Schema) -> None:
+    names = schema.names  # which may be no text
+    if len(set(names)) < len(names):
+        raise ProtocolError("two columns of one name")
+    for field in schema:
         if not _is_column(field.type):
             raise ProtocolError(f"a column of type {field.type}")
-    return batch
+
+
+def _next(messages: Iterator[pa.Message], kind: str) -> pa.Message:
+    message = next(messages)
+    if message.type != kind:
+        raise ProtocolError(f"a {message.type}, where a {kind} belongs")
+    return message
+
+
+def _check_growth(message: pa.Message, size: int) -> None:
+    """Refuse a batch that would be much larger than its bytes.
+
+    Arrow reads the head of a message, a FlatBuffer, only together with its body. Of the table
+    `Message` field 2 is the table `RecordBatch`, whose field 0 is the number of rows, and field 3
+    says how its buffers are compressed.
+    """
+    head = message.metadata.to_pybytes()
+    (root,) = unpack_from("<I", head)
+    at = _field(head, root, 2)
+    if at is None:
+        raise ProtocolError("a record batch without a head")
+    batch = at + unpack_from("<I", head, at)[0]
+    if _field(head, batch, 3) is not None:
+        raise ProtocolError("compressed buffers")
+    rows_at = _field(head, batch, 0)
+    rows = unpack_from("<q", head, rows_at)[0] if rows_at is not None else 0
+    if not 0 <= rows <= max(_FREE_ROWS, 8 * size):
+        raise ProtocolError(f"{rows:,} rows in {size:,} bytes")
+
+
+def _field(head: bytes, table: int, number: int) -> int | None:
+    """Where a table of a FlatBuffer has a field; None if it does not."""
+    entries = table - unpack_from("<i", head, table)[0]
+    place = 4 + 2 * number
+    if place >= unpack_from("<H", head, entries)[0]:
+        return None
+    offset = unpack_from("<H", head, entries + place)[0]
+    return table + offset if offset else None
 
 
 def _is_column(kind: pa.DataType) -> bool:

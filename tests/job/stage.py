@@ -12,7 +12,9 @@ import pyarrow as pa
 from mql.events.decode import EventReader
 from mql.exec.build import Context, Pipeline
 from mql.exec.clock import EventClock
+from mql.exec.limits import Limits
 from mql.exec.operator import Window
+from mql.exec.partial import PartialAggregate
 from mql.layout import layout_of
 from mql.ledger import Completeness, Tally
 from mql.planner.plan import plan
@@ -125,6 +127,8 @@ class FakeAgent:
         self.is_alive = True
         self.said_us = stage.now_us
         self.counted: dict[int, Tally] = {}
+        self.aggregates = False
+        """Whether it sends states where it may."""
         self._sequences: dict[tuple[int, int], int] = {}
         self._seen: dict[tuple[int, int], int] = {}
 
@@ -198,10 +202,21 @@ class FakeAgent:
         ]
         if dropped:
             tallies.append(Tally(watermark_ms, **dropped))
+        states = asked.states and self.aggregates
+        sent = states_of(asked, batch) if states else batch
         part = self.part(asked, watermark_ms, tallies, has_rows=batch.num_rows > 0)
-        payload = write_batch(batch).to_pybytes() if batch.num_rows else None
+        payload = write_batch(sent).to_pybytes() if sent is not None and batch.num_rows else None
         if not lose:
-            self.send(Batch((part,)), payload)
+            self.send(Batch((part,), states=states and payload is not None), payload)
+
+
+def states_of(asked: Subscribe, rows: pa.RecordBatch) -> pa.RecordBatch | None:
+    """The states that an agent ships in place of rows."""
+    aggregate = plan(asked.text, live=True).agent.aggregate
+    assert aggregate is not None
+    partial = PartialAggregate(aggregate, Limits(), lambda: 0)
+    partial.update(rows)
+    return partial.take()
 
 
 def agent_half(

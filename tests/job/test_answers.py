@@ -34,7 +34,9 @@ def live(
     stage = Stage(start_ms=0)
     team = [stage.agent(f"a{i}", *events) for i in range(agents)]
     request = stage.client("c").ask(text, ttl_ms=END_MS)
+    aggregates = data.draw(st.booleans(), label="the agents send states")
     for agent in team:
+        agent.aggregates = aggregates
         agent.accept(0)
     step_ms = data.draw(st.sampled_from([90, 300, 700]))
     for cut in range(step_ms, END_MS + step_ms, step_ms):

@@ -1,0 +1,306 @@
+"""The live commands: their arguments, options and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.arguments import FORMATS, only_query, read_duration
+from cli.live.connection import Connection, connection_options
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else read_duration(ctx, param, value)
+
+
+_output = click.option(
+    "--output",
+    type=click.Choice(FORMATS),
+    help="The format: a table on a terminal, jsonl in a pipe.",
+)
+_for = click.option(
+    "--for",
+    "ttl_ms",
+    metavar="SPAN",
+    callback=_span,
+    help="End after this time: 500ms, 60s, 5m. Else Ctrl-C ends it.",
+)
+
+
+@click.command()
+@click.argument("words", metavar="QUERY", nargs=-1)
+@click.option("-f", "--file", type=_FILE, metavar="QUERYFILE", help="Read the query from a file.")
+@connection_options
+@_for
+@click.option(
+    "--limit-rows", type=click.IntRange(min=1), metavar="N", help="End after so many rows."
+)
+@click.option(
+    "--time",
+    metavar="PROPERTY",
+    help="The events' time: ms or s since 1970, or ISO 8601; left out, when they were published.",
+)
+@click.option(
+    "--lateness",
+    "lateness_ms",
+    metavar="SPAN",
+    default="0s",
+    callback=read_duration,
+    help="With --time: how late an event may come and still count: 500ms, 5s, 2m.",
+)
+@_output
+@click.option("--out", metavar="FILE", type=_FILE, help="Write to a file, whole at the end.")
+@click.option("--plot", is_flag=True, help="Draw numbers per window as lines, others as bars.")
+@click.option("--ledger", is_flag=True, help="Add lines to jsonl that say how complete it is.")
+@click.option("--group", metavar="NAME", help="Share the rows with all who name this group.")
+@click.pass_context
+def query(  # noqa: PLR0913, PLR0917 - an argument for each option
+    ctx: click.Context,
+    words: tuple[str, ...],
+    file: Path | None,
+    address: str,
+    key: Path | None,
+    server_key: str | None,
+    ttl_ms: int | None,
+    limit_rows: int | None,
+    time: str | None,
+    lateness_ms: int,
+    output: str | None,
+    out: Path | None,
+    plot: bool,  # noqa: FBT001
+    ledger: bool,  # noqa: FBT001
+    group: str | None,
+) -> None:
+    """Ask running services QUERY, and write the answer as it comes.
+
+    Under a table stands how complete the answer is: the agents that reported of those that should
+    have, the events they saw, and whether that makes the answer exact, a lower bound or an
+    estimate. With --ledger this comes as lines of NDJSON among the rows, {"_ledger": …}, for each
+    window or second; and {"_gap": …} where the connection was lost. Warnings go to standard error.
+    Ctrl-C prints what there is; the exit code is then 130.
+
+    \b
+    Examples:
+      mql query 'select * from requests where status >= 500'
+      mql query 'select count(*), path from requests window 10 group by path' --for 60s
+      mql query 'select p95(ms) from requests window 5' --plot
+      mql query 'select * from requests where user_id == 7' --limit-rows 10 --output csv
+      mql query 'select count(*) from requests window 10' --ledger | jq ._ledger.exactness
+    """  # noqa: D301
+    text = only_query(words, file)
+    from cli.live.query import QueryOptions  # noqa: PLC0415 - imports the engine
+    from cli.live.query import query as run_query  # noqa: PLC0415
+    from cli.run import RunOptions  # noqa: PLC0415
+
+    rows = RunOptions({}, time=time, lateness_ms=lateness_ms, output=output, out=out, plot=plot)
+    connection = Connection(address, key, server_key)
+    options = QueryOptions(connection, rows, ttl_ms, limit_rows, ledger=ledger, group=group)
+    ctx.exit(run_query(text, options))
+
+
+@click.command()
+@click.argument("words", metavar="STREAM.PROPERTY=VALUE…", nargs=-1, required=True)
+@connection_options
+@_for
+@_output
+@click.pass_context
+def trace(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    address: str,
+    key: Path | None,
+    server_key: str | None,
+    ttl_ms: int | None,
+    output: str | None,
+) -> None:
+    """Follow one user, order or request through several streams, as one timeline.
+
+    Each STREAM.PROPERTY=VALUE says what to look for in a stream; a value that looks like a number
+    matches the number and the string. Events are written in the order of their times, half a
+    second after they come.
+
+    \b
+    Examples:
+      mql trace requests.user_id=u123 "playback.e['user']['id']=u123" --for 5m
+      mql trace requests.order=1042 payments.order=1042 --output jsonl
+    """  # noqa: D301
+    from cli.live.trace import trace as run_trace  # noqa: PLC0415 - imports the engine
+
+    ctx.exit(run_trace(words, Connection(address, key, server_key), ttl_ms, output))
+
+
+@click.command()
+@connection_options
+@_output
+@click.pass_context
+def streams(
+    ctx: click.Context, address: str, key: Path | None, server_key: str | None, output: str | None
+) -> None:
+    """Show the streams that agents offer: rate, fields seen, their types, an example of each.
+
+    \b
+    Examples:
+      mql streams
+      mql streams --output jsonl | jq .fields
+    """  # noqa: D301
+    ctx.exit(_show("streams", Connection(address, key, server_key), output))
+
+
+@click.command()
+@connection_options
+@_output
+@click.pass_context
+def agents(
+    ctx: click.Context, address: str, key: Path | None, server_key: str | None, output: str | None
+) -> None:
+    """Show the agents: service, host, version, streams, lag, clock offset, events dropped."""
+    ctx.exit(_show("agents", Connection(address, key, server_key), output))
+
+
+@click.command()
+@connection_options
+@_output
+@click.pass_context
+def queries(
+    ctx: click.Context, address: str, key: Path | None, server_key: str | None, output: str | None
+) -> None:
+    """Show the running queries: who asked, the cost in the agents, rows out."""
+    ctx.exit(_show("queries", Connection(address, key, server_key), output))
+
+
+@click.command()
+@click.argument("number", metavar="ID", type=int)
+@connection_options
+@click.pass_context
+def cancel(
+    ctx: click.Context, number: int, address: str, key: Path | None, server_key: str | None
+) -> None:
+    """End the query ID, as `mql queries` shows it, for all who asked it."""
+    from cli.live.show import cancel as run_cancel  # noqa: PLC0415 - imports zmq
+
+    ctx.exit(run_cancel(number, Connection(address, key, server_key)))
+
+
+@click.command()
+@click.option(
+    "--agents",
+    metavar="ADDR",
+    default="tcp://127.0.0.1:7766",
+    show_default=True,
+    help="Where agents connect to; port * takes a free one.",
+)
+@click.option(
+    "--clients",
+    metavar="ADDR",
+    default="tcp://127.0.0.1:7767",
+    show_default=True,
+    help="Where clients connect to.",
+)
+@click.option(
+    "--key", metavar="FILE", type=_FILE, envvar="MQL_KEY", help="The secret key. [MQL_KEY]"
+)
+@click.option(
+    "--allow-agents", metavar="DIR", type=_DIRECTORY, help="The public keys of those agents let in."
+)
+@click.option(
+    "--allow-clients", metavar="DIR", type=_DIRECTORY, help="The public keys of clients let in."
+)
+@click.option("--insecure", is_flag=True, help="Listen to other machines without keys.")
+@click.option("--from", "source", metavar="ADDR", help="Ask another source job, its clients' side.")
+@click.option("--from-server-key", metavar="FILE", help="That source job's public key.")
+@click.option("--query", "text", metavar="QUERY", help="What to ask there.")
+@click.option("--as", "stream", metavar="STREAM", help="The stream that its rows become here.")
+@click.pass_context
+def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
+    ctx: click.Context,
+    agents: str,
+    clients: str,
+    key: Path | None,
+    allow_agents: Path | None,
+    allow_clients: Path | None,
+    insecure: bool,  # noqa: FBT001
+    source: str | None,
+    from_server_key: str | None,
+    text: str | None,
+    stream: str | None,
+) -> None:
+    """Run a source job: agents and clients connect to it. Ctrl-C ends it.
+
+    Without keys it listens to this machine only. With --key it listens anywhere, and lets in those
+    whose public keys are in the two directories.
+
+    \b
+    Examples:
+      mql serve
+      mql serve --agents 'tcp://*:7766' --key job.key_secret --allow-agents a --allow-clients c
+      mql serve --from tcp://b:7767 --query 'select * from log where status >= 500' --as errors
+    """  # noqa: D301
+    given = [each for each in (source, text, stream) if each]
+    if len(given) not in {0, 3}:
+        raise click.UsageError("--from ADDR, --query QUERY and --as STREAM go together")
+    from cli.live.serve import ServeOptions, Upstream  # noqa: PLC0415 - imports zmq
+    from cli.live.serve import serve as run_serve  # noqa: PLC0415
+
+    upstream = (
+        Upstream(source, text, stream, from_server_key) if source and text and stream else None
+    )
+    ctx.exit(
+        run_serve(
+            ServeOptions(
+                agents,
+                clients,
+                key=key,
+                allow_agents=allow_agents,
+                allow_clients=allow_clients,
+                insecure=insecure,
+                upstream=upstream,
+            )
+        )
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--dir",
+    "directory",
+    metavar="DIR",
+    default=".",
+    type=_DIRECTORY,
+    help="Where to write them; this directory if left out.",
+)
+def keygen(name: str, directory: Path) -> None:
+    """Make a pair of keys: NAME.key for others, NAME.key_secret for its owner alone.
+
+    \b
+    Examples:
+      mql keygen job
+      mql keygen checkout --dir keys
+    """  # noqa: D301
+    from source_jobs.keys import make_keys  # noqa: PLC0415 - imports zmq
+
+    try:
+        public, secret = make_keys(name, directory)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"{public}\n{secret}")
+
+
+def explain_live(text: str, connection: Connection) -> int:
+    """`mql explain --live`. Returns the exit code."""
+    from cli.live.show import explain_live as run_explain  # noqa: PLC0415 - imports zmq
+
+    return run_explain(text, connection)
+
+
+def _show(what: str, connection: Connection, output: str | None) -> int:
+    from cli.live.show import show  # noqa: PLC0415 - imports zmq
+
+    return show(what, connection, output)
+
+
+COMMANDS = (query, trace, streams, agents, queries, cancel, serve, keygen)

@@ -1,0 +1,172 @@
+"""`mql query`: the rows of a live answer as they come, and how complete they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+import pyarrow as pa
+
+import mql
+from cli.destination import standard_output
+from cli.interrupt import EXIT_CODE, Interrupt
+from cli.live.connection import Connection
+from cli.live.status import Alarms, StatusLine
+from cli.live.words import Summary, as_json, json_line
+from cli.output import Writer
+from cli.run import RunOptions, choose_output, complain, open_writers
+
+if TYPE_CHECKING:
+    from source_jobs.client import Client, Subscription
+    from source_jobs.client_window import LiveWindow
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What `mql query` was asked. `ttl_ms` and `limit_rows` end it; None means never."""
+
+    connection: Connection
+    output: RunOptions
+    ttl_ms: int | None = None
+    limit_rows: int | None = None
+    ledger: bool = False
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """A line about the answer itself, which writers of NDJSON take as rows."""
+
+    line: bytes
+    start_ms: int | None = None
+    end_ms: int | None = None
+    num_rows: int = 1
+
+    @property
+    def table(self) -> pa.Table:
+        """Nothing, as columns."""
+        return pa.table({})
+
+    def rows(self) -> list[dict[str, object]]:
+        """Nothing, as dicts."""
+        return []
+
+    def json_lines(self) -> bytes:
+        """The line."""
+        return self.line
+
+
+def query(text: str, options: QueryOptions) -> int:
+    """Ask a query and write its answer. Returns the exit code.
+
+    Raises MQLError, and click.UsageError for options that contradict each other.
+    """
+    tree = mql.parse(text)
+    mql.plan(tree, live=True)
+    kind = choose_output(tree, options.output)
+    if options.ledger and kind != "jsonl":
+        raise click.UsageError("--ledger adds lines to jsonl; add --output jsonl")
+    with options.connection.open() as client, _subscribe(client, text, options) as answer:
+        for warning in answer.warnings:
+            complain(warning)
+        with Interrupt() as interrupt:
+            interrupt.on_request(answer.close)
+            status = StatusLine(shown=kind == "table")
+            with open_writers(tree, kind, options.output) as writers:
+                summary = _copy(client, answer, writers, interrupt, status, options)
+            stopped = interrupt.requested
+    _say_how_complete(kind, summary.describe(answer.total), options)
+    if answer.ended not in {None, "closed", "limit"} and not options.ttl_ms:
+        complain(f"the query ended: {answer.ended}")
+    return EXIT_CODE if stopped else 0
+
+
+def _subscribe(client: Client, text: str, options: QueryOptions) -> Subscription:
+    return client.subscribe(
+        text,
+        time=options.output.time,
+        lateness_ms=options.output.lateness_ms,
+        group=options.group,
+        ttl_ms=options.ttl_ms,
+    )
+
+
+def _copy(
+    client: Client,
+    answer: Subscription,
+    writers: Sequence[Writer],
+    interrupt: Interrupt,
+    status: StatusLine,
+    options: QueryOptions,
+) -> Summary:
+    """Pass on what comes until the end, or until Ctrl-C ends it."""
+    summary, alarms = Summary(), Alarms(status)
+    left = options.limit_rows
+    try:
+        while left is None or left > 0:
+            window = answer.get(_POLL_S)
+            if interrupt.requested:
+                interrupt.answered()
+            if window is None and answer.ended is not None:
+                break
+            alarms.connection(connected=client.connected)
+            if window is None:
+                continue
+            if left is not None:
+                window = window.head(left)
+                left -= window.num_rows
+            _write(window, writers, summary, alarms, options)
+            status.show(summary.describe())
+    except KeyboardInterrupt:
+        interrupt.requested = True
+    finally:
+        interrupt.answered()
+        status.clear()
+    if options.ledger and answer.total is not None:
+        _write_line(writers, "_ledger_total", as_json(answer.total))
+    for writer in writers:
+        writer.finish()
+    return summary
+
+
+def _write(
+    window: LiveWindow,
+    writers: Sequence[Writer],
+    summary: Summary,
+    alarms: Alarms,
+    options: QueryOptions,
+) -> None:
+    """Write one piece of the answer, and what is to be said of it."""
+    if window.gap is not None:
+        gap = window.gap
+        if options.ledger:
+            about = {"from_ms": gap.from_ms, "to_ms": gap.to_ms, "pieces": gap.pieces}
+            _write_line(writers, "_gap", about)
+        alarms.gap(gap)
+    if window.num_rows or window.start_ms is not None:
+        alarms.clear_status()
+        for writer in writers:
+            writer.write(window)
+    known = window.completeness
+    if known is not None:
+        summary.add(known, closes=window.closes)
+        alarms.see(known)
+        if options.ledger:
+            _write_line(writers, "_ledger", as_json(known))
+
+
+def _write_line(writers: Sequence[Writer], key: str, value: object) -> None:
+    for writer in writers[:1]:  # the second one is a plot
+        writer.write(LedgerLine(json_line(key, value)))
+
+
+def _say_how_complete(kind: str, text: str, options: QueryOptions) -> None:
+    """Under a table for people; else beside the rows."""
+    if kind in {"table", ""} and options.output.out is None:
+        standard_output().write_text(f"{text}\n")
+    else:
+        complain(text)

@@ -1,0 +1,100 @@
+"""`mql serve`: a source job, and with `--from` another one's answer as a stream of its own."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+import mql
+from publish_agent import Agent
+from source_jobs import JobSource
+from source_jobs.job import SourceJob
+from source_jobs.keys import load_pair
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Another source job, what to ask there, and the stream that its rows become."""
+
+    address: str
+    query: str
+    stream: str
+    server_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What `mql serve` was asked."""
+
+    agents: str
+    clients: str
+    key: Path | None = None
+    allow_agents: Path | None = None
+    allow_clients: Path | None = None
+    insecure: bool = False
+    upstream: Upstream | None = None
+
+
+def serve(options: ServeOptions) -> int:
+    """Serve until a signal ends it. Returns the exit code.
+
+    Raises click.UsageError for settings that do not fit, MQLError and OSError.
+    """
+    if options.upstream is not None:
+        mql.plan(options.upstream.query, live=True)
+    try:
+        job = SourceJob(
+            options.agents,
+            options.clients,
+            keys=options.key,
+            allow_agents=options.allow_agents,
+            allow_clients=options.allow_clients,
+            insecure=options.insecure,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: job.stop())
+    with ExitStack() as stack:
+        if options.upstream is not None:
+            _follow(options.upstream, options.key, job, stack)
+        click.echo(f"agents: {job.agents_address}\nclients: {job.clients_address}")
+        job.run()
+    return 0
+
+
+def _follow(upstream: Upstream, key: Path | None, job: SourceJob, stack: ExitStack) -> None:
+    """Publish the rows of another source job to this one, through an agent like any other."""
+    server_key = load_pair(key).public.decode() if key else None
+    agent = Agent(
+        service=upstream.stream,
+        source_jobs=[_reachable(job.agents_address)],
+        key=str(key) if key else None,
+        server_key=server_key,
+    )
+    stack.enter_context(closing(agent))
+    try:
+        source = JobSource(
+            upstream.address,
+            upstream.query,
+            upstream.stream,
+            agent.publish,
+            key=key if upstream.server_key else None,
+            server_key=upstream.server_key,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    stack.enter_context(source)
+
+
+def _reachable(address: str) -> str:
+    """The address as one connects to it from this machine.
+
+    >>> _reachable("tcp://0.0.0.0:7766")
+    'tcp://127.0.0.1:7766'
+    """
+    return address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -1,0 +1,129 @@
+"""A small shop of three services under load, asked while it runs.
+
+    python -m examples.live
+
+starts a source job and three HTTP services as processes of their own, on free ports, puts load on
+them, asks questions of them, shows the answers with how complete they are, and stops everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+SERVICES = {"catalog": ["/items", "/search"], "checkout": ["/cart", "/pay"], "accounts": ["/me"]}
+FREE = "tcp://127.0.0.1:*"
+REQUESTS_PER_SECOND = 150
+USERS = 40
+
+ERRORS = (
+    "select count(*) as errors, e['_agent']['service'] as service, e['payment']['provider'] as "
+    "provider from requests where status >= 500 window 1 "
+    "group by e['_agent']['service'], e['payment']['provider']"
+)
+
+
+def main() -> int:
+    """Run the shop, ask, and stop."""
+    with contextlib.ExitStack() as stack:
+        agents, clients = stack.enter_context(source_job())
+        ports = {name: stack.enter_context(service(name, agents)) for name in SERVICES}
+        stack.enter_context(load(ports))
+        print(f"{len(ports)} services answer {REQUESTS_PER_SECOND} requests a second\n", flush=True)
+        ask("Which services fail, second by second?", "query", ERRORS, "--for", "7s", clients)
+        ask("What happens to one user?", "trace", "requests.user_id=u17", "--for", "4s", clients)
+        ask("Which services are there?", "agents", clients)
+    print("Everything is stopped. Your own services: docs/agent.md")
+    return 0
+
+
+def ask(question: str, *words: str) -> None:
+    """Show a question and its command, and run it; the last word is the source job's address."""
+    *command, address = words
+    shown = " ".join(f'"{word}"' if " " in word else word for word in command)
+    print(f"── {question}\n$ mql {shown}\n", flush=True)
+    output = ["--output", "table"]
+    line = [sys.executable, "-m", "cli", *command, *output, "--source-job", address]
+    subprocess.run(line, check=True, timeout=30)
+    print(flush=True)
+
+
+@contextlib.contextmanager
+def source_job() -> Iterator[tuple[str, str]]:
+    """Run a source job; where it listens for agents, and for clients."""
+    with process("cli", "serve", "--agents", FREE, "--clients", FREE) as started:
+        assert started.stdout is not None
+        found: dict[str, str] = {}
+        while not {"agents", "clients"} <= set(found):
+            side, _, address = started.stdout.readline().strip().partition(" ")
+            found[side.rstrip(":")] = address.strip()
+        yield found["agents"], found["clients"]
+
+
+@contextlib.contextmanager
+def service(name: str, agents: str) -> Iterator[int]:
+    """Run a service; the port where it answers."""
+    with process("examples.service", name, "--source-job", agents) as started:
+        assert started.stdout is not None
+        yield int(started.stdout.readline())
+
+
+@contextlib.contextmanager
+def process(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a module of Python as a process, which ends when its standard input does."""
+    started = subprocess.Popen(
+        [sys.executable, "-u", "-m", module, *arguments],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        yield started
+    finally:
+        assert started.stdin is not None
+        started.stdin.close()
+        if module == "cli":
+            started.terminate()
+        started.wait(10)
+
+
+@contextlib.contextmanager
+def load(ports: dict[str, int]) -> Iterator[None]:
+    """Put load on the services from a thread."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_requests, args=(ports, ended))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _requests(ports: dict[str, int], ended: threading.Event) -> None:
+    connections = {
+        name: http.client.HTTPConnection("127.0.0.1", port) for name, port in ports.items()
+    }
+    dice = random.Random(7)
+    start, number = time.monotonic(), 0
+    while not ended.is_set():
+        for _ in range(int((time.monotonic() - start) * REQUESTS_PER_SECOND) - number):
+            name = dice.choice(list(ports))
+            user, provider = f"u{dice.randrange(USERS)}", dice.choice(["card", "giropay", "paypal"])
+            path = dice.choice(SERVICES[name])
+            connections[name].request("GET", f"{path}?user={user}&provider={provider}")
+            connections[name].getresponse().read()
+            number += 1
+        time.sleep(0.01)
+    for connection in connections.values():
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""`Agent`: what a service makes once, and publishes its events to."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import multiprocessing
+import multiprocessing.util
+import os
+import socket
+import threading
+from collections.abc import Iterable, Mapping
+
+from publish_agent.intake import Closed, Status, Stream
+from publish_agent.keys import read_keys
+from publish_agent.queries import MAX_STREAMS, is_stream_name
+from publish_agent.settings import Settings, read_settings
+from publish_agent.worker import Worker
+
+_log = logging.getLogger("publish_agent")
+
+
+class Agent:
+    """Publishes a service's events to whoever asks for them.
+
+    `source_jobs` are addresses such as `tcp://127.0.0.1:7766`; `tags` and `version` are told to
+    queries as `e['_agent']`; `redact` names what must never leave; `key` and `server_key` are
+    files of `mql keygen`. Each argument has an environment variable, which it beats: `MQL_SERVICE`,
+    `MQL_SOURCE_JOBS`, `MQL_VERSION`, `MQL_TAGS`, `MQL_REDACT`, `MQL_KEY`, `MQL_SERVER_KEY`;
+    `MQL_DISABLED=1` turns the agent off.
+
+    Raises ValueError for settings that make no sense. Nothing later raises. The background thread
+    starts with the first stream, and again in the child after a fork.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings
+        self,
+        service: str | None = None,
+        source_jobs: str | Iterable[str] | None = None,
+        *,
+        host: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        redact: Iterable[str] | None = None,
+        buffer_events: int | None = None,
+        buffer_bytes: int | None = None,
+        key: str | None = None,
+        server_key: str | None = None,
+    ) -> None:
+        self._settings: Settings = read_settings(
+            os.environ,
+            service=service,
+            source_jobs=source_jobs,
+            host=socket.gethostname() if host is None else host,
+            version=version,
+            tags=tags,
+            redact=redact,
+            buffer_events=buffer_events,
+            buffer_bytes=buffer_bytes,
+            key=key,
+            server_key=server_key,
+        )
+        curve = self._settings.key, self._settings.server_key
+        self._keys = read_keys(*curve) if curve[0] and curve[1] else None  # type: ignore[arg-type]
+        self._streams: dict[str, Stream] = {}
+        self._worker: Worker | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        _agents.add(self)
+
+    def stream(self, name: str) -> Stream:
+        """The stream of a name; keep it, and call its `publish`."""
+        stream = self._streams.get(name)
+        return self._begin(name) if stream is None else stream
+
+    def publish(self, stream: str, event: object) -> Status:
+        """Offer an event to the queries that run now on a stream. Never blocks or raises."""
+        found = self._streams.get(stream)
+        return (self._begin(stream) if found is None else found).publish(event)
+
+    def close(self) -> None:
+        """Send what is left and stop, within half a second. Events are no longer taken."""
+        with self._lock:
+            self._closed = True
+            worker, self._worker = self._worker, None
+            for stream in self._streams.values():
+                stream.intake = stream.intake or Closed()
+        _agents.discard(self)
+        if worker is not None:
+            worker.close()
+        for stream in self._streams.values():
+            stream.intake = Closed()
+
+    def _begin(self, name: str) -> Stream:
+        """Make a stream, and start the thread if it does not run."""
+        with self._lock:
+            stream = self._streams.get(name)
+            if stream is not None:
+                return stream
+            stream = Stream(name)
+            if len(self._streams) >= MAX_STREAMS or not is_stream_name(name):
+                _log.warning("no stream %.100r: %d are allowed, by name", name, MAX_STREAMS)
+                return stream
+            self._streams[name] = stream
+            if self._closed:
+                stream.intake = Closed()
+            elif not self._settings.disabled:
+                self._offer(stream)
+            return stream
+
+    def _offer(self, *streams: Stream) -> None:
+        """Hand streams to the background thread, which starts with the first ones."""
+        worker = self._worker or Worker(self._settings, self._keys)
+        for stream in streams:
+            worker.offer(stream)
+        if self._worker is None:
+            self._worker = worker
+            worker.start()
+            if multiprocessing.parent_process() is not None:  # which skips what is to do at exit
+                multiprocessing.util.Finalize(None, _at_exit, exitpriority=0)
+
+    def _after_fork(self) -> None:
+        """In the child: the parent's thread and sockets are not ours. Begin anew."""
+        _forsaken.append(self._worker)
+        self._lock = threading.Lock()
+        self._worker = None
+        if self._closed:
+            return
+        for stream in self._streams.values():
+            stream.intake = None if self._settings.disabled else _Starter(self)
+
+    def _start_again(self) -> None:
+        """In a forked child that publishes."""
+        with self._lock:
+            if self._worker is None and not self._closed:
+                for stream in self._streams.values():
+                    stream.intake = None
+                self._offer(*self._streams.values())
+
+
+class _Starter:
+    """What a stream has in a forked child, until the first event there."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def offer(self, event: object) -> Status:  # noqa: ARG002 - the protocol's shape
+        self._agent._start_again()  # noqa: SLF001 - our own
+        return Status.SKIPPED
+
+
+_agents: set[Agent] = set()
+_forsaken: list[Worker | None] = []
+"""A parent's workers, kept so that nothing of theirs is finalized in a child."""
+
+
+def _after_fork() -> None:
+    for agent in list(_agents):
+        agent._after_fork()  # noqa: SLF001 - our own
+
+
+def _at_exit() -> None:
+    for agent in list(_agents):
+        agent.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

@@ -1,0 +1,87 @@
+"""Drained rows to one batch: the fields of all queries that may want them, decoded once.
+
+The columns of `e['_agent']…` hold what the agent says of itself, whatever the events say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import Ints, repeat
+from mql.events.decode import EventReader
+from mql.exec.operator import with_columns
+from mql.format import format_property
+from mql.planner.fields import Fields
+from mql.values import read_json, write_json
+from publish_agent.intake import Row
+from publish_agent.reading import AGENT
+from publish_agent.running import ROW
+
+_MAX_READERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A batch of the rows `places` (None: all) of the drained ones; the others cannot be read."""
+
+    batch: pa.RecordBatch
+    places: Ints | None = None
+
+
+class Decoder:
+    """Decodes rows of one stream; it remembers which types the fields have."""
+
+    def __init__(self, provenance: dict[str, object]) -> None:
+        self._line = write_json({AGENT: provenance}).encode() + b"\n"
+        self._readers: dict[Fields, tuple[EventReader, dict[str, pa.Array]]] = {}
+
+    def decode(self, rows: Sequence[Row], fields: Fields) -> Decoded:
+        """The rows as a batch, numbered in the column `*row`."""
+        reader, constants = self._reader(fields)
+        batch = self._read(reader, [row[2] for row in rows])
+        places = None
+        if batch is None:
+            good = [i for i, row in enumerate(rows) if _is_event(row[2])]
+            places = np.array(good, np.int64)
+            batch = self._read(reader, [rows[i][2] for i in good])
+            assert batch is not None, "lines that are events each are events together"
+        columns = {name: repeat(value, batch.num_rows) for name, value in constants.items()}
+        columns[ROW] = pa.array(np.arange(batch.num_rows))
+        return Decoded(with_columns(batch, columns), places)
+
+    def _reader(self, fields: Fields) -> tuple[EventReader, dict[str, pa.Array]]:
+        found = self._readers.get(fields)
+        if found is None:
+            if len(self._readers) >= _MAX_READERS:
+                self._readers.clear()
+            found = self._readers[fields] = EventReader(fields), self._constants(fields)
+        return found
+
+    def _constants(self, fields: Fields) -> dict[str, pa.Array]:
+        paths = tuple(path for path in fields.paths if path.steps[0] == AGENT)
+        if not paths:
+            return {}
+        batch = EventReader(Fields(paths)).from_lines(self._line).batch
+        return {format_property(path): batch.column(format_property(path)) for path in paths}
+
+    @staticmethod
+    def _read(reader: EventReader, lines: list[bytes]) -> pa.RecordBatch | None:
+        """The batch of some lines, or None if not each of them is one event."""
+        if not lines:
+            return reader.from_events([]).batch
+        try:
+            batch = reader.from_lines(b"\n".join(lines) + b"\n").batch
+        except ValueError:
+            return None
+        return batch if batch.num_rows == len(lines) else None
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return b"\n" not in line and isinstance(read_json(line), dict)
+    except ValueError:
+        return False

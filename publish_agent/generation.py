@@ -1,0 +1,198 @@
+"""One generation of a stream's subscriptions: its intake, and whose the drained events are.
+
+What the screen let through is counted event by event. All else that `publish` saw is counted
+once for all, and spread over the queries when their slot ends, so that ten thousand queries cost
+nothing between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import Ints
+from mql.planner.fields import Fields
+from publish_agent.decode import Decoder
+from publish_agent.intake import Intake, Room, Row
+from publish_agent.running import Running, Survivors
+from publish_agent.screen import Screener
+from publish_agent.tallies import Place, by_slot
+
+Group = tuple[int, int]
+"""A link and a length of slots: the queries whose slots end together."""
+
+OffsetOf = Callable[[int], int]
+"""By how many ms a link's clock is ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all generations of an agent share."""
+
+    encode: Callable[[object], bytes]
+    clock_ns: Callable[[], int]
+    room: Room
+    buffer_events: int
+    screener: Screener
+    provenance: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """What a drain gave: a batch, what each query wants of it, and the queries that failed."""
+
+    batch: pa.RecordBatch
+    wanted: list[tuple[Running, Survivors]]
+    failed: list[Running]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What a drain gave, and how many events had been seen, kept and dropped since the last."""
+
+    catch: Catch | None
+    seen: int
+    kept: int
+    dropped: int
+
+
+@dataclass(slots=True)
+class _Unspread:
+    """Counts for all queries of a group by slot, and what the candidates of each are of them."""
+
+    places: list[int]
+    slots: dict[int, list[int]] = field(default_factory=dict)
+    candidates: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+class Generation:
+    """The subscriptions of a stream from one change of them to the next."""
+
+    def __init__(self, members: Sequence[Running], decoder: Decoder, tools: Tools) -> None:
+        self.members = tuple(members)
+        self.drains = 0
+        """Drains since it was replaced."""
+        self.screen = tools.screener.screen([member.wanted for member in members])
+        self.intake = Intake(
+            self.screen.function, tools.encode, tools.clock_ns, tools.room, tools.buffer_events
+        )
+        self._decoder = decoder
+        self._clock_ns = tools.clock_ns
+        self._groups: dict[Group, _Unspread] = {}
+        for place, member in enumerate(self.members):
+            group = (member.link, member.tallies.slot_ms)
+            self._groups.setdefault(group, _Unspread([])).places.append(place)
+
+    def drain(self, now_ms: int, offset_of: OffsetOf) -> Drain:
+        """Read the counters and the rows; verify the rows for each query that may want them."""
+        rows = self.intake.drain()
+        full, failed = self.intake.full.take(), self.intake.failed.take()
+        total = self.intake.rejected.take() + len(rows)
+        if total or full or failed:
+            for (link, slot_ms), group in self._groups.items():
+                slot = (now_ms + offset_of(link)) // slot_ms * slot_ms
+                counts = group.slots.setdefault(slot, [0, 0, 0])
+                for i, number in enumerate((total, full, failed)):
+                    counts[i] += number
+        catch = self._sort_out(rows, now_ms, offset_of) if rows else None
+        return Drain(catch, total + full + failed, len(rows), full + failed)
+
+    def spread(self, group: Group) -> None:
+        """Book the counts of a group's slots to each of its queries."""
+        unspread = self._groups.get(group)
+        if unspread is None or not unspread.slots:
+            return
+        for place in unspread.places:
+            member = self.members[place]
+            if member.ended:
+                continue
+            for slot, (total, full, failed) in unspread.slots.items():
+                taken = unspread.candidates.get((place, slot), 0)
+                member.tallies.add(slot, Place.FILTERED_OUT, total - taken)
+                member.tallies.add(slot, Place.BUFFER, full)
+                member.tallies.add(slot, Place.FAILED, failed)
+                member.tested += total + full + failed
+        unspread.slots, unspread.candidates = {}, {}
+
+    def _sort_out(self, rows: list[Row], now_ms: int, offset_of: OffsetOf) -> Catch | None:
+        """The rows of each query, decoded and verified."""
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, row in enumerate(rows):
+            alike.setdefault(row[1], []).append(number)
+        found: dict[int, list[list[int]]] = {}
+        for candidates, numbers in alike.items():
+            for place in candidates:
+                if not self.members[place].ended:
+                    found.setdefault(place, []).append(numbers)
+        if not found:
+            return None
+        fields = Fields()
+        for each in {self.members[place].reads for place in found}:
+            fields |= each
+        decoded = self._decoder.decode(rows, fields)
+        published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows)) // 1_000_000
+        wanted = []
+        for place, lists in found.items():
+            member = self.members[place]
+            numbers = lists[0] if len(lists) == 1 else sorted(n for some in lists for n in some)
+            self._book(place, len(numbers), now_ms + offset_of(member.link))
+            times = published + offset_of(member.link)
+            survivors = self._verify(
+                member, decoded.batch, decoded.places, np.array(numbers), times
+            )
+            if survivors is not None and len(survivors.rows):
+                wanted.append((member, survivors))
+        failed = [self.members[place] for place in found if self.members[place].failure]
+        return Catch(decoded.batch, wanted, failed)
+
+    def _book(self, place: int, number: int, now_ms: int) -> None:
+        """Note that some of the total are the candidates of a query, which counts them itself."""
+        member = self.members[place]
+        member.candidates += number
+        unspread = self._groups[member.link, member.tallies.slot_ms]
+        key = place, member.tallies.slot_of(now_ms)
+        unspread.candidates[key] = unspread.candidates.get(key, 0) + number
+
+    def _verify(
+        self,
+        member: Running,
+        batch: pa.RecordBatch,
+        places: Ints | None,
+        numbers: Ints,
+        times: Ints,
+    ) -> Survivors | None:
+        """What a query wants of its candidates; what it does not want is booked."""
+        began = self._clock_ns()
+        if places is not None:  # some rows of the drain could not be read: the batch has others
+            readable = np.isin(numbers, places)
+            member.tallies.add_times(times[numbers[~readable]], Place.FAILED)
+            numbers = np.searchsorted(places, numbers[readable])
+            times = times[places]
+        try:
+            survivors = member.verify(batch, numbers, times)
+        except Exception as error:  # noqa: BLE001 - one bad query ends that query only
+            member.tallies.add_times(times[numbers], Place.FAILED)
+            member.failure = f"the query failed in this agent: {error!r}"
+            return None
+        _book_losers(member, times[numbers], times[survivors.rows], survivors.sampled_out)
+        member.spent_ns += self._clock_ns() - began
+        return survivors
+
+
+def _book_losers(member: Running, all_times: Ints, kept: Ints, sampled_out: int) -> None:
+    """Count what sample and filter left out, in the slots of its own times."""
+    tallies = member.tallies
+    if len(kept) == len(all_times):
+        return
+    gone: dict[int, int] = {}
+    for sign, times in ((1, all_times), (-1, kept)):
+        for slot, number in by_slot(times, tallies.slot_ms):
+            gone[slot] = gone.get(slot, 0) + sign * number
+    for slot, number in gone.items():
+        sampled = min(sampled_out, number)
+        sampled_out -= sampled
+        tallies.add(slot, Place.SAMPLED_OUT, sampled)
+        tallies.add(slot, Place.FILTERED_OUT, number - sampled)

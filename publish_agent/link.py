@@ -1,0 +1,153 @@
+"""What an agent knows of one source job: its credit, its queries, its clock, and what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mql.wire.messages import Batch, Part, QueryCost
+from publish_agent.generation import Group
+from publish_agent.offset import ClockOffset
+from publish_agent.pack import Load
+from publish_agent.running import Running
+from publish_agent.tallies import Place
+
+MAX_CREDIT = 1 << 40
+MAX_COSTS = 200
+"""Queries of which a heartbeat tells the cost."""
+PARTS = 1_000
+"""Parts in one message that has no payload."""
+_LONGEST_MS = 1_000
+"""At least this often a part of each query goes out."""
+
+
+class Link:
+    """One source job."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.connected = False
+        self.welcomed = False
+        self.job = ""
+        self.credit = 0
+        self.offset = ClockOffset()
+        self.queries: dict[tuple[int, int], Running] = {}
+        self.hello_us = self.heard_us = self.heartbeat_us = 0
+        self.bad_frames = 0
+        self.twin: Link | None = None
+        """Another link that leads to the same source job, and is used instead."""
+        self.greet = False
+        """Whether to say hello once more."""
+        self.dropped = 0
+        self._cost_from = 0
+        self._slots: dict[int, tuple[dict[Running, None], int]] = {}
+
+    def welcome(self, job: str, credit: int) -> list[Running]:
+        """The source job lets us in. Returns the queries of another job before it, now over."""
+        over = list(self.queries.values()) if job != self.job else []
+        self.job, self.welcomed = job, True
+        self.credit = max(0, min(credit, MAX_CREDIT))
+        return over
+
+    def lose(self) -> None:
+        """Nobody answers: nothing is sent until the next welcome."""
+        self.welcomed = False
+        self.credit = 0
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether another link to the same source job is in use."""
+        return self.twin is not None and self.twin.welcomed
+
+    def refund(self, size: int) -> None:
+        """Bytes of payload have not been sent after all."""
+        if self.welcomed:
+            self.credit = min(self.credit + size, MAX_CREDIT)
+
+    def begin(self, running: Running) -> None:
+        """A query has been asked."""
+        self.queries[running.key] = running
+
+    def started(self, running: Running, now_ms: int) -> None:
+        """A query has its intake: from now on parts are due."""
+        members, _ = self._slots.setdefault(running.message.slot_ms, ({}, now_ms))
+        members[running] = None
+
+    def costs(self) -> tuple[QueryCost, ...]:
+        """What queries have cost; of many queries others each time."""
+        running = [r for r in self.queries.values() if r.start_ms is not None]
+        if len(running) > MAX_COSTS:
+            self._cost_from = (self._cost_from + MAX_COSTS) % len(running)
+            running = (running[self._cost_from :] + running)[:MAX_COSTS]
+        return tuple(each.cost() for each in running)
+
+    def begin_anew(self, now_us: int) -> None:
+        """The clock was set: what was due later is due now."""
+        self.heartbeat_us = self.heard_us = now_us
+        self.hello_us = 0
+        self.offset.forget()
+
+    def end(self, running: Running) -> None:
+        """A query is over."""
+        running.ended = True
+        if self.queries.get(running.key) is running:
+            del self.queries[running.key]
+        slots = self._slots.get(running.message.slot_ms)
+        if slots is not None:
+            slots[0].pop(running, None)
+            if not slots[0]:
+                del self._slots[running.message.slot_ms]
+
+    def groups_due(self, watermark_ms: int, *, final: bool) -> list[Group]:
+        """The groups of queries of which a slot has ended, or a second has gone."""
+        due = []
+        for slot_ms, (members, last_ms) in self._slots.items():
+            ended = watermark_ms // slot_ms > last_ms // slot_ms
+            if final or ended or abs(watermark_ms - last_ms) >= _LONGEST_MS:
+                due.append((self.number, slot_ms))
+                self._slots[slot_ms] = members, watermark_ms
+        return due
+
+    def members(self, group: Group) -> Iterable[Running]:
+        """The queries of a group."""
+        slots = self._slots.get(group[1])
+        return tuple(slots[0]) if slots else ()
+
+    def batches(
+        self, loads: list[Load], due: Iterable[Running], watermark_ms: int
+    ) -> list[tuple[Batch, bytes | None]]:
+        """The messages of a tick: loads that credit allows, and the tallies that are due.
+
+        Only the last part of a query says the new watermark, since rows of later ones are older.
+        """
+        last: dict[Running, int] = {}
+        for number, load in enumerate(loads):
+            for share in load.shares:
+                last[share.running] = number
+        due = list(due)
+        last |= dict.fromkeys(due, len(loads))
+        messages: list[tuple[Batch, bytes | None]] = []
+        for number, load in enumerate(loads):
+            allowed = len(load.payload) <= self.credit
+            place = Place.SHIPPED if allowed else Place.CREDIT
+            parts = []
+            for share in load.shares:
+                running = share.running
+                if running.ended:
+                    continue
+                running.tallies.add_times(share.times, place)
+                if not allowed:
+                    self.dropped += len(share.times)
+                    continue
+                running.shipped += len(share.times)
+                running.sent_bytes += len(load.payload)
+                now = watermark_ms if last[running] == number else running.watermark_ms
+                parts.append(running.part(now, has_rows=True, rows=share.rows))
+            if parts:
+                self.credit -= len(load.payload)
+                messages.append((Batch(tuple(parts)), load.payload))
+        return messages + self._tallies(due, watermark_ms)
+
+    def _tallies(self, due: list[Running], watermark_ms: int) -> list[tuple[Batch, bytes | None]]:
+        parts: list[Part] = [r.part(watermark_ms) for r in due if not r.ended]
+        pieces = (parts[i : i + PARTS] for i in range(0, len(parts), PARTS))
+        return [(Batch(tuple(piece)), None) for piece in pieces]

@@ -1,0 +1,163 @@
+"""A query that runs on a stream: its plan, its operators and its books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from mql.batch import TIME, Ints
+from mql.events.times import TimeUnit, recognize, to_milliseconds
+from mql.exec.build import Context, Pipeline
+from mql.exec.operator import Block, Counters
+from mql.format import format_property
+from mql.parser import parse
+from mql.planner.fields import Fields, needed_fields, prefix_name
+from mql.planner.logical import Filter, Nothing, Sample
+from mql.planner.plan import plan
+from mql.planner.split import AgentPlan
+from mql.syntax import Condition, Constant, Property
+from mql.wire.messages import Part, QueryCost, Subscribe
+from publish_agent.screen import Screener
+from publish_agent.tallies import Tallies
+
+ROW = "*row"
+"""The column that numbers the rows of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """The rows that a query wants, and how many a sample left out.
+
+    `times` are in ms by the source job's clock.
+    """
+
+    rows: Ints
+    times: pa.Array
+    sampled_out: int
+
+
+class Running:
+    """One subscription. `link` is the source job's, `start_ms` None until an intake has it."""
+
+    def __init__(
+        self,
+        link: int,
+        message: Subscribe,
+        screener: Screener,
+        now_ms: Callable[[], int],
+        seed: int,
+    ) -> None:
+        self.link = link
+        self.message = message
+        self.plan, self.time = planned(message.text, message.time)
+        self.tallies = Tallies(message.slot_ms)
+        self.start_ms: int | None = None
+        self.ended = False
+        self.failure = ""
+        self.watermark_ms = 0
+        self.sequence = 0
+        self.reads = reads(self.plan, self.time)
+        self.columns = columns_of(self.plan.ships)
+        self.tested = self.candidates = self.shipped = self.spent_ns = self.sent_bytes = 0
+        self.wanted = screener.prepare(_conditions(self.plan))
+        self._counters = Counters()
+        self._passes = not any(isinstance(s, Filter | Sample | Nothing) for s in self.plan.steps)
+        self._pipeline = Pipeline(
+            self.plan.steps, Context(now_ms, seed=seed, counters=self._counters)
+        )
+        self._needs = columns_of(needed_fields(self.plan.steps))
+        self._unit: TimeUnit | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What the source job calls it: its query and source."""
+        return self.message.query, self.message.source
+
+    def verify(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> Survivors:
+        """Which of some rows of a batch the query wants; `times` are those of all rows."""
+        if self._passes:
+            return Survivors(rows, self._times(batch, rows, times), 0)
+        before = self._counters.sampled_out
+        part = batch.select([*self._needs, ROW])
+        if len(rows) < batch.num_rows:
+            part = part.take(pa.array(rows))
+        part = part.append_column(TIME, pa.array(times[rows]))
+        blocks = self._pipeline.push(Block(part))
+        kept = [block.batch.column(ROW).to_numpy() for block in blocks]
+        survivors: Ints = np.concatenate(kept) if kept else rows[:0]
+        sampled_out = self._counters.sampled_out - before
+        return Survivors(survivors, self._times(batch, survivors, times), sampled_out)
+
+    def _times(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> pa.Array:
+        if self.time is None:
+            return pa.array(times[rows])
+        column = batch.column(format_property(self.time)).take(pa.array(rows))
+        if self._unit is None:
+            self._unit = recognize(column)
+        if self._unit is None:
+            return pa.nulls(len(rows), pa.int64())
+        return to_milliseconds(column, self._unit)
+
+    def part(self, watermark_ms: int, *, has_rows: bool = False, rows: bytes | None = None) -> Part:
+        """The next part, with all tallies so far."""
+        tallies = self.tallies.take()
+        self.sequence += 1
+        self.watermark_ms = max(self.watermark_ms, watermark_ms)
+        return Part(
+            query=self.message.query,
+            source=self.message.source,
+            sequence=self.sequence,
+            watermark_ms=self.watermark_ms,
+            shipped_total=self.tallies.shipped_total,
+            seen_total=self.tallies.seen_total,
+            tallies=tallies,
+            has_rows=has_rows,
+            rows=rows,
+        )
+
+    def cost(self) -> QueryCost:
+        """What it has cost so far."""
+        return QueryCost(
+            *self.key,
+            tested=self.tested,
+            candidates=self.candidates,
+            shipped=self.shipped,
+            spent_ns=self.spent_ns,
+            sent_bytes=self.sent_bytes,
+            screen=str(self.wanted),
+        )
+
+
+@lru_cache(maxsize=1024)
+def planned(text: str, time: str) -> tuple[AgentPlan, Property | None]:
+    """The agent's half of a query, and the property of its time. Raises QueryError."""
+    made = plan(text, live=True).agent
+    if not time:
+        return made, None
+    value = parse(f"select {time} from events").items[0].value  # noqa: S608 - not SQL
+    if not isinstance(value, Property) or value.has_any:
+        raise ValueError(f"{time!r} is no property that holds a time")
+    return made, value
+
+
+def _conditions(made: AgentPlan) -> tuple[Condition, ...]:
+    """What an event has to satisfy."""
+    if any(isinstance(step, Nothing) for step in made.steps):
+        return (Constant(value=False),)
+    return tuple(c for s in made.steps if isinstance(s, Filter) for c in s.conditions)
+
+
+def reads(made: AgentPlan, time: Property | None) -> Fields:
+    """What has to be decoded of the events that may be for a query."""
+    fields = made.ships | needed_fields(made.steps)
+    return fields if time is None else fields | Fields((time,))
+
+
+@lru_cache(maxsize=1024)
+def columns_of(fields: Fields) -> tuple[str, ...]:
+    """The names of the columns that hold some fields, but for the whole event's."""
+    return (*map(format_property, fields.paths), *map(prefix_name, fields.prefixes))

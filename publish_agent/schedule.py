@@ -1,0 +1,39 @@
+"""When an agent wakes next: as seldom as it can, as often as events come."""
+
+from __future__ import annotations
+
+BUSY_US, IDLE_US = 5_000, 20_000
+"""Between drains while events come, and while none do."""
+_SET_BACK_US = 1_000_000
+"""A clock that goes back by more has been set."""
+
+
+class Due:
+    """When to drain next, and how late the agent wakes. Times in µs."""
+
+    def __init__(self) -> None:
+        self.drain_us = 0
+        self.planned_us = 0
+        self._pause_us = IDLE_US
+        self._now_us = 0
+        self._lag_us = 0
+
+    def was_set_back(self, now_us: int) -> bool:
+        """It is now; whether the clock has been set back since."""
+        before, self._now_us = self._now_us, now_us
+        if now_us < before - _SET_BACK_US:
+            self.drain_us = now_us
+            return True
+        if self.planned_us:
+            self._lag_us = max(self._lag_us, now_us - self.planned_us)
+        return False
+
+    def drained(self, now_us: int, *, busy: bool) -> None:
+        """The intakes have been drained; `busy` if there was something."""
+        self._pause_us = BUSY_US if busy else min(self._pause_us + BUSY_US, IDLE_US)
+        self.drain_us = now_us + self._pause_us
+
+    def lag(self) -> int:
+        """How late the agent woke, at worst, since this was asked last."""
+        lag, self._lag_us = self._lag_us, 0
+        return lag

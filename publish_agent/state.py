@@ -1,0 +1,245 @@
+"""An agent without its sockets, thread and clock: messages and time in, messages out.
+
+Everything that affects what an agent says lives below this class. The shell calls `connect` when
+a connection is there, `disconnect` when it is gone, `receive` for each message, and `tick` when
+`next_wake_us` has come; it sends what they return, in order.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mql.wire.codec import ProtocolError, encode, to_agents
+from mql.wire.messages import (
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Message,
+)
+from publish_agent.encode import encoder
+from publish_agent.generation import Tools
+from publish_agent.identity import Identity
+from publish_agent.incoming import HELLO_US, Incoming
+from publish_agent.intake import Closed, Room, Stream
+from publish_agent.link import MAX_CREDIT, Link
+from publish_agent.peeks import Peeks
+from publish_agent.queries import Queries
+from publish_agent.redaction import redaction
+from publish_agent.schedule import Due
+from publish_agent.screen import Screener
+from publish_agent.settings import Settings
+from publish_agent.subscriptions import Subscriptions
+
+HEARTBEAT_US = 1_000_000
+SILENT_US = 3_000_000
+"""After so long without a word from a source job, hello is said again."""
+FORGET_US = 10_000_000
+"""After so long without a welcome its queries end."""
+MARGIN_MS = 10
+"""How long `publish` may take from reading the clock to handing over the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message for a link."""
+
+    link: int
+    frames: list[bytes | memoryview]
+
+
+class AgentState:
+    """All of an agent but the shell. `clock_ns` gives the time of events, ns since 1970."""
+
+    def __init__(self, settings: Settings, identity: Identity, clock_ns: Callable[[], int]) -> None:
+        self.settings = settings
+        self.identity = identity
+        self._decoder = to_agents()
+        self._room = Room(settings.buffer_bytes)
+        rules = redaction(settings.redact)
+        provenance = identity.provenance(settings)
+        tools = Tools(
+            encode=encoder(rules),
+            clock_ns=clock_ns,
+            room=self._room,
+            buffer_events=settings.buffer_events,
+            screener=Screener(rules, provenance),
+            provenance=provenance,
+        )
+        self.queries = Queries(tools, zlib.crc32(identity.agent.encode()), self._offset_ms)
+        self.links: dict[int, Link] = {}
+        self._incoming = Incoming(self.queries, self.links)
+        self._due = Due()
+        self._offered = 0
+        self._peeks = Peeks()
+
+    # What the shell calls
+
+    def adopt(self, stream: Stream) -> None:
+        """Offer a stream, or one more that is too many, whose events are skipped."""
+        self.queries.adopt(stream)
+
+    def connect(self, link: int, now_us: int) -> list[Send]:
+        """A connection to a source job is there: say hello."""
+        made = self.links.setdefault(link, Link(link))
+        made.connected = True
+        return [self._hello(made, now_us)]
+
+    def disconnect(self, link: int, now_us: int) -> None:
+        """A connection is gone. What it asked goes on for some time: it may come back."""
+        made = self.links.get(link)
+        if made is not None:
+            made.connected = False
+            if made.welcomed:
+                made.heard_us = now_us
+            made.lose()
+
+    def receive(self, link: int, frames: Sequence[bytes], now_us: int) -> list[Send]:
+        """A message came. Never raises: what makes no sense is counted."""
+        made = self.links.get(link)
+        if made is None:
+            return []
+        try:
+            message, _ = self._decoder.decode(frames)
+            return [self._send(made, reply) for reply in self._incoming.take(made, message, now_us)]
+        except ProtocolError:
+            made.bad_frames += 1
+            return []
+
+    def unsent(self, send: Send) -> None:
+        """The shell could not send: there was no room. The gap in the sequence will tell it."""
+        link = self.links.get(send.link)
+        if link is not None and len(send.frames) > 1:
+            link.refund(len(send.frames[1]))
+
+    def tick(self, now_us: int) -> list[Send]:
+        """Do what is due: drain, send, beat, look."""
+        self._notice(now_us)
+        sends = list(self._drain(now_us))
+        sends.extend(send for link in self.links.values() for send in self._keep_up(link, now_us))
+        self._offered = len(self.queries.streams)
+        self._peeks.tick(now_us, self.queries.some_streams if self._welcomed() else _no_streams)
+        sends.extend(self._renew(now_us))
+        self._due.planned_us = self.next_wake_us()
+        return sends
+
+    def next_wake_us(self) -> int:
+        """When `tick` is to be called next, at the latest."""
+        connected = (link for link in self.links.values() if link.connected)
+        wakes = [self._peeks.due_us, *map(_next_word_us, connected)]
+        if self.queries.active:
+            wakes.append(self._due.drain_us)
+        renew_us = self.queries.renew_us()
+        if renew_us is not None:
+            wakes.append(renew_us)
+        return min(wakes)
+
+    def goodbye(self, now_us: int) -> list[Send]:
+        """The last messages: all that is left, and that nothing will follow."""
+        for stream in self.queries.streams:
+            stream.stream.intake = Closed()
+        sends = list(self._drain(now_us, final=True))
+        connected = (link for link in self.links.values() if link.connected)
+        return sends + [self._send(link, Goodbye()) for link in connected]
+
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        self.queries.validate()
+        for link in self.links.values():
+            assert 0 <= link.credit <= MAX_CREDIT, link.credit
+            for key, running in link.queries.items():
+                assert running.key == key
+                assert not running.ended
+                assert running.link == link.number
+
+    # What is due
+
+    def _notice(self, now_us: int) -> None:
+        if self._due.was_set_back(now_us):
+            self._peeks.begin_anew(now_us)
+            for link in self.links.values():
+                link.begin_anew(now_us)
+
+    def _drain(self, now_us: int, *, final: bool = False) -> Iterator[Send]:
+        now_ms = now_us // 1000
+        self._room.used = 0
+        loads, kept = self.queries.drain(now_ms)
+        self._due.drained(now_us, busy=kept > 0)
+        for link in self.links.values():
+            watermark_ms = now_ms - MARGIN_MS + link.offset.value_ms
+            mine = loads.get(link.number, [])
+            if not link.welcomed:
+                link.batches(mine, (), watermark_ms)  # without credit all of it is booked as such
+                continue
+            for batch, payload in self.queries.messages(link, mine, watermark_ms, final=final):
+                yield self._send(link, batch, payload)
+        for link, refusal in self.queries.failures(self.links):
+            yield self._send(link, refusal)
+
+    def _keep_up(self, link: Link, now_us: int) -> list[Send]:
+        """Hello until welcomed, then a heartbeat every second."""
+        if link.welcomed and now_us - link.heard_us > SILENT_US:
+            link.lose()
+        if link.is_spare:
+            link.hello_us = now_us
+            return []
+        if link.greet and link.connected:
+            link.greet = False
+            return [self._hello(link, now_us)]
+        if not link.welcomed:
+            if link.queries and now_us - link.heard_us > FORGET_US:
+                self.queries.end_all(link)
+            if link.connected and now_us - link.hello_us >= HELLO_US:
+                return [self._hello(link, now_us)]
+            return []
+        is_new = self._offered < len(self.queries.streams)
+        if now_us < link.heartbeat_us and not is_new:
+            return []
+        link.heartbeat_us = now_us + HEARTBEAT_US
+        return [self._send(link, self._heartbeat(link, now_us))]
+
+    def _renew(self, now_us: int) -> list[Send]:
+        """Make the intakes of changed subscriptions, and accept those that are new."""
+        accepted = self.queries.renew(now_us, self.links)
+        return [self._send(link, accept) for link, accept in accepted if link.welcomed]
+
+    # What goes out
+
+    def _welcomed(self) -> list[Link]:
+        return [link for link in self.links.values() if link.welcomed]
+
+    def _send(self, link: Link, message: Message, payload: bytes | None = None) -> Send:
+        return Send(link.number, encode(message, payload))
+
+    def _hello(self, link: Link, now_us: int) -> Send:
+        link.hello_us = now_us
+        return self._send(link, self._hello_message(now_us))
+
+    def _hello_message(self, now_us: int) -> Hello:
+        return self.identity.hello(self.settings, self.queries.names(), now_us)
+
+    def _heartbeat(self, link: Link, now_us: int) -> Heartbeat:
+        return Heartbeat(
+            sent_us=now_us,
+            watermark_ms=now_us // 1000 - MARGIN_MS + link.offset.value_ms,
+            offset_us=link.offset.value_us,
+            lag_us=self._due.lag(),
+            dropped=self.queries.dropped + link.dropped,
+            streams=self.queries.names(),
+            costs=link.costs(),
+        )
+
+    def _offset_ms(self, link: int) -> int:
+        made = self.links.get(link)
+        return made.offset.value_ms if made else 0
+
+
+def _next_word_us(link: Link) -> int:
+    """When a link is to hear the next heartbeat, or hello."""
+    return link.heartbeat_us if link.welcomed else link.hello_us + HELLO_US
+
+
+def _no_streams(_: int) -> list[Subscriptions]:
+    """What there is to look at while nobody could ask for it."""
+    return []

@@ -1,0 +1,131 @@
+"""All subscriptions of one stream, and its intakes: the present one and those before it.
+
+A change of subscriptions makes a new intake, swapped in at once; a caller that still holds the old
+one writes into that, so old ones are looked at for some time more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from publish_agent.catalogue import StreamLog
+from publish_agent.decode import Decoder
+from publish_agent.generation import Catch, Generation, Group, OffsetOf, Tools
+from publish_agent.intake import Peek, Stream
+from publish_agent.running import Running
+
+STRAGGLERS = 1_000
+"""Drains of an old intake before it is forgotten."""
+
+_PER_MEMBER_US = 20
+"""Subscriptions change at most so often, for each that there is: a screen takes time to build."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What the intakes of a stream held: verified rows, and how many had come and been dropped."""
+
+    catches: list[Catch]
+    kept: int
+    dropped: int
+
+
+class Subscriptions:
+    """The subscriptions of one stream."""
+
+    def __init__(self, stream: Stream, tools: Tools) -> None:
+        self.stream = stream
+        self.members: dict[Running, None] = {}
+        self.changed = False
+        self.log = StreamLog(stream.name)
+        self._tools = tools
+        self._decoder = Decoder(tools.provenance)
+        self._present: Generation | None = None
+        self._before: list[Generation] = []
+        self._built_us = 0
+        self._peek: Peek | None = None
+        self._since_us = self._seen = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to drain."""
+        return self._present is not None or bool(self._before)
+
+    def add(self, running: Running) -> None:
+        """A query wants this stream's events, from the next `renew` on."""
+        self.members[running] = None
+        self.changed = True
+
+    def remove(self, running: Running) -> None:
+        """A query is over."""
+        if running in self.members:
+            del self.members[running]
+            self.changed = True
+
+    def due_us(self) -> int:
+        """When a change may be made."""
+        return self._built_us + len(self.members) * _PER_MEMBER_US
+
+    def renew(self, now_us: int) -> list[Running]:
+        """Make the intake of the present subscriptions. Returns those that it has new."""
+        self.changed = False
+        self._built_us = now_us
+        made = Generation(tuple(self.members), self._decoder, self._tools) if self.members else None
+        self.stream.intake = None if made is None else made.intake
+        self._peek = None
+        self._since_us, self._seen = now_us, 0
+        if self._present is not None:
+            self._before.append(self._present)
+        self._present = made
+        return [member for member in self.members if member.start_ms is None]
+
+    def drain(self, now_ms: int, offset_of: OffsetOf) -> Drained:
+        """Take what all intakes hold."""
+        catches: list[Catch] = []
+        seen = dropped = kept = 0
+        for generation in self._generations():
+            drain = generation.drain(now_ms, offset_of)
+            if drain.catch is not None:
+                catches.append(drain.catch)
+            seen += drain.seen
+            dropped += drain.dropped
+            kept += drain.kept
+        self._seen += seen
+        for generation in self._before:
+            generation.drains += 1
+        self._before = [
+            g
+            for g in self._before
+            if g.drains < STRAGGLERS and not all(member.ended for member in g.members)
+        ]
+        return Drained(catches, kept, dropped)
+
+    def spread(self, group: Group) -> None:
+        """Book to a group's queries what was counted for all."""
+        for generation in self._generations():
+            generation.spread(group)
+
+    def peek(self, now_us: int) -> None:
+        """Begin to look at one event, and to count if nothing else does."""
+        if self._peek is None:
+            inner = self._present.intake if self._present else None
+            self._peek = self.stream.intake = Peek(self._tools.encode, inner)
+            if inner is None:
+                self._since_us, self._seen = now_us, 0
+
+    def peeked(self, now_us: int) -> bool:
+        """End the look if an event came."""
+        peek = self._peek
+        if peek is None:
+            return True
+        self.log.count(self._seen + peek.seen.take(), max(now_us - self._since_us, 1))
+        self._since_us, self._seen = now_us, 0
+        if peek.example is None:
+            return False
+        self.log.learn(peek.example)
+        self.stream.intake = self._present.intake if self._present else None
+        self._peek = None
+        return True
+
+    def _generations(self) -> list[Generation]:
+        return [*self._before, *([self._present] if self._present else [])]

@@ -1,0 +1,79 @@
+"""The counts of one query by slot of time, until a part takes them along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+import numpy as np
+
+from mql.batch import Ints
+from mql.ledger import Tally
+
+MAX_SLOTS = 1_000
+"""Slots that are kept apart until the next part; events of further ones count in the newest."""
+
+
+class Place(IntEnum):
+    """What became of an event, in the order of the fields of `Tally`."""
+
+    SAMPLED_OUT = 0
+    FILTERED_OUT = 1
+    SHIPPED = 2
+    BUFFER = 3
+    BUDGET = 4
+    CREDIT = 5
+    FAILED = 6
+
+
+class Tallies:
+    """Counts by slot and place."""
+
+    __slots__ = ("_slots", "shipped_total", "seen_total", "slot_ms")  # noqa: RUF023
+
+    def __init__(self, slot_ms: int) -> None:
+        self.slot_ms = slot_ms
+        self._slots: dict[int, list[int]] = {}
+        self.shipped_total = 0
+        self.seen_total = 0
+
+    def slot_of(self, time_ms: int) -> int:
+        """The start of a time's slot."""
+        return time_ms // self.slot_ms * self.slot_ms
+
+    def add(self, slot: int, place: Place, number: int) -> None:
+        """Count events in a slot."""
+        if not number:
+            return
+        counts = self._slots.get(slot)
+        if counts is None:
+            if len(self._slots) >= MAX_SLOTS:
+                slot = max(self._slots)
+                counts = self._slots[slot]
+            else:
+                counts = self._slots[slot] = [0] * len(Place)
+        counts[place] += number
+
+    def add_times(self, times: Ints, place: Place) -> None:
+        """Count events by their times in ms."""
+        for slot, number in by_slot(times, self.slot_ms):
+            self.add(slot, place, number)
+
+    def take(self) -> tuple[Tally, ...]:
+        """The tallies since the last time; the totals grow by them."""
+        taken = tuple(Tally(slot, *counts) for slot, counts in sorted(self._slots.items()))
+        self._slots = {}
+        self.shipped_total += sum(tally.shipped for tally in taken)
+        self.seen_total += sum(tally.seen for tally in taken)
+        return taken
+
+
+def by_slot(times: Ints, slot_ms: int) -> Iterable[tuple[int, int]]:
+    """The slots of some times, and how many are in each."""
+    if not len(times):
+        return ()
+    first, last = int(times[0]) // slot_ms, int(times[-1]) // slot_ms
+    if first == last and int(times.min()) // slot_ms == int(times.max()) // slot_ms:
+        return ((first * slot_ms, len(times)),)
+    slots, numbers = np.unique(times // slot_ms, return_counts=True)
+    return zip((slots * slot_ms).tolist(), numbers.tolist(), strict=True)

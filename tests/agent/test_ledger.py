@@ -1,0 +1,261 @@
+"""Every event that a query's intake sees is in exactly one part of one tally of that query."""
+
+from __future__ import annotations
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mql.ledger import Tally
+from mql.wire.messages import Batch, Credit
+from publish_agent.intake import Status
+from publish_agent.pack import MAX_PAYLOAD
+from publish_agent.settings import Settings
+from tests.agent.support import ALL, LINK, Bench
+
+
+def small(events: int = 5, size: int = 1 << 20) -> Settings:
+    return Settings(service="checkout", buffer_events=events, buffer_bytes=size)
+
+
+def test_a_full_buffer_drops_the_new_event_and_counts_it() -> None:
+    bench = Bench(small(events=5))
+    bench.subscribe(1, ALL)
+    bench.subscribe(2, f"{ALL} where a == 1")
+    bench.publish(*({"a": i} for i in range(8)))
+    bench.settle()
+    assert bench.statuses == {Status.ACCEPTED: 5, Status.DROPPED_BUFFER: 3}
+    assert bench.got(1).total == Tally(0, shipped=5, buffer=3)
+    assert bench.got(2).total == Tally(0, shipped=1, filtered_out=4, buffer=3)
+
+
+def test_the_buffer_is_bounded_in_bytes_too() -> None:
+    bench = Bench(small(events=1000, size=1000))
+    bench.subscribe(1, ALL)
+    bench.publish(*({"a": "x" * 300} for _ in range(10)))
+    bench.settle()
+    assert bench.got().total == Tally(0, shipped=4, buffer=6)
+    bench.publish({"a": 1})
+    bench.settle()
+    assert bench.got().total.shipped == 5, "a drain makes room"
+
+
+def test_without_credit_rows_are_counted_and_not_sent() -> None:
+    bench = Bench(credit=0)
+    bench.subscribe(1, ALL)
+    bench.publish({"a": 1}, {"a": 2})
+    bench.settle()
+    assert bench.got().total == Tally(0, credit=2)
+    bench.give(Credit(10_000))
+    bench.publish({"a": 3})
+    bench.settle()
+    assert bench.got().total == Tally(0, credit=2, shipped=1)
+    assert bench.state.links[LINK].credit == 10_000 - bench.job.payload_bytes
+
+
+def test_credit_for_what_could_not_be_sent_comes_back() -> None:
+    bench = Bench(credit=10_000)
+    bench.subscribe(1, ALL)
+    bench.publish({"a": 1})
+    bench.now_us += 5_000
+    for send in bench.state.tick(bench.now_us):
+        bench.state.unsent(send)
+    assert bench.state.links[LINK].credit == 10_000
+
+
+def test_what_is_no_event_is_counted_as_failed() -> None:
+    class Broken:
+        @property
+        def __class__(self) -> type:
+            raise RuntimeError
+
+    loop: dict[str, object] = {}
+    loop["loop"] = loop
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.publish(None, 3, "text", [1], {"a": Broken()}, loop, {"a": 1})
+    bench.settle()
+    assert bench.got().total.seen == 7
+    assert bench.got().total.failed == bench.statuses[Status.DROPPED_UNREADABLE]
+    assert bench.got().total.shipped == bench.statuses[Status.ACCEPTED] >= 1
+
+
+def test_random_samples_are_told_from_filters() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where n >= 0 sample 25%")
+    bench.publish(*({"n": i - 100} for i in range(1_100)))
+    bench.settle()
+    total = bench.got().total
+    assert total.seen == 1_100
+    assert total.filtered_out == 100
+    assert 150 < total.shipped < 350
+    assert total.sampled_out == 1_000 - total.shipped
+
+
+def test_survivors_are_in_the_slot_of_their_own_time() -> None:
+    bench = Bench()
+    bench.job.by_arrival = False
+    bench.subscribe(1, "select a from s where a >= 0", time="t", slot_ms=1_000)
+    base = bench.now_us // 1000
+    bench.publish({"a": 1, "t": base - 5_000}, {"a": 2, "t": base - 4_999}, {"a": 3, "t": "?"})
+    bench.settle()
+    slots = {tally.slot_ms: tally.shipped for tally in bench.got().tallies if tally.shipped}
+    assert slots == {(base - 5_000) // 1000 * 1000: 2, bench.got().tallies[-1].slot_ms: 1}
+    assert [row["*time"] for row in bench.got().rows] == [base - 5_000, base - 4_999, None]
+
+
+def test_old_intakes_are_looked_at_when_subscriptions_have_changed() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    held = bench.streams["s"].intake
+    assert held is not None
+    bench.subscribe(2, ALL)
+    held.offer({"from": "a thread that was slow"})
+    bench.publish({"a": 1})
+    bench.settle()
+    assert bench.got(1).total.seen == 2
+    assert bench.got(2).total.seen == 1
+
+
+def test_an_event_that_many_queries_want_crosses_the_wire_once() -> None:
+    bench = Bench()
+    for query in range(50):
+        bench.subscribe(query, f"{ALL} where a >= {query % 2}", tick=False)
+    bench.tick()
+    bench.tick()
+    bench.publish({"a": 0}, {"a": 1})
+    bench.tick()
+    loads = [m for m in bench.job.messages if isinstance(m, Batch) and m.parts[0].has_rows]
+    assert len(loads) == 1
+    assert [bench.got(q).events for q in (0, 1)] == [[{"a": 0}, {"a": 1}], [{"a": 1}]]
+
+
+def test_payloads_are_cut() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.subscribe(2, f"{ALL} where n in (1, 7)")
+    bench.publish(*({"n": n, "x": "x" * 300_000} for n in range(8)))
+    bench.settle()
+    assert [row["n"] for row in bench.got(1).events] == list(range(8))  # type: ignore[index]
+    assert [row["n"] for row in bench.got(2).events] == [1, 7]  # type: ignore[index]
+    loads = [m for m in bench.job.messages if isinstance(m, Batch) and m.parts[0].has_rows]
+    assert len(loads) >= 8 * 300_000 // MAX_PAYLOAD
+
+
+def test_a_restarted_source_job_gets_nothing_of_the_queries_of_the_one_before() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    another = bench.connect(name="another job")
+    bench.publish({"a": 1})
+    bench.settle()
+    assert not another.queries
+    assert not another.payload_bytes
+    assert bench.streams["s"].publish({"a": 1}) is Status.SKIPPED
+
+
+def test_a_source_job_that_comes_back_finds_its_queries() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    before = bench.got()
+    bench.state.disconnect(LINK, bench.now_us)
+    bench.publish({"a": 1})
+    bench.tick()
+    bench.connect().queries[1, 0] = before
+    bench.publish({"a": 2})
+    bench.settle()
+    assert before.total == Tally(0, credit=1, shipped=1)
+
+
+def test_all_that_is_left_goes_out_with_the_goodbye() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where a == 1")
+    bench.publish({"a": 1}, {"a": 2}, {"a": 1})
+    bench.goodbye()
+    assert bench.got().total == Tally(0, shipped=2, filtered_out=1)
+    assert bench.streams["s"].publish({}) is Status.CLOSED
+
+
+WHERE = [
+    "",
+    "where a == 1",
+    "where a in (1, 2)",
+    "where b > 3",
+    "where a == 1 sample 50%",
+    "where false",
+]
+EVENTS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"a": st.integers(0, 3), "b": st.integers(0, 6)}),
+        st.just({"x": "x" * 400}),
+        st.just("no event"),
+    ),
+    max_size=12,
+)
+
+
+class Books(RuleBasedStateMachine):
+    """Queries come and go, credit runs out, buffers fill, jobs vanish; the books add up."""
+
+    @initialize(events=st.integers(1, 20), size=st.sampled_from([500, 5_000, 1 << 20]))
+    def begin(self, events: int, size: int) -> None:
+        self.bench = Bench(small(events, size), credit=2_000)
+        self.bench.connect(8, credit=1 << 20, name="another job")
+        self.next_query = 1
+        self.running: dict[tuple[int, int], int] = {}
+        """Events that each running query must have seen."""
+        self.waiting: list[tuple[int, int]] = []
+
+    @rule(
+        where=st.sampled_from(WHERE),
+        link=st.sampled_from([LINK, 8]),
+        slot_ms=st.sampled_from([100, 1000]),
+    )
+    def subscribe(self, where: str, link: int, slot_ms: int) -> None:
+        text = f"{ALL} {where}"
+        self.bench.subscribe(self.next_query, text, link=link, slot_ms=slot_ms, tick=False)
+        self.waiting.append((link, self.next_query))
+        self.next_query += 1
+
+    @rule(data=st.data())
+    def unsubscribe(self, data: st.DataObject) -> None:
+        asked = [*self.running, *self.waiting]
+        if asked:
+            link, query = data.draw(st.sampled_from(asked))
+            self.bench.unsubscribe(query, link)
+            self.running.pop((link, query), None)
+            self.waiting = [each for each in self.waiting if each != (link, query)]
+
+    @rule(events=EVENTS)
+    def publish(self, events: list[object]) -> None:
+        self.bench.publish(*events)
+        for key in self.running:
+            self.running[key] += len(events)
+
+    @rule(after_us=st.sampled_from([1_000, 20_000, 300_000, 1_500_000]))
+    def tick(self, after_us: int) -> None:
+        self.bench.tick(after_us)
+        accepted = [k for k in self.waiting if (k[1], 0) in self.bench.jobs[k[0]].queries]
+        self.waiting = [each for each in self.waiting if each not in accepted]
+        self.running |= dict.fromkeys(accepted, 0)
+
+    @rule(size=st.sampled_from([0, 500, 3_000]))
+    def credit(self, size: int) -> None:
+        self.bench.give(Credit(size))
+
+    @invariant()
+    def nothing_is_counted_twice(self) -> None:
+        for (link, query), published in getattr(self, "running", {}).items():
+            assert self.bench.got(query, link=link).seen_total <= published
+
+    def teardown(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        self.bench.goodbye()
+        for (link, query), published in self.running.items():
+            got = self.bench.got(query, link=link)
+            assert got.total.seen == got.seen_total == published
+            assert len(got.rows) == got.total.shipped
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,325 @@
+"""What an agent says and hears: hello, heartbeats, clocks, refusals, and nonsense."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from mql.wire.codec import encode
+from mql.wire.messages import (
+    PROTOCOL,
+    Accept,
+    Batch,
+    Beat,
+    Catalogue,
+    Credit,
+    Heartbeat,
+    Hello,
+    Look,
+    Message,
+    StreamSeen,
+    Subscribe,
+    Unknown,
+    Unsubscribe,
+    Welcome,
+)
+from publish_agent.intake import Status, Stream
+from publish_agent.offset import ClockOffset
+from publish_agent.queries import MAX_STREAMS
+from publish_agent.settings import Settings
+from tests.agent.support import ALL, LINK, Bench
+
+
+def heartbeats(bench: Bench) -> list[Heartbeat]:
+    return [m for m in bench.job.messages if isinstance(m, Heartbeat)]
+
+
+def test_hello_says_who_the_agent_is() -> None:
+    bench = Bench(Settings(service="pay", host="h", version="1.2", tags={"zone": "z"}))
+    (hello,) = bench.job.of(Hello)
+    assert isinstance(hello, Hello)
+    assert (hello.service, hello.host, hello.version, hello.pid) == ("pay", "h", "1.2", 42)
+    assert (hello.tags, hello.streams, hello.protocol) == ({"zone": "z"}, ("s",), PROTOCOL)
+
+
+def test_hello_is_said_every_second_until_there_is_a_welcome() -> None:
+    bench = Bench()
+    bench.state.disconnect(LINK, bench.now_us)
+    bench.job.take(bench.state.connect(LINK, bench.now_us))
+    before = len(bench.job.of(Hello))
+    for _ in range(30):
+        bench.tick(100_000)
+    assert len(bench.job.of(Hello)) == before + 3
+
+
+def test_unknown_is_answered_with_a_hello() -> None:
+    bench = Bench()
+    bench.tick(500_000)
+    bench.give(Unknown())
+    bench.tick(0)
+    assert len(bench.job.of(Hello)) == 2
+
+
+def test_a_source_job_that_does_not_answer_heartbeats_is_greeted_anew() -> None:
+    bench = Bench()
+    bench.job.answers = False
+    for _ in range(9):
+        bench.tick(500_000)
+    assert len(bench.job.of(Hello)) >= 2
+
+
+def test_queries_of_a_source_job_that_stays_away_end() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.state.disconnect(LINK, bench.now_us)
+    bench.tick(9_000_000)
+    assert bench.streams["s"].publish({}) is Status.ACCEPTED
+    bench.tick(2_000_000)
+    bench.tick()
+    assert bench.streams["s"].intake is None
+
+
+def test_a_heartbeat_comes_every_second_and_says_what_queries_cost() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where user == 'a'")
+    bench.publish({"user": "a"}, {"user": "b"})
+    for _ in range(20):
+        bench.tick(100_000)
+    assert 2 <= len(heartbeats(bench)) <= 4
+    (cost,) = heartbeats(bench)[-1].costs
+    assert (cost.tested, cost.candidates, cost.shipped) == (2, 1, 1)
+    assert cost.sent_bytes == bench.job.payload_bytes
+    assert cost.screen == "index on user"
+
+
+def test_a_new_stream_is_told_at_once() -> None:
+    bench = Bench()
+    bench.state.adopt(Stream("t"))
+    bench.tick(1_000)
+    assert heartbeats(bench)[-1].streams == ("s", "t")
+
+
+def test_there_is_a_limit_to_streams() -> None:
+    bench = Bench()
+    for i in range(MAX_STREAMS + 5):
+        bench.state.adopt(Stream(f"t{i}"))
+    bench.tick(1_000)
+    assert len(heartbeats(bench)[-1].streams) == MAX_STREAMS
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (Subscribe(1, 0, "s", "select from", 1000), "does not understand"),
+        (Subscribe(1, 0, "s", "select sum(a) from s", 1000), "window"),
+        (Subscribe(1, 0, "nowhere", ALL, 1000), "publishes no 'nowhere'"),
+        (Subscribe(1, 0, "s", f"{ALL} where {'a' * 70_000} == 1", 1000), "characters"),
+        (Subscribe(1, 0, "s", ALL, 0), "slot"),
+        (Subscribe(1, 0, "s", ALL, 1000, time="e['l'][*]"), "cannot run"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_the_reason(message: Subscribe, reason: str) -> None:
+    bench = Bench()
+    bench.give(message)
+    (refusal,) = bench.refusals()
+    assert reason in refusal
+    assert bench.streams["s"].intake is None
+
+
+def test_a_query_that_is_asked_twice_is_accepted_twice_and_runs_once() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.subscribe(1, ALL)
+    first, second = bench.job.of(Accept)
+    assert first == second
+    bench.publish({"a": 1})
+    bench.settle()
+    assert bench.got().total.shipped == 1
+
+
+def test_events_count_from_the_time_that_accept_says() -> None:
+    bench = Bench()
+    bench.publish({"a": 0})
+    bench.subscribe(1, ALL)
+    bench.tick()
+    bench.publish({"a": 1})
+    bench.settle()
+    (accept,) = bench.job.of(Accept)
+    assert isinstance(accept, Accept)
+    assert int(str(bench.got().rows[0]["*time"])) >= accept.start_ms
+    assert bench.got().total.seen == 1
+
+
+def test_unsubscribing_ends_the_cost_at_once() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.unsubscribe(1)
+    bench.tick()
+    bench.tick()
+    assert bench.streams["s"].intake is None
+    assert not bench.state.queries.active
+
+
+def test_no_event_byte_leaves_without_a_subscription() -> None:
+    bench = Bench()
+    for _ in range(300):
+        bench.publish({"secret": "marker-7d1"})
+        bench.tick(10_000)
+    assert not bench.job.of(Batch)
+    assert not any(b"marker" in bytes(frame) for m in bench.job.messages for frame in encode(m))
+
+
+def test_the_catalogue_is_what_one_event_a_second_shows() -> None:
+    bench = Bench(Settings(service="checkout", redact=("password",)))
+    for i in range(150):
+        event = {"status": 200, "user": {"id": i, "password": "x"}, "tags": [{"k": "v"}], "n": None}
+        bench.publish(event, event)
+        bench.tick(20_000)
+    bench.give(Look())
+    (catalogue,) = bench.job.of(Catalogue)
+    assert isinstance(catalogue, Catalogue)
+    (seen,) = catalogue.streams
+    assert isinstance(seen, StreamSeen)
+    assert {f.path: (f.kinds, f.example) for f in seen.fields if f.path != "e['user']['id']"} == {
+        "status": (("integer",), "200"),
+        "user": (("object",), seen.fields[1].example),
+        "tags": (("list",), '[{"k":"v"}]'),
+        "e['tags'][*]['k']": (("string",), '"v"'),
+        "n": (("null",), ""),
+    }
+    assert "password" not in str(seen)
+    assert 50 < seen.rate < 200
+
+
+def test_the_rate_of_a_stream_with_a_query_is_exact() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where a == 1")
+    for _ in range(500):
+        bench.publish({"a": 0})
+        bench.tick(10_000)
+    bench.give(Look())
+    (catalogue,) = bench.job.of(Catalogue)
+    assert isinstance(catalogue, Catalogue)
+    assert 95 < catalogue.streams[0].rate < 105
+
+
+def test_two_addresses_of_one_source_job_are_one() -> None:
+    bench = Bench()
+    spare = bench.connect(8)
+    for _ in range(10):
+        bench.tick(500_000)
+    assert len(spare.of(Hello)) == 1
+    assert not spare.of(Heartbeat)
+    assert len(bench.job.of(Hello)) == 2, "so that the source job answers here again"
+    bench.state.disconnect(LINK, bench.now_us)
+    bench.tick(1_000_000)
+    bench.tick(1_000_000)
+    assert len(spare.of(Hello)) > 1, "the spare one is used when the other is gone"
+
+
+# Clocks
+
+
+def test_the_offset_is_that_of_the_quickest_answer() -> None:
+    offset = ClockOffset()
+    assert offset.add(1_000_000, 6_500_000, 6_500_100, 2_000_000)  # a second there and back
+    assert offset.add(3_000_000, 8_001_000, 8_001_000, 3_002_000)  # two milliseconds
+    assert offset.value_us == 5_000_000
+    assert not offset.add(5_000_000, 5_000_000, 4_000_000, 5_000_100)
+    assert not offset.add(5_000_000, 2**62, 2**62, 5_000_100)
+    assert offset.value_us == 5_000_000
+
+
+def test_clocks_that_are_nearly_alike_count_as_the_same() -> None:
+    offset = ClockOffset()
+    assert offset.add(1_000, 2_600, 2_600, 1_400)
+    assert offset.value_us == 0
+
+
+def test_events_have_the_time_of_the_source_job() -> None:
+    bench = Bench()
+    bench.job.ahead_us = 7_000_000
+    there = bench.now_us + 7_000_000
+    bench.give(Beat(bench.now_us, there, there))
+    bench.subscribe(1, ALL)
+    bench.tick()
+    bench.publish({"a": 1})
+    bench.settle()
+    assert bench.got().rows[0]["*time"] == bench.now_us // 1000 - 2_000 + 7_000
+    (accept,) = bench.job.of(Accept)
+    assert isinstance(accept, Accept)
+    assert accept.start_ms > bench.now_us // 1000 + 4_000
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.job.by_arrival = False
+    bench.tick(-3_600_000_000)
+    assert bench.state.next_wake_us() <= bench.now_us + 1_000_000
+    bench.publish({"a": 1})
+    before = len(heartbeats(bench))
+    bench.settle()
+    assert bench.got().total.shipped == 1
+    assert len(heartbeats(bench)) > before
+
+
+# Nonsense
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> list[bytes]:
+    """Random bytes, and messages with some of their bytes changed, cut off or doubled."""
+    numbers = st.integers(-(2**63), 2**63 - 1)
+    message: Message = draw(
+        st.one_of(
+            st.builds(Welcome, numbers, st.text(), numbers, numbers, numbers, numbers),
+            st.builds(Beat, numbers, numbers, numbers),
+            st.builds(Credit, numbers),
+            st.builds(Subscribe, numbers, numbers, st.just("s"), st.text() | st.just(ALL), numbers),
+            st.builds(Unsubscribe, numbers),
+            st.just(Unknown()),
+            st.just(Look()),
+        )
+    )
+    data = bytes(encode(message)[0])
+    match draw(st.integers(0, 4)):
+        case 0:
+            return draw(st.lists(st.binary(max_size=50), max_size=4))
+        case 1:
+            return [data[: draw(st.integers(0, len(data)))]]
+        case 2:
+            place = draw(st.integers(0, len(data) - 1))
+            return [data[:place] + draw(st.binary(min_size=1, max_size=3)) + data[place + 1 :]]
+        case 3:
+            return [data, draw(st.binary(max_size=9))]
+        case _:
+            return [data]
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(st.lists(frames(), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_no_bytes_from_a_peer_raise(given_frames: list[list[bytes]], dice: random.Random) -> None:
+    bench = Bench()
+    bench.subscribe(10**6, ALL)
+    for each in given_frames:
+        bench.state.receive(LINK, each, bench.now_us)
+        bench.state.receive(99, each, bench.now_us)
+        bench.publish({"a": 1})
+        bench.now_us += dice.choice([0, 1_000, 100_000])
+        bench.state.tick(bench.now_us)
+        bench.state.validate()
+        bench.state.next_wake_us()
+
+
+def test_bad_frames_are_counted() -> None:
+    bench = Bench()
+    for nonsense in ([], [b""], [b"\x09hello"], [b"x"] * 3, [b"\x01" + b"y" * (2 << 20)]):
+        assert bench.state.receive(LINK, nonsense, bench.now_us) == []
+    bench.give(Credit(-5))
+    bench.give(Welcome(99, "job", 1, 0, 0, 0))
+    assert bench.state.links[LINK].bad_frames == 7

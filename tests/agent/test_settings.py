@@ -1,0 +1,98 @@
+"""Settings: arguments beat the environment, and what makes no sense is a ValueError that helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import zmq
+import zmq.auth
+
+from publish_agent import Agent
+from publish_agent.keys import read_keys
+from publish_agent.settings import Settings, read_settings
+
+
+def settings(environment: dict[str, str], **arguments: object) -> Settings:
+    given = {
+        "service": None, "source_jobs": None, "version": None, "tags": None, "redact": None,
+        "host": "h", **arguments,
+    }  # fmt: skip
+    return read_settings(environment, **given)  # type: ignore[arg-type]
+
+
+ENVIRONMENT = {
+    "MQL_SERVICE": "from-env",
+    "MQL_SOURCE_JOBS": "tcp://a:1, tcp://[::1]:2,",
+    "MQL_TAGS": "zone=eu-1, tier=web=2",
+    "MQL_REDACT": "password, *token*",
+    "MQL_VERSION": "9",
+    "MQL_DISABLED": "1",
+}
+
+
+def test_the_environment_says_what_arguments_do_not() -> None:
+    made = settings(ENVIRONMENT)
+    assert made.service == "from-env"
+    assert made.source_jobs == ("tcp://a:1", "tcp://[::1]:2")
+    assert dict(made.tags) == {"zone": "eu-1", "tier": "web=2"}
+    assert made.redact == ("password", "*token*")
+    assert made.version == "9"
+    assert made.disabled
+
+
+def test_arguments_beat_the_environment() -> None:
+    made = settings(
+        ENVIRONMENT,
+        service="mine",
+        source_jobs="tcp://b:3",
+        tags={"zone": "us"},
+        redact=[],
+        buffer_events=5,
+    )
+    assert (made.service, made.source_jobs, made.redact) == ("mine", ("tcp://b:3",), ())
+    assert dict(made.tags) == {"zone": "us", "tier": "web=2"}
+    assert made.buffer_events == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, "MQL_SERVICE"),
+        ({"service": "x", "source_jobs": ["localhost:7766"]}, "tcp://127.0.0.1:7766"),
+        ({"service": "x", "source_jobs": ["tcp://h:99999"]}, "address"),
+        ({"service": "x", "source_jobs": []}, "no source jobs"),
+        ({"service": "x", "redact": "password"}, "list"),
+        ({"service": "x", "redact": ["e['a'"]}, "path"),
+        ({"service": "x", "buffer_events": 0}, "buffer_events"),
+        ({"service": "x", "tags": {"a": 3}}, "tag 'a'"),
+        ({"service": "x" * 300}, "200 characters"),
+        ({"service": "\ud800"}, "Unicode"),
+        ({"service": "x", "key": "k"}, "go together"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        settings({}, **arguments)
+
+
+def test_tags_without_a_value_are_refused() -> None:
+    with pytest.raises(ValueError, match="zone=eu-1"):
+        settings({"MQL_SERVICE": "x", "MQL_TAGS": "zone"})
+
+
+def test_the_agent_itself_refuses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MQL_SERVICE", raising=False)
+    with pytest.raises(ValueError, match="service"):
+        Agent()
+
+
+def test_keys_are_files_or_the_characters_themselves(tmp_path: Path) -> None:
+    public, secret = zmq.auth.create_certificates(tmp_path, "agent")
+    server, _ = zmq.auth.create_certificates(tmp_path, "job")
+    keys = read_keys(secret, server)
+    assert read_keys(keys.secret.decode(), keys.server.decode()) == keys
+    assert keys.public == zmq.curve_public(keys.secret)
+    for wrong in (public, str(tmp_path / "none"), "short"):
+        with pytest.raises(ValueError, match="key"):
+            read_keys(wrong, server)

@@ -1,0 +1,392 @@
+"""The live commands, as processes, against a source job and an agent in this one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from source_jobs.client import connect
+from source_jobs.job import SourceJob
+from tests.cli.support import command, environment, rows_of
+from tests.live.support import publishing, source_job, until
+
+pytestmark = pytest.mark.timeout(60)
+LIMIT_S = 30
+
+
+def request(number: int) -> dict[str, object]:
+    user: object = "u123" if number % 2 else 123
+    return {"number": number, "status": 500 if number % 5 == 0 else 200, "user_id": user}
+
+
+def play(number: int) -> dict[str, object]:
+    return {"user": {"id": f"u{number % 3}"}, "n": number}
+
+
+@pytest.fixture(scope="module")
+def job() -> Iterator[SourceJob]:
+    streams = {"requests": request, "playback": play}
+    with source_job() as job, publishing(job, "checkout", streams, host="host1"):
+        with connect(job.clients_address) as client:
+            until(lambda: len(client.streams()) == 2)
+        yield job
+
+
+def run(job: SourceJob | str, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[bytes]:
+    address = job if isinstance(job, str) else job.clients_address
+    done = subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        env=environment(MQL_SOURCE_JOB=address),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return done
+
+
+def start(job: SourceJob, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command(*arguments),
+        bufsize=0,  # or a line that is read takes others with it
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(MQL_SOURCE_JOB=job.clients_address),
+    )
+
+
+def end(process: subprocess.Popen[bytes], number: int) -> tuple[int, str, str]:
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=LIMIT_S)
+    assert b"Traceback" not in errors, errors.decode()
+    return process.returncode, out.decode(), errors.decode()
+
+
+# query
+
+
+def test_rows_come_as_json_lines_into_a_pipe(job: SourceJob) -> None:
+    done = run(job, "query", "select number from requests where status >= 500", "--limit-rows", "3")
+    numbers = [row["number"] for row in rows_of(done.stdout)]
+    assert numbers == list(range(numbers[0], numbers[0] + 15, 5))
+
+
+def test_a_table_says_under_it_how_complete_it_is(job: SourceJob) -> None:
+    query = "select count(*) as n from requests window 0.5"
+    done = run(job, "query", query, "--for", "2s", "--output", "table")
+    lines = done.stdout.decode().splitlines()
+    assert lines[0].split()[-1] == "n"
+    assert re.fullmatch(r"\(\d rows\)", lines[-2])
+    seen = sum(int(line.split()[-1]) for line in lines if re.match(r"\d\d:\d\d:", line))
+    assert lines[-1] == f"1 of 1 agent · {seen:,} events seen · exact · 2 partial windows"
+
+
+def test_the_ledger_is_among_the_lines_and_adds_up(job: SourceJob) -> None:
+    query = "select count(*) as n from requests where status >= 500 window 0.5"
+    done = run(job, "query", query, "--for", "2s", "--ledger")
+    lines = rows_of(done.stdout)
+    windows = [line for line in lines if "n" in line]
+    ledgers = [line["_ledger"] for line in lines if "_ledger" in line]
+    assert len(windows) == len(ledgers) >= 4
+    for window, ledger in zip(windows, ledgers, strict=True):
+        assert (window["_window_start"], window["_window_end"]) == (
+            ledger["start_ms"],
+            ledger["end_ms"],
+        )
+        assert window["n"] == ledger["shipped"]
+        dropped = sum(ledger["dropped"].values())
+        parts = ledger["sampled_out"] + ledger["filtered_out"] + ledger["shipped"] + dropped
+        assert ledger["seen"] == parts
+    assert {ledger["exactness"] for ledger in ledgers if not ledger["partial"]} == {"exact"}
+    (total,) = [line["_ledger_total"] for line in lines if "_ledger_total" in line]
+    assert total["seen"] == sum(ledger["seen"] for ledger in ledgers)
+
+
+def test_a_query_without_windows_has_a_ledger_each_second(job: SourceJob) -> None:
+    done = run(job, "query", "select number from requests", "--for", "2500ms", "--ledger")
+    ledgers = [line["_ledger"] for line in rows_of(done.stdout) if "_ledger" in line]
+    assert len(ledgers) >= 3
+    rows = [line for line in rows_of(done.stdout) if "number" in line]
+    assert sum(ledger["shipped"] for ledger in ledgers) == len(rows)
+
+
+@pytest.mark.parametrize("output", ["csv", "arrow", "parquet"])
+def test_all_formats_of_run_can_be_had(job: SourceJob, output: str) -> None:
+    query = "select number, status from requests"
+    done = run(job, "query", query, "--limit-rows", "20", "--output", output)
+    match output:
+        case "csv":
+            lines = done.stdout.decode().splitlines()
+            assert lines[0] == '"number","status"'
+            assert len(lines) == 21
+        case "arrow":
+            assert pa.ipc.open_stream(done.stdout).read_all().num_rows == 20
+        case _:
+            assert pyarrow.parquet.read_table(io.BytesIO(done.stdout)).num_rows == 20
+
+
+def test_a_plot_is_drawn(job: SourceJob) -> None:
+    query = "select count(*) as n from requests window 0.2"
+    done = run(job, "query", query, "--for", "1500ms", "--plot")
+    assert "n" in done.stdout.decode()
+    assert "1 of 1 agent" in done.stdout.decode().splitlines()[-1]
+
+
+def test_ctrl_c_prints_what_there_is(job: SourceJob, tmp_path: Path) -> None:
+    out = tmp_path / "rows.parquet"
+    process = start(job, "query", "select number from requests", "--out", str(out))
+    with connect(job.clients_address) as client:
+        until(client.queries)
+        time.sleep(1.5)
+        code, _, errors = end(process, signal.SIGINT)
+        assert code == 130
+        assert "1 of 1 agent" in errors
+        assert pyarrow.parquet.read_table(out).num_rows > 50
+        until(lambda: not client.queries())
+
+
+def test_a_reader_that_leaves_is_no_error(job: SourceJob) -> None:
+    process = start(job, "query", "select number from requests")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(LIMIT_S) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_on_a_terminal_the_last_line_says_how_complete_it_is_so_far(job: SourceJob) -> None:
+    main, side = pty.openpty()
+    query = "select count(*) as n from requests window 0.3"
+    process = subprocess.Popen(
+        command("query", query, "--for", "1s"),
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        env=environment(MQL_SOURCE_JOB=job.clients_address, TERM="xterm", COLUMNS="80"),
+    )
+    os.close(side)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux says so when the other side has closed
+        while part := os.read(main, 65536):
+            seen += part
+    os.close(main)
+    assert process.wait(LIMIT_S) == 0
+    text = seen.decode().replace("\r\n", "\n")
+    drawn = re.findall(
+        r"\r\x1b\[K(1 of 1 agent · [\d,]+ events seen · exact[^\r\n]*)\r\x1b\[K", text
+    )
+    assert len(drawn) >= 3
+    assert re.search(r"\(\d rows\)\n1 of 1 agent · .* events seen · exact", text)
+
+
+def test_typing_errors_are_warned_of(job: SourceJob) -> None:
+    done = run(job, "query", "select * from request", "--for", "200ms")
+    assert b"mql: no agent publishes `request`; did you mean `requests`?" in done.stderr
+    until_known = "select usr_id from requests"
+    done = run(job, "query", until_known, "--for", "200ms")
+    assert b"no agent has seen the field `usr_id`; did you mean `user_id`?" in done.stderr
+
+
+def test_no_agents_and_no_events_are_different_words(job: SourceJob) -> None:
+    query = "select count(*) as n from {} window 0.3"
+    nobody = run(job, "query", query.format("nothing"), "--for", "1s", "--output", "table")
+    assert nobody.stdout.decode().splitlines()[-1].startswith("no agents")
+    nothing = "select number from requests where number < 0"
+    quiet = run(job, "query", nothing, "--for", "2s", "--output", "table")
+    assert "(no rows)\n1 of 1 agent" in quiet.stdout.decode()
+
+
+def test_a_wrong_query_is_exit_code_2(job: SourceJob) -> None:
+    done = run(job, "query", "select count(*) from requests", code=2)
+    assert b"never ends without a `window`" in done.stderr
+    done = run(job, "query", "select a from s", "--ledger", "--output", "csv", code=2)
+    assert b"--ledger" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("query", "select a"), ("agents",), ("trace", "a.b=c"), ("explain", "--live", "select a")],
+)
+def test_no_source_job_is_said_within_two_seconds(arguments: tuple[str, ...]) -> None:
+    with source_job() as job:
+        gone = job.clients_address
+    began = time.monotonic()
+    done = run(gone, *arguments, code=1)
+    assert time.monotonic() - began < 2.5, "with a second for a busy machine"
+    assert b"no source job at tcp://" in done.stderr
+    assert b"mql serve" in done.stderr
+
+
+def test_a_lost_source_job_is_said_and_found_again() -> None:
+    with source_job() as first:
+        agents, clients = first.agents_address, first.clients_address
+        process = start(first, "query", "select * from requests", "--ledger", "--output", "jsonl")
+        assert process.stderr is not None
+        lines = [process.stderr.readline().decode()]
+        assert "no agent publishes `requests`" in lines[0]
+    while "gone" not in "".join(lines):
+        lines.append(process.stderr.readline().decode())
+    with SourceJob(agents, clients), connect(clients) as client:
+        until(client.queries)
+        while "connected again" not in "".join(lines):
+            lines.append(process.stderr.readline().decode())
+        time.sleep(0.5)
+        code, out, errors = end(process, signal.SIGINT)
+    assert code == 130
+    assert "missed: " in "".join(lines) + errors
+    assert any("_gap" in json.loads(line) for line in out.splitlines())
+
+
+# What there is
+
+
+def test_streams_show_fields_types_and_examples(job: SourceJob) -> None:
+    table = run(job, "streams", "--output", "table").stdout.decode()
+    assert re.search(r"playback +[\d.,]+/s +1 +checkout +e\['user'\]\['id'\] +string", table)
+    lines = rows_of(run(job, "streams").stdout)
+    assert [line["stream"] for line in lines] == ["playback", "requests"]
+
+
+def test_agents_and_queries_are_shown_and_cancelled(job: SourceJob) -> None:
+    table = run(job, "agents", "--output", "table").stdout.decode()
+    assert re.search(r"checkout +host1 ", table)
+    with connect(job.clients_address, user="ann") as client:
+        answer = client.subscribe("select number from requests")
+        table = run(job, "queries", "--output", "table").stdout.decode()
+        assert re.search(rf"{answer.query_id} +ann ", table)
+        assert rows_of(run(job, "queries").stdout)[0]["text"] == "select number from requests"
+        run(job, "cancel", str(answer.query_id))
+        list(answer)
+        assert str(answer.ended).startswith("cancelled by ")
+        done = run(job, "cancel", "999999", code=1)
+        assert b"no query 999999" in done.stderr
+
+
+def test_explain_live_says_what_agents_do_with_it(job: SourceJob) -> None:
+    query = "select number from requests where status >= 500"
+    text = run(job, "explain", "--live", query).stdout.decode()
+    assert "in the services:" in text
+    row = re.search(r"checkout@host1 +runs +\w+ +(\d+) +(\d+) +(\d+) +([\d.]+)%", text)
+    assert row is not None
+    assert 15 < float(row[4]) < 25
+
+
+# trace
+
+
+def test_a_trace_is_one_timeline_of_all_streams(job: SourceJob) -> None:
+    words = ("requests.user_id=u123", "playback.e['user']['id']=u1")
+    lines = rows_of(run(job, "trace", *words, "--for", "1500ms").stdout)
+    assert {line["stream"] for line in lines} == {"requests", "playback"}
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    assert {(line["service"], line["host"]) for line in lines} == {("checkout", "host1")}
+    assert {line["event"].get("user_id", "u123") for line in lines} == {"u123"}
+    assert all("_agent" not in line["event"] for line in lines)
+
+
+def test_a_number_matches_the_number_and_the_string(job: SourceJob) -> None:
+    lines = rows_of(run(job, "trace", "requests.user_id=123", "--for", "500ms").stdout)
+    assert {line["event"]["user_id"] for line in lines} == {123}
+    table = run(job, "trace", "requests.user_id=123", "--for", "500ms", "--output", "table")
+    assert "requests: 1 of 1 agent" in table.stdout.decode()
+
+
+def test_ctrl_c_ends_a_trace(job: SourceJob) -> None:
+    process = start(job, "trace", "requests.user_id=u123")
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    code, out, errors = end(process, signal.SIGINT)
+    assert json.loads(first)["stream"] == "requests"
+    assert all(json.loads(line) for line in out.splitlines())
+    assert code == 130
+    assert "requests: " in errors
+
+
+@pytest.mark.parametrize("word", ["requests", "requests=1", "requests.user_id", ".a=1", "=1"])
+def test_what_is_no_question_is_said(job: SourceJob, word: str) -> None:
+    assert b"is not STREAM.PROPERTY=VALUE" in run(job, "trace", word, code=2).stderr
+
+
+# serve, keygen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_it_listens_and_ends_cleanly(number: int) -> None:
+    process = subprocess.Popen(
+        command("serve", "--agents", "tcp://127.0.0.1:*", "--clients", "tcp://127.0.0.1:*"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    said = [process.stdout.readline().decode().split() for _ in range(2)]
+    assert [side for side, _ in said] == ["agents:", "clients:"]
+    with connect(said[1][1]) as client:
+        assert client.agents() == []
+    assert end(process, number) == (0, "", "")
+
+
+def test_serve_makes_a_stream_of_another_ones_answer(job: SourceJob) -> None:
+    process = subprocess.Popen(
+        command(
+            "serve", "--agents", "tcp://127.0.0.1:*", "--clients", "tcp://127.0.0.1:*",
+            "--from", job.clients_address, "--as", "errors",
+            "--query", "select * from requests where status >= 500",
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )  # fmt: skip
+    assert process.stdout is not None
+    _, line = process.stdout.readline(), process.stdout.readline().decode()
+    with (
+        connect(line.split()[1]) as client,
+        client.subscribe("select status from errors") as answer,
+    ):
+        assert next(window for window in answer if window.num_rows).rows()[0] == {"status": 500}
+    assert end(process, signal.SIGINT)[0] == 0
+
+
+def test_serve_refuses_to_be_open_to_all(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("serve", "--agents", "tcp://0.0.0.0:*", "--clients", "tcp://127.0.0.1:*"),
+        capture_output=True,
+        env=environment(),
+        timeout=LIMIT_S,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert b"keygen" in done.stderr
+    assert b"--insecure" in done.stderr
+
+
+def test_keygen_makes_two_files(tmp_path: Path) -> None:
+    arguments = ("keygen", "checkout", "--dir", str(tmp_path / "keys"))
+    done = subprocess.run(
+        command(*arguments), capture_output=True, env=environment(), timeout=LIMIT_S, check=True
+    )
+    files = [Path(line) for line in done.stdout.decode().splitlines()]
+    assert [file.name for file in files] == ["checkout.key", "checkout.key_secret"]
+    assert files[1].stat().st_mode & 0o077 == 0
+    again = subprocess.run(
+        command(*arguments), capture_output=True, env=environment(), timeout=LIMIT_S, check=False
+    )
+    assert again.returncode == 2
+    assert b"never overwritten" in again.stderr

@@ -1,0 +1,172 @@
+"""Real processes and sockets: services that publish, a source job, clients; some are killed."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from benchmarks.processes import source_job, start, stop, until
+from source_jobs.client import connect
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@contextlib.contextmanager
+def publisher(job, service, rate=500, *options):
+    """A publishing service; its output says `ready`, and at the end what it counted."""
+    arguments = ("--source-job", job.agents, "--service", service, "--rate", str(rate), *options)
+    process = start("benchmarks.publisher", *arguments)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        stop(process)
+
+
+def ended(process):
+    """End a publisher; what it counted."""
+    process.stdin.close()
+    counted = json.loads(process.stdout.readline())
+    process.wait(20)
+    return counted
+
+
+def asked_of(counted):
+    """How many events were published while the query was known there."""
+    return counted["published"] - counted.get("SKIPPED", 0)
+
+
+def windows_until(answer, seconds):
+    """What an answer brings in so many seconds."""
+    end, found = time.monotonic() + seconds, []
+    for window in answer:
+        found.append(window)
+        if time.monotonic() > end:
+            return found
+    return found
+
+
+def seen(windows):
+    return sum(
+        w.completeness.tally.seen + w.completeness.transit for w in windows if w.completeness
+    )
+
+
+def test_the_ledger_adds_up_to_what_the_publishers_counted():
+    with source_job() as job, connect(job.clients) as client:
+        query = "select count(*), e['_agent']['service'] as service from requests window 0.5 group by e['_agent']['service']"
+        with client.subscribe(query, ttl_ms=12_000) as answer:
+            with contextlib.ExitStack() as stack:
+                services = [stack.enter_context(publisher(job, f"s{i}", 2000)) for i in range(3)]
+                found = windows_until(answer, 4)
+                counts = [ended(service) for service in services]
+            found += list(answer)
+    rows = [row for window in found for row in window.rows()]
+    assert {row["service"] for row in rows} == {"s0", "s1", "s2"}
+    total = sum(map(asked_of, counts))
+    assert total > 5000
+    assert seen(found) == total
+    assert sum(row["COUNT(*)"] for row in rows) + sum(w.completeness.lost for w in found) == total
+
+
+def test_a_full_buffer_is_counted_to_the_event():
+    with source_job() as job, connect(job.clients) as client:
+        with client.subscribe("select count(*) from requests window 0.5", ttl_ms=10_000) as answer:
+            with publisher(
+                job, "bursts", 0, "--burst", "20000", "--buffer-events", "1000"
+            ) as service:
+                found = windows_until(answer, 4)
+                counted = ended(service)
+            found += list(answer)
+    dropped = sum(w.completeness.tally.buffer for w in found)
+    assert dropped == counted["DROPPED_BUFFER"] > 1000
+    assert seen(found) == asked_of(counted)
+    assert any(w.completeness.exactness == "lower bound" for w in found)
+
+
+def test_a_killed_agent_is_missing_and_not_a_smaller_world():
+    with source_job() as job, connect(job.clients) as client:
+        with client.subscribe("select count(*) from requests window 1") as answer:
+            with publisher(job, "lives") as living, publisher(job, "dies") as dying:
+                until(lambda: len(client.agents()) == 2, "both are known")
+                windows_until(answer, 2)
+                dying.kill()
+                found = windows_until(answer, 3)
+                ended(living)
+    missing = {name.split("@")[0] for window in found for name in window.completeness.missing}
+    assert missing == {"dies"}
+    marked = [w for w in found if w.completeness.missing]
+    assert all(w.completeness.exactness == "lower bound" for w in marked)
+    assert all(row["COUNT(*)"] > 0 for w in found for row in w.rows())
+
+
+def test_no_agents_and_no_events_look_different():
+    with source_job() as job, connect(job.clients) as client:
+        with client.subscribe("select count(*) from requests window 0.5") as answer:
+            nobody = next(iter(answer))
+            with publisher(job, "quiet", 0):
+                until(lambda: client.agents(), "it is known")
+                quiet = windows_until(answer, 2)[-1]
+    assert nobody.completeness.silent
+    assert nobody.rows() == [{"COUNT(*)": 0}]
+    assert not quiet.completeness.silent
+    assert quiet.completeness.tally.seen == 0
+    assert quiet.completeness.reported == 1
+
+
+def test_a_query_asked_before_any_agent_is_there_starts_when_one_comes():
+    with source_job() as job, connect(job.clients) as client:
+        with client.subscribe("select number from requests") as answer:
+            assert any("requests" in warning for warning in answer.warnings)
+            with publisher(job, "late"):
+                assert next(w for w in answer if w.num_rows).rows()[0]["number"] >= 0
+
+
+def test_a_killed_source_job_is_found_again_and_the_gap_is_told():
+    with source_job() as job, connect(job.clients) as client, publisher(job, "lives") as service:
+        with client.subscribe("select number from requests") as answer:
+            next(w for w in answer if w.num_rows)
+            job.process.kill()
+            job.process.wait()
+            restarted = start("cli", "serve", "--agents", job.agents, "--clients", job.clients)
+            try:
+                found = windows_until(answer, 6)
+                after = [w for w in found if w.gap]
+                assert after, "the gap is told"
+                assert found[-1].num_rows or any(w.num_rows for w in found[found.index(after[0]) :])
+            finally:
+                stop(restarted)
+        ended(service)
+
+
+def test_a_killed_client_costs_nothing_after_five_seconds():
+    with source_job() as job, connect(job.clients) as client, publisher(job, "lives"):
+        until(lambda: client.agents(), "it is known")
+        other = start("cli", "query", "select * from requests", "--source-job", job.clients)
+        try:
+            until(lambda: client.queries(), "the query runs")
+            other.send_signal(signal.SIGKILL)
+            assert until(lambda: not client.queries(), "it has ended", 5) < 5
+        finally:
+            stop(other)
+
+
+def test_a_stalled_client_loses_rows_and_is_told_while_others_lose_none():
+    query = "select *, number from requests"
+    with source_job() as job, connect(job.clients) as client, publisher(job, "lives", 4000):
+        until(lambda: client.agents(), "it is known")
+        other = start("cli", "query", query, "--source-job", job.clients)
+        try:
+            with client.subscribe(query) as answer:
+                until(lambda: client.queries(), "both ask")
+                os.kill(other.pid, signal.SIGSTOP)
+                found = windows_until(answer, 3)
+                assert sum(w.completeness.lost for w in found if w.completeness) == 0
+                assert sum(w.num_rows for w in found) > 5000
+        finally:
+            os.kill(other.pid, signal.SIGCONT)
+            other.kill()
+            stop(other)
