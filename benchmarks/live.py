@@ -16,16 +16,13 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import quantiles
 from time import perf_counter, sleep, time_ns
 
 import click
+
+from benchmarks.processes import loopback_bytes, services, source_job, start, stop, until
 from source_jobs.client import connect
-
-from benchmarks.processes import services, source_job, start, stop, until
-
-_PROC_NET_DEV_SENT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +100,6 @@ def killed(_seconds: float) -> list[Figure]:
             stop(other)
     goal = "< 5 s"
     return [Figure("a killed client's query goes on for", f"{took:.1f} s", goal, took < 5)]
-
-
-def loopback_bytes() -> int:
-    """All bytes sent over the loopback interface since the machine started."""
-    lines = Path("/proc/net/dev").read_text(encoding="ascii").splitlines()
-    line = next(line for line in lines if line.strip().startswith("lo:"))
-    return int(line.split(":")[1].split()[_PROC_NET_DEV_SENT - 1])
 
 
 def percentiles(values: Sequence[float]) -> tuple[float, float]:

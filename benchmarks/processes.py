@@ -17,6 +17,8 @@ from source_jobs.client import connect
 ROOT = Path(__file__).resolve().parent.parent
 FREE_PORT = "tcp://127.0.0.1:*"
 _READY_S = 30.0
+_SENT = 8
+"""The column of bytes sent, in what Linux says of an interface."""
 
 
 class NotReadyError(Exception):
@@ -27,7 +29,7 @@ class NotReadyError(Exception):
 class Job:
     """A source job that runs as a process."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | None
     agents: str
     clients: str
 
@@ -112,3 +114,10 @@ def until(condition: Callable[[], bool], what: str, seconds: float = _READY_S) -
             raise NotReadyError(f"not within {seconds:.0f} s: {what}")
         sleep(0.01)
     return perf_counter() - start
+
+
+def loopback_bytes() -> int:
+    """All bytes sent over the loopback interface since the machine started."""
+    lines = Path("/proc/net/dev").read_text(encoding="ascii").splitlines()
+    line = next(line for line in lines if line.strip().startswith("lo:"))
+    return int(line.split(":")[1].split()[_SENT])

@@ -42,11 +42,15 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """What a drain gave: a batch, what each query wants of it, and the queries that failed."""
+    """What a drain gave: a batch, what each query wants of it to be sent as it is.
+
+    `failed` are the queries that failed, and `full` those whose states cannot wait any longer.
+    """
 
     batch: pa.RecordBatch
     wanted: list[tuple[Running, Survivors]]
     failed: list[Running]
+    full: list[Running]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +147,12 @@ class Generation:
             survivors = self._verify(
                 member, decoded.batch, decoded.places, np.array(numbers), times
             )
-            if survivors is not None and len(survivors.rows):
+            if survivors is not None and len(survivors.rows) and member.states is None:
                 wanted.append((member, survivors))
-        failed = [self.members[place] for place in found if self.members[place].failure]
-        return Catch(decoded.batch, wanted, failed)
+        members = [self.members[place] for place in found]
+        failed = [member for member in members if member.failure]
+        full = [member for member in members if member.states and member.states.is_full]
+        return Catch(decoded.batch, wanted, failed, full)
 
     def _book(self, place: int, number: int, now_ms: int) -> None:
         """Note that some of the total are the candidates of a query, which counts them itself."""
@@ -173,13 +179,22 @@ class Generation:
             times = times[places]
         try:
             survivors = member.verify(batch, numbers, times)
+            of_no_window = _aggregate(member, batch, survivors)
         except Exception as error:  # noqa: BLE001 - one bad query ends that query only
             member.tallies.add_times(times[numbers], Place.FAILED)
             member.failure = f"the query failed in this agent: {error!r}"
             return None
         _book_losers(member, times[numbers], times[survivors.rows], survivors.sampled_out)
+        member.tallies.add_times(times[survivors.rows[of_no_window]], Place.FILTERED_OUT)
         member.spent_ns += self._clock_ns() - began
         return survivors
+
+
+def _aggregate(member: Running, batch: pa.RecordBatch, survivors: Survivors) -> Ints:
+    """Add what a query wants to its states, if those travel; which rows are of no window."""
+    if member.states is None or not len(survivors.rows):
+        return np.zeros(0, np.int64)
+    return member.states.add(batch, survivors.rows, survivors.times)
 
 
 def _book_losers(member: Running, all_times: Ints, kept: Ints, sampled_out: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mql.wire.messages import Batch, Part, QueryCost
 from publish_agent.generation import Group
@@ -148,6 +148,26 @@ class Link:
         return messages + self._tallies(due, watermark_ms)
 
     def _tallies(self, due: list[Running], watermark_ms: int) -> list[tuple[Batch, bytes | None]]:
-        parts: list[Part] = [r.part(watermark_ms) for r in due if not r.ended]
+        due = [running for running in due if not running.ended]
+        messages = [m for running in due if running.states for m in self._states(running)]
+        parts: list[Part] = [running.part(watermark_ms) for running in due]
         pieces = (parts[i : i + PARTS] for i in range(0, len(parts), PARTS))
-        return [(Batch(tuple(piece)), None) for piece in pieces]
+        return messages + [(Batch(tuple(piece)), None) for piece in pieces]
+
+    def _states(self, running: Running) -> Iterator[tuple[Batch, bytes | None]]:
+        """The states of a query, as far as credit allows."""
+        assert running.states is not None
+        for load in running.states.take():
+            allowed = len(load.payload) <= self.credit
+            running.tallies.add_counts(
+                load.times, load.events, Place.SHIPPED if allowed else Place.CREDIT
+            )
+            number = int(load.events.sum())
+            if not allowed:
+                self.dropped += number
+                continue
+            self.credit -= len(load.payload)
+            running.shipped += number
+            running.sent_bytes += len(load.payload)
+            part = running.part(running.watermark_ms, has_rows=True)
+            yield Batch((part,), states=True), load.payload

@@ -33,6 +33,7 @@ class Queries:
         self._streams: dict[str, Subscriptions] = {}
         self._next_stream = 0
         self._failed: list[Running] = []
+        self._full: list[Running] = []
         self.dropped = 0
         """Events that were dropped here, by a full buffer or because they cannot be read."""
 
@@ -140,6 +141,7 @@ class Queries:
         """The payloads for each link, and how many events the intakes had kept."""
         loads: dict[int, list[Load]] = {}
         kept = 0
+        self._full = []
         for stream in self._streams.values():
             if not stream.active:
                 continue
@@ -148,6 +150,7 @@ class Queries:
             kept += drained.kept
             for catch in drained.catches:
                 self._failed += catch.failed
+                self._full += catch.full
                 for load in pack(catch, now_ms):
                     loads.setdefault(load.link, []).append(load)
         return loads, kept
@@ -161,7 +164,8 @@ class Queries:
             for stream in self._streams.values():
                 stream.spread(group)
             due += link.members(group)
-        return link.batches(loads, due, watermark_ms)
+        due += [running for running in self._full if running.link == link.number]
+        return link.batches(loads, dict.fromkeys(due), watermark_ms)
 
     def failures(self, links: Mapping[int, Link]) -> Iterator[tuple[Link, Refuse]]:
         """End the queries that failed while they ran."""

@@ -22,6 +22,7 @@ from mql.planner.split import AgentPlan
 from mql.syntax import Condition, Constant, Property
 from mql.wire.messages import Part, QueryCost, Subscribe
 from publish_agent.screen import Screener
+from publish_agent.states import AgentStates
 from publish_agent.tallies import Tallies
 
 ROW = "*row"
@@ -70,6 +71,9 @@ class Running:
             self.plan.steps, Context(now_ms, seed=seed, counters=self._counters)
         )
         self._needs = columns_of(needed_fields(self.plan.steps))
+        self.states: AgentStates | None = None
+        if message.states and self.plan.aggregate is not None and self.time is None:
+            self.states = AgentStates(self.plan.aggregate, self.columns, now_ms)
         self._unit: TimeUnit | None = None
 
     @property

@@ -81,7 +81,7 @@ def close(rows):
 )
 def test_parts_add_up_to_the_whole(events, aggregates, group, window, places, cuts):
     columns = ", ".join(f"{text} as c{i}" for i, text in enumerate(["count(*)", *aggregates]))
-    query = f"select {columns} from s {window}{group}"  # noqa: S608
+    query = f"select {columns} from s {window}{group}"
     timed = [(number * 97, event) for number, event in enumerate(events)]
     whole = answer(query, timed)
     parts = answer_in_parts(query, timed, places, cuts)

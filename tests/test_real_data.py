@@ -3,7 +3,6 @@
 That is DuckDB for what has columns, jq and plain loops for what nests. The answers have to be
 the same: rows, order, integers exactly, floats to 1e-9. They are the questions of docs/examples.md.
 """
-# ruff: noqa: S608 - the queries are put together from this file's own constants
 
 from __future__ import annotations
 

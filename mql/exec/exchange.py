@@ -46,6 +46,11 @@ def write_groups(
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
 
 
+def panes_and_events(batch: pa.RecordBatch) -> tuple[Ints, Ints]:
+    """The pane of each group, and how many events it is made of."""
+    return batch.column(_PANE).to_numpy(), batch.column(_EVENTS).to_numpy()
+
+
 def read_groups(batch: pa.RecordBatch, key_count: int) -> Groups:
     """The groups in a record batch. Raises ValueError if it holds something else."""
     try:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mql.batch import TIME, Ints
 from mql.exec.aggregate import States
+from mql.exec.exchange import panes_and_events
 from mql.exec.limits import Limits
 from mql.exec.window import Span
 from mql.planner.logical import WindowAggregate
@@ -32,18 +33,20 @@ class PartialAggregate:
         """How many groups there are."""
         return self._states.size
 
-    def update(self, batch: pa.RecordBatch) -> None:
-        """Take rows in; those without a time, or in a gap between windows, are of no window.
+    def update(self, batch: pa.RecordBatch) -> Ints:
+        """Take rows in, each with a time.
 
-        Raises RunError at a limit.
+        Returns the rows that are of no window, in a gap between two. Raises RunError at a limit.
         """
-        times: Ints = batch.column(TIME).fill_null(0).to_numpy()
-        timed = batch.column(TIME).is_valid().to_numpy(zero_copy_only=False)
-        rows = np.flatnonzero(timed & ~self._span.in_gap(times))
-        rows = rows[np.argsort(times[rows], kind="stable")]
-        if not len(rows):
-            return
-        times = times[rows]
+        times: Ints = batch.column(TIME).to_numpy()
+        in_gap = self._span.in_gap(times)
+        rows = np.flatnonzero(~in_gap)
+        if len(rows):
+            self._add(batch, rows[np.argsort(times[rows], kind="stable")])
+        return np.flatnonzero(in_gap)
+
+    def _add(self, batch: pa.RecordBatch, rows: Ints) -> None:
+        times: Ints = batch.column(TIME).to_numpy()[rows]
         within = np.arange(len(times)) - np.searchsorted(times, times)
         order = (times << _WITHIN_MS) + np.minimum(within, (1 << _WITHIN_MS) - 1)
         self._states.update(batch.take(pa.array(rows)), self._span.panes(times), order)
@@ -55,3 +58,8 @@ class PartialAggregate:
         batch = self._states.export()
         self._states = self._make()
         return batch
+
+    def counts(self, states: pa.RecordBatch) -> tuple[Ints, Ints]:
+        """Of some states, the times in ms at which their panes begin, and their events."""
+        panes, events = panes_and_events(states)
+        return panes * self._span.pane_ms, events

@@ -41,6 +41,7 @@ class Received:
     """What came of one query and source: its rows as dicts of columns, and its tallies."""
 
     rows: list[dict[str, object]] = field(default_factory=list)
+    states: list[dict[str, object]] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     sequence: int = 0
     seen_total: int = 0
@@ -106,13 +107,17 @@ class Job:
                 rows = columns
                 if part.rows is not None:
                     rows = columns.take(read_rows(part.rows, columns.num_rows))
+                number = rows.num_rows
                 names = rows.schema.names
                 values = [to_python(rows.column(name)) for name in names]
                 found = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+                if batch.states:
+                    assert len(batch.parts) == 1
+                    got.states += found
+                    number, found = sum(int(str(row["*events"])) for row in found), []
                 if self.by_arrival:
                     assert all(int(str(row[TIME])) >= got.watermark_ms for row in found)
                 got.rows += found
-                number = len(found)
             assert number == shipped
             got.tallies += part.tallies
             got.sequence, got.seen_total = part.sequence, part.seen_total
@@ -149,11 +154,12 @@ class Bench:
         self._take(self.state.receive(link, frames, self.now_us))
         self.state.validate()
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 - what a source job may say
         self, query: int, text: str, *, stream: str = "s", link: int = LINK, time: str = "",
-        slot_ms: int = 1000, tick: bool = True, source: int = 0,
+        slot_ms: int = 1000, tick: bool = True, source: int = 0, states: bool = False,
     ) -> None:  # fmt: skip
-        self.give(Subscribe(query, source, stream, text, slot_ms, time), link)
+        asked = Subscribe(query, source, stream, text, slot_ms, time, states=states)
+        self.give(asked, link)
         if tick:
             self.tick()
             self.tick()

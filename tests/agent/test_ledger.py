@@ -175,6 +175,53 @@ def test_all_that_is_left_goes_out_with_the_goodbye() -> None:
     assert bench.streams["s"].publish({}) is Status.CLOSED
 
 
+def test_windowed_aggregates_travel_as_states_when_their_slot_ends() -> None:
+    bench = Bench()
+    query = "select count(*), sum(n), country from s window 1 group by country"
+    bench.subscribe(1, query, states=True)
+    bench.tick(1_020_000 - bench.now_us % 1_000_000)
+    for n in range(100):
+        bench.publish({"n": n, "country": "NL" if n % 4 else "KR", "large": "x" * 1_000})
+        bench.tick(5_000)
+    assert not bench.got().states, "nothing travels before the slot ends"
+    bench.settle()
+    assert [row["*events"] for row in bench.got().states] == [25, 75]
+    assert bench.got().total == Tally(0, shipped=100)
+    assert bench.job.payload_bytes < 2_000
+
+
+def test_states_without_credit_are_counted_and_not_sent() -> None:
+    bench = Bench(credit=10)
+    bench.subscribe(1, "select count(*) from s window 1", states=True)
+    bench.publish({}, {}, {})
+    bench.settle()
+    assert bench.got().total == Tally(0, credit=3)
+    assert not bench.got().states
+
+
+def test_events_between_two_windows_are_of_no_window() -> None:
+    bench = Bench()
+    bench.subscribe(1, "select count(*) from s window 0.1 0.5", states=True, slot_ms=100)
+    for _ in range(100):
+        bench.publish({})
+        bench.tick(10_000)
+    bench.settle()
+    total = bench.got().total
+    assert (total.seen, total.shipped + total.filtered_out) == (100, 100)
+    assert 15 <= total.shipped <= 25
+
+
+def test_many_groups_do_not_wait_for_their_slot() -> None:
+    bench = Bench()
+    bench.subscribe(1, "select count(*), id from s window 60 group by id", states=True)
+    for start in range(0, 30_000, 3_000):
+        bench.publish(*({"id": i} for i in range(start, start + 3_000)))
+        bench.tick()
+    assert len(bench.got().states) >= 20_000
+    bench.settle()
+    assert len(bench.got().states) == bench.got().total.shipped == 30_000
+
+
 WHERE = [
     "",
     "where a == 1",
@@ -216,6 +263,17 @@ class Books(RuleBasedStateMachine):
         self.waiting.append((link, self.next_query))
         self.next_query += 1
 
+    @rule(
+        where=st.sampled_from(WHERE),
+        link=st.sampled_from([LINK, 8]),
+        window=st.sampled_from(["1", "0.1 0.5"]),
+    )
+    def aggregate(self, where: str, link: int, window: str) -> None:
+        text = f"select count(*), a from s {where} window {window} group by a"
+        self.bench.subscribe(self.next_query, text, link=link, slot_ms=100, tick=False, states=True)
+        self.waiting.append((link, self.next_query))
+        self.next_query += 1
+
     @rule(data=st.data())
     def unsubscribe(self, data: st.DataObject) -> None:
         asked = [*self.running, *self.waiting]
@@ -254,7 +312,8 @@ class Books(RuleBasedStateMachine):
         for (link, query), published in self.running.items():
             got = self.bench.got(query, link=link)
             assert got.total.seen == got.seen_total == published
-            assert len(got.rows) == got.total.shipped
+            of_states = sum(int(str(row["*events"])) for row in got.states)
+            assert len(got.rows) + of_states == got.total.shipped
 
 
 TestBooks = Books.TestCase

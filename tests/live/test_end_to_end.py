@@ -2,14 +2,17 @@
 
 import contextlib
 import json
-import os
 import signal
 import time
 
 import pytest
 
-from benchmarks.processes import source_job, start, stop, until
-from source_jobs.client import connect
+from benchmarks.processes import Job, loopback_bytes, source_job, start, stop, until
+from source_jobs.client import Client, connect
+from source_jobs.client_link import Link
+from source_jobs.client_state import ClientState
+from source_jobs.job import SourceJob
+from source_jobs.settings import Settings
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -57,7 +60,8 @@ def seen(windows):
 
 def test_the_ledger_adds_up_to_what_the_publishers_counted():
     with source_job() as job, connect(job.clients) as client:
-        query = "select count(*), e['_agent']['service'] as service from requests window 0.5 group by e['_agent']['service']"
+        service = "e['_agent']['service']"
+        query = f"select count(*), {service} as s from requests window 0.5 group by {service}"
         with client.subscribe(query, ttl_ms=12_000) as answer:
             with contextlib.ExitStack() as stack:
                 services = [stack.enter_context(publisher(job, f"s{i}", 2000)) for i in range(3)]
@@ -65,7 +69,7 @@ def test_the_ledger_adds_up_to_what_the_publishers_counted():
                 counts = [ended(service) for service in services]
             found += list(answer)
     rows = [row for window in found for row in window.rows()]
-    assert {row["service"] for row in rows} == {"s0", "s1", "s2"}
+    assert {row["s"] for row in rows} == {"s0", "s1", "s2"}
     total = sum(map(asked_of, counts))
     assert total > 5000
     assert seen(found) == total
@@ -108,7 +112,7 @@ def test_no_agents_and_no_events_look_different():
         with client.subscribe("select count(*) from requests window 0.5") as answer:
             nobody = next(iter(answer))
             with publisher(job, "quiet", 0):
-                until(lambda: client.agents(), "it is known")
+                until(client.agents, "it is known")
                 quiet = windows_until(answer, 2)[-1]
     assert nobody.completeness.silent
     assert nobody.rows() == [{"COUNT(*)": 0}]
@@ -144,10 +148,10 @@ def test_a_killed_source_job_is_found_again_and_the_gap_is_told():
 
 def test_a_killed_client_costs_nothing_after_five_seconds():
     with source_job() as job, connect(job.clients) as client, publisher(job, "lives"):
-        until(lambda: client.agents(), "it is known")
+        until(client.agents, "it is known")
         other = start("cli", "query", "select * from requests", "--source-job", job.clients)
         try:
-            until(lambda: client.queries(), "the query runs")
+            until(client.queries, "the query runs")
             other.send_signal(signal.SIGKILL)
             assert until(lambda: not client.queries(), "it has ended", 5) < 5
         finally:
@@ -155,18 +159,30 @@ def test_a_killed_client_costs_nothing_after_five_seconds():
 
 
 def test_a_stalled_client_loses_rows_and_is_told_while_others_lose_none():
-    query = "select *, number from requests"
-    with source_job() as job, connect(job.clients) as client, publisher(job, "lives", 4000):
-        until(lambda: client.agents(), "it is known")
-        other = start("cli", "query", query, "--source-job", job.clients)
-        try:
-            with client.subscribe(query) as answer:
-                until(lambda: client.queries(), "both ask")
-                os.kill(other.pid, signal.SIGSTOP)
-                found = windows_until(answer, 3)
-                assert sum(w.completeness.lost for w in found if w.completeness) == 0
-                assert sum(w.num_rows for w in found) > 5000
-        finally:
-            os.kill(other.pid, signal.SIGCONT)
-            other.kill()
-            stop(other)
+    small = Settings("job", queue_bytes=100_000)
+    with SourceJob("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", settings=small) as job:
+        running = Job(None, job.agents_address, job.clients_address)
+        state = ClientState("stalls", "who stalls", "1", credit=50_000)
+        stalled = Client(
+            running.clients, state, lambda deliver: Link(running.clients, state, deliver, None)
+        )
+        with stalled, connect(running.clients) as client, publisher(running, "lives", 2000):
+            until(client.agents, "it is known")
+            query = "select * from requests"
+            with client.subscribe(query) as answer, stalled.subscribe(query, ttl_ms=5_000) as other:
+                found = windows_until(answer, 4)
+                late = list(other)
+    assert sum(w.completeness.lost for w in found if w.completeness) == 0
+    assert sum(w.num_rows for w in found) > 5000
+    told = [w.completeness for w in late if w.completeness]
+    assert sum(each.subscriber for each in told) > 1000
+    assert any(each.exactness == "lower bound" for each in told)
+
+
+def test_without_a_query_no_event_leaves_a_service():
+    """Heartbeats do; the bytes on the wire do not follow what is published."""
+    with source_job() as job, connect(job.clients) as client, publisher(job, "lives", 5000):
+        until(client.agents, "it is known")
+        before = loopback_bytes()
+        time.sleep(3)
+        assert loopback_bytes() - before < 3 * 5000, "less than a byte for each event"
