@@ -36,9 +36,9 @@ class Figure:
 
 
 def first_row(seconds: float) -> list[Figure]:
-    """From `subscribe` to the first row, with 20 agents."""
+    """From `subscribe` to the first row, with 20 agents of 10 events a second each."""
     took: list[float] = []
-    with source_job() as job, services(job, 20, 50), connect(job.clients) as client:
+    with source_job() as job, services(job, 20, 10), connect(job.clients) as client:
         end = perf_counter() + seconds
         number = 0
         while perf_counter() < end:

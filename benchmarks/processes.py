@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from source_jobs.client import connect
 ROOT = Path(__file__).resolve().parent.parent
 FREE_PORT = "tcp://127.0.0.1:*"
 _READY_S = 30.0
+_PATIENCE_S = 0.5
 _SENT = 8
 """The column of bytes sent, in what Linux says of an interface."""
 
@@ -91,17 +91,17 @@ def start(module: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Ask to end by closing standard input and SIGINT, then insist."""
+    """Ask to end by closing standard input, then by SIGTERM, then insist."""
     with contextlib.suppress(OSError):
         if process.stdin is not None:
             process.stdin.close()
-    with contextlib.suppress(OSError):
-        process.send_signal(signal.SIGINT)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    for seconds, then in ((_PATIENCE_S, process.terminate), (10, process.kill)):
+        try:
+            process.wait(seconds)
+            break
+        except subprocess.TimeoutExpired:
+            then()
+    process.wait()
     if process.stdout is not None:
         process.stdout.close()
 

@@ -19,7 +19,7 @@ from publish_agent import Agent
 
 STREAM = "requests"
 _COUNTRIES = ("DE", "FR", "JP", "KR", "NL", "US")
-_STEP_S = 0.002
+_SHORTEST_S, _LONGEST_S = 0.002, 0.1
 
 
 @click.command()
@@ -37,13 +37,14 @@ def main(source_job: str, service: str, rate: float, burst: int, buffer_events: 
     print("ready", flush=True)
     statuses: Counter[str] = Counter()
     number = 0
+    pause = 1.0 if burst else min(max(1 / (rate or 1), _SHORTEST_S), _LONGEST_S)
     start = perf_counter()
     while not ended.is_set():
         due = int((perf_counter() - start) * rate) if not burst else number + burst
         for number in range(number, due):  # noqa: B020 - goes on where it was
             statuses[stream.publish(make_event(number)).name] += 1
         number = due
-        sleep(_STEP_S if not burst else 1.0)
+        sleep(pause)
     agent.close()
     print(json.dumps({"published": number, **statuses}), flush=True)
 

@@ -38,6 +38,8 @@ class Link:
         self.greet = False
         """Whether to say hello once more."""
         self.dropped = 0
+        self.row_queries = 0
+        """How many queries wait for rows as they come, not for slots to end."""
         self._cost_from = 0
         self._slots: dict[int, tuple[dict[Running, None], int]] = {}
 
@@ -66,6 +68,7 @@ class Link:
     def begin(self, running: Running) -> None:
         """A query has been asked."""
         self.queries[running.key] = running
+        self.row_queries += running.states is None
 
     def started(self, running: Running, now_ms: int) -> None:
         """A query has its intake: from now on parts are due."""
@@ -91,6 +94,7 @@ class Link:
         running.ended = True
         if self.queries.get(running.key) is running:
             del self.queries[running.key]
+            self.row_queries -= running.states is None
         slots = self._slots.get(running.message.slot_ms)
         if slots is not None:
             slots[0].pop(running, None)
@@ -106,6 +110,11 @@ class Link:
                 due.append((self.number, slot_ms))
                 self._slots[slot_ms] = members, watermark_ms
         return due
+
+    def slot_end_ms(self, watermark_ms: int) -> int | None:
+        """When, by the source job's clock, the next slot of a query ends."""
+        ends = (watermark_ms // slot_ms * slot_ms + slot_ms for slot_ms in self._slots)
+        return min(ends, default=None)
 
     def members(self, group: Group) -> Iterable[Running]:
         """The queries of a group."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 BUSY_US, IDLE_US = 5_000, 20_000
 """Between drains while events come, and while none do."""
+PATIENT_US = 50_000
+"""Between drains while nobody waits for a row, only for slots to end."""
 _SET_BACK_US = 1_000_000
 """A clock that goes back by more has been set."""
 
@@ -28,10 +30,16 @@ class Due:
             self._lag_us = max(self._lag_us, now_us - self.planned_us)
         return False
 
-    def drained(self, now_us: int, *, busy: bool) -> None:
-        """The intakes have been drained; `busy` if there was something."""
-        self._pause_us = BUSY_US if busy else min(self._pause_us + BUSY_US, IDLE_US)
-        self.drain_us = now_us + self._pause_us
+    def drained(self, now_us: int, slot_end_us: int, *, busy: bool, patient: bool) -> None:
+        """The intakes have been drained; `busy` if there was something.
+
+        `patient` if nobody waits for a row. The next slot ends at `slot_end_us`.
+        """
+        if patient:
+            self._pause_us = PATIENT_US
+        else:
+            self._pause_us = BUSY_US if busy else min(self._pause_us + BUSY_US, IDLE_US)
+        self.drain_us = max(now_us + BUSY_US, min(now_us + self._pause_us, slot_end_us))
 
     def lag(self) -> int:
         """How late the agent woke, at worst, since this was asked last."""

@@ -37,6 +37,8 @@ SILENT_US = 3_000_000
 """After so long without a word from a source job, hello is said again."""
 FORGET_US = 10_000_000
 """After so long without a welcome its queries end."""
+FAR_MS = 60_000
+"""No slot ends so late that this would be too soon to look."""
 MARGIN_MS = 10
 """How long `publish` may take from reading the clock to handing over the event."""
 
@@ -165,7 +167,8 @@ class AgentState:
         now_ms = now_us // 1000
         self._room.used = 0
         loads, kept = self.queries.drain(now_ms)
-        self._due.drained(now_us, busy=kept > 0)
+        patient = not any(link.row_queries for link in self.links.values())
+        self._due.drained(now_us, self._slot_end_us(now_ms), busy=kept > 0, patient=patient)
         for link in self.links.values():
             watermark_ms = now_ms - MARGIN_MS + link.offset.value_ms
             mine = loads.get(link.number, [])
@@ -176,6 +179,16 @@ class AgentState:
                 yield self._send(link, batch, payload)
         for link, refusal in self.queries.failures(self.links):
             yield self._send(link, refusal)
+
+    def _slot_end_us(self, now_ms: int) -> int:
+        """When the watermark will have come to the next end of a slot."""
+        ends_ms = [now_ms + FAR_MS]
+        for link in self.links.values():
+            ahead_ms = link.offset.value_ms - MARGIN_MS
+            end_ms = link.slot_end_ms(now_ms + ahead_ms)
+            if end_ms is not None:
+                ends_ms.append(end_ms - ahead_ms)
+        return min(ends_ms) * 1000
 
     def _keep_up(self, link: Link, now_us: int) -> list[Send]:
         """Hello until welcomed, then a heartbeat every second."""

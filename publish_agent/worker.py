@@ -14,6 +14,7 @@ from collections import deque
 from publish_agent.identity import Identity
 from publish_agent.intake import Closed, Stream
 from publish_agent.keys import Keys
+from publish_agent.running import planned
 from publish_agent.settings import Settings
 from publish_agent.sockets import Change, Resolver, Sockets
 from publish_agent.state import AgentState, Send
@@ -63,6 +64,7 @@ class Worker:
             self._writer.send(b"\0")
 
     def _run(self) -> None:
+        planned("select a from s where b == 1", "")  # else the first query waits for the parser
         while not self._stop.is_set():
             sockets = Sockets(self._keys)
             try:

@@ -170,7 +170,7 @@ class Queries:
             running = self._by_number.get(number)
             if running is not None:
                 self._advance(running, now_ms)
-        if numbers:
+        if everything or numbers:
             grace_ms = self.settings.grace_ms
             dues = [running.due_ms(grace_ms) for running in self._by_number.values()]
             self._due_ms = min(dues, default=now_ms + 60_000)

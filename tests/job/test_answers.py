@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import mql
 from mql.errors import QueryError
 from mql.format import format_query
+from mql.planner.logical import format_plan
 from mql.planner.plan import plan
 from mql.syntax import RandomSample, StickySample
 from mql.wire.messages import Ended, Rejected, Subscribe
@@ -77,7 +78,10 @@ def test_windows_do_not_depend_on_how_events_were_spread_over_agents_and_batches
         return
     events = data.draw(streams(query, extremes=False))
     note(json.dumps(events))
-    agents = 1 if "limit" in str(steps) and query.window is None else data.draw(st.integers(1, 3))
+    limited = query.window is None and "limit" in format_plan(steps)
+    if limited and len(events) > 1:
+        return  # without a window, streams are not put into one order: which rows are first?
+    agents = 1 if limited else data.draw(st.integers(1, 3))
     stage, request = live(data, text, events, agents)
     client = stage.clients[b"c"]
     ended = client.ended(request)
@@ -86,7 +90,7 @@ def test_windows_do_not_depend_on_how_events_were_spread_over_agents_and_batches
     assert not ended.failed, ended.reason
     result = mql.run(text, dict(events), start_ms=0, end_ms=END_MS, seed=1)
     if query.window is None:
-        assert compare([result.rows()], [client.rows(request)], ordered=agents == 1)
+        assert compare([result.rows()], [client.rows(request)], ordered=agents == len(events) == 1)
     else:
         expected = [window.rows() for window in result]
         got = client.windows(request)

@@ -266,3 +266,17 @@ def test_there_are_limits_and_each_says_so() -> None:
         "3 queries run, as many as this source job takes",
         "this source job has 3 clients, as many as it takes",
     ]
+
+
+def test_a_source_job_sleeps_while_there_is_nothing_to_do() -> None:
+    stage = Stage()
+    stage.agent("a", "s")
+    client = stage.client()
+    stage.tick()
+    assert stage.state.next_wake_us() - stage.now_us >= 100_000
+    request = client.ask("select a from s")
+    stage.pass_time(500)
+    client.send(Leave(request))
+    stage.pass_time(500)
+    stage.tick()
+    assert stage.state.next_wake_us() - stage.now_us >= 100_000
