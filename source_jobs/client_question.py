@@ -30,7 +30,7 @@ class Question:
         self._interrupted = False
         self._sequence = 0
         self._missed = 0
-        self._given_up = 0
+        self._given_up = self._given_up_total = 0
         self._waiting = 0
         self.request = 0
         self.held = 0
@@ -57,15 +57,18 @@ class Question:
         return Started(message.query, message.start_ms, message.warnings, gap)
 
     def piece(self, answer: Answer, payload: bytes, share: int) -> Piece | None:
-        """What the subscription gets; None if this piece is given up because too much waits."""
+        """What the subscription gets: without its rows, or nothing, if too much waits already."""
         if answer.sequence <= self._sequence:
             return None
         self._missed += answer.sequence - self._sequence - 1
         self._sequence = answer.sequence
-        if self._waiting >= WAITING or (self.held and self.held + len(payload) > share):
-            self._missed += 1
-            self._given_up += _rows_of(payload)
-            return None
+        too_many = self._waiting >= WAITING
+        if too_many or (self.held and self.held + len(payload) > share):
+            self._give_up(payload)
+            payload = b""
+            if too_many or answer.completeness is None:
+                self._missed += 1
+                return None
         self.held += len(payload)
         self._waiting += 1
         self._know(answer)
@@ -80,6 +83,17 @@ class Question:
     def is_over(self, now_us: int, *, connected: bool) -> bool:
         """Whether the time to live is over and nobody else will say so."""
         return self._ends_us is not None and now_us >= self._ends_us + PATIENCE_US * connected
+
+    def _give_up(self, payload: bytes) -> None:
+        rows = _rows_of(payload)
+        self._given_up += rows
+        self._given_up_total += rows
+
+    def ended(self, message: Ended) -> Ended:
+        """The end, with what was given up here in its ledger."""
+        subscriber = message.total.subscriber + self._given_up_total
+        total = msgspec.structs.replace(message.total, subscriber=subscriber)
+        return msgspec.structs.replace(message, total=total)
 
     def end(self) -> Ended:
         """The end, as this side knows it."""

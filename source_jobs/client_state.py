@@ -214,11 +214,12 @@ class ClientState:
                 return [Deliver(handle, question.started(message))]
             case Answer():
                 piece = question.piece(message, payload, self._share())
-                if piece is not None:
-                    return [Deliver(handle, piece)]
-                return self._give_back(len(payload))
+                if piece is None:
+                    return self._give_back(len(payload))
+                given_up = len(payload) - len(piece.payload)
+                return [Deliver(handle, piece), *self._give_back(given_up)]
             case Ended():
-                return self._over(handle, message)
+                return self._over(handle, question.ended(message))
 
     def _over(self, subscription: int, message: Ended | Rejected) -> list[Action]:
         question = self._questions.pop(subscription)

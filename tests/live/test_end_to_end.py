@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.processes import Job, loopback_bytes, source_job, start, stop, until
 from source_jobs.client import Client, connect
+from source_jobs.client_items import SourceJobError
 from source_jobs.client_link import Link
 from source_jobs.client_state import ClientState
 from source_jobs.job import SourceJob
@@ -146,6 +147,37 @@ def test_a_killed_source_job_is_found_again_and_the_gap_is_told():
         ended(service)
 
 
+def test_client_agent_and_source_job_find_each_other_in_any_order():
+    with source_job() as job:
+        pass
+    sides = ("--agents", job.agents, "--clients", job.clients)
+    with (
+        connect(job.clients, timeout_s=None) as client,
+        client.subscribe("select number from requests", timeout_s=None) as answer,
+    ):
+        with publisher(job, "first"):
+            for _ in range(2):  # started after the others, and started anew
+                running = start("cli", "serve", *sides)
+                try:
+                    assert next(w for w in answer if w.num_rows)
+                finally:
+                    stop(running)
+            running = start("cli", "serve", *sides)
+        try:
+            with publisher(job, "second"):
+                until(lambda: _services(client) == {"second"}, "the second service is known")
+                assert next(w for w in answer if w.num_rows)
+        finally:
+            stop(running)
+
+
+def _services(client):
+    try:
+        return {agent["service"] for agent in client.agents() if not agent["gone"]}
+    except SourceJobError:
+        return set()
+
+
 def test_a_killed_client_costs_nothing_after_five_seconds():
     with source_job() as job, connect(job.clients) as client, publisher(job, "lives"):
         until(client.agents, "it is known")
@@ -177,6 +209,9 @@ def test_a_stalled_client_loses_rows_and_is_told_while_others_lose_none():
     told = [w.completeness for w in late if w.completeness]
     assert sum(each.subscriber for each in told) > 1000
     assert any(each.exactness == "lower bound" for each in told)
+    given_up = sum(each.subscriber for each in told)
+    assert sum(w.num_rows for w in late) + given_up == other.total.tally.shipped
+    assert other.total.subscriber == given_up
 
 
 def test_without_a_query_no_event_leaves_a_service():
