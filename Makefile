@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format grammar lint types imports tests properties bench-files lock clean
+.PHONY: demo test check format grammar lint types imports tests properties bench-files bench-live lock clean
 
-demo: $(READY) ## make some events, ask them four questions, show the answers
+demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
 
 test: check ## everything that has to hold: format, lint, types, imports, tests
@@ -39,6 +39,9 @@ properties: $(READY) ## the generated tests, with fifty times as many examples
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files
+
+bench-live: $(READY) ## how fast a live answer starts and events arrive, with real processes
+	$(BIN)/python -m benchmarks.live
 
 lock: $(READY) ## pin the development environment anew, from pyproject.toml
 	$(BIN)/pip install --quiet uv

@@ -1,9 +1,10 @@
-"""Ten minutes of a small shop's requests with an incident in them, and the questions that find it.
+"""An incident in a small shop, found twice: in recorded events, and in services that run.
 
     python -m examples.demo
 
-makes build/demo/requests.ndjson (always the same 30,000 events) and asks. The incident: from
-minute 4 to 7 the new version of `checkout` fails for users of one payment provider.
+makes build/demo/requests.ndjson (always the same 30,000 events, ten minutes) and asks. From minute
+4 to 7 the new version of `checkout` fails for users of one payment provider. Then it runs the shop
+itself (examples/live.py) and asks that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from examples import live
 
 EVENTS = 30_000
 START_MS = 1_767_265_200_000  # 2026-01-01 11:00 UTC
@@ -40,16 +43,6 @@ QUESTIONS = (
         "e['deploy']['version'] as 'version' from requests "
         "where status >= 500 and service == 'checkout' "
         "group by e['payment']['provider'], e['deploy']['version'] order by errors desc limit 3",
-    ),
-    (
-        "How slow is it for those who get through?",
-        "select p50(latency_ms), p99(latency_ms), count(*), service from requests "
-        "where status < 500 window 120 group by service having service == 'checkout'",
-    ),
-    (
-        "What happened to one user?",
-        "select time, service, path, status, e['payment']['provider'] as provider from requests "
-        "where user_id == 'u17' and service in ('checkout', 'accounts') limit 8",
     ),
 )
 
@@ -89,9 +82,9 @@ def events() -> Iterator[dict[str, object]]:
 
 
 def main() -> int:
-    """Make the events, ask the questions, show the answers."""
+    """Make the events, ask the questions, show the answers; then the same of running services."""
     make_events(FILE)
-    print(f"{EVENTS:,} made-up events in {FILE}\n", flush=True)
+    print(f"1. Recorded events: {EVENTS:,} made-up ones in {FILE}\n", flush=True)
     for question, query in QUESTIONS:
         print(f"── {question}", flush=True)
         command = ["run", query, str(FILE), *(["--time", "time"] if " window " in query else [])]
@@ -102,8 +95,8 @@ def main() -> int:
         if done.returncode:
             return done.returncode
         print(flush=True)
-    print("Ask your own:  .venv/bin/mql run --help")
-    return 0
+    print("2. Running services, asked while they work\n", flush=True)
+    return live.main()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import random
 import subprocess
 import sys
@@ -18,40 +19,62 @@ import time
 from collections.abc import Iterator
 
 SERVICES = {"catalog": ["/items", "/search"], "checkout": ["/cart", "/pay"], "accounts": ["/me"]}
+PROVIDERS = ["card", "giropay", "paypal"]
 FREE = "tcp://127.0.0.1:*"
 REQUESTS_PER_SECOND = 150
-USERS = 40
+USERS = 60
 
 ERRORS = (
-    "select count(*) as errors, e['_agent']['service'] as service, e['payment']['provider'] as "
-    "provider from requests where status >= 500 window 1 "
-    "group by e['_agent']['service'], e['payment']['provider']"
+    "select count(*) as errors, e['_agent']['service'] as service from requests "
+    "where status >= 500 window 1 group by e['_agent']['service'] order by errors desc"
+)
+CAUSE = (
+    "select count(*) as failures, path, e['payment']['provider'] as provider from requests "
+    "where status == 503 window 2 group by path, e['payment']['provider']"
+)
+QUESTIONS = (
+    ("Which services fail, second by second?", ("query", ERRORS, "--for", "6s")),
+    ("What do the failing requests have in common?", ("query", CAUSE, "--for", "5s")),
+    ("What happens to one user?", ("trace", "requests.user_id=u17", "--for", "4s")),
+    ("Which services are there?", ("agents",)),
 )
 
 
 def main() -> int:
     """Run the shop, ask, and stop."""
+    with shop() as (_, clients):
+        print(
+            f"A source job, and {len(SERVICES)} HTTP services in processes of their own, "
+            f"which answer {REQUESTS_PER_SECOND} requests a second.\n",
+            flush=True,
+        )
+        for question, command in QUESTIONS:
+            ask(question, command, clients)
+    print("Everything is stopped. Your own services: docs/agent.md, docs/live.md")
+    return 0
+
+
+def ask(question: str, command: tuple[str, ...], clients: str) -> None:
+    """Show a question and its command, and run it. Raises CalledProcessError."""
+    shown = " ".join(f'"{word}"' if " " in word else word for word in command)
+    print(f"── {question}\n$ mql {shown}\n", flush=True)
+    subprocess.run(
+        [sys.executable, "-m", "cli", *command, "--output", "table"],
+        env=os.environ | {"MQL_SOURCE_JOB": clients},
+        check=True,
+        timeout=30,
+    )
+    print(flush=True)
+
+
+@contextlib.contextmanager
+def shop() -> Iterator[tuple[str, str]]:
+    """Run it all; where the source job listens for agents, and for clients."""
     with contextlib.ExitStack() as stack:
         agents, clients = stack.enter_context(source_job())
         ports = {name: stack.enter_context(service(name, agents)) for name in SERVICES}
         stack.enter_context(load(ports))
-        print(f"{len(ports)} services answer {REQUESTS_PER_SECOND} requests a second\n", flush=True)
-        ask("Which services fail, second by second?", "query", ERRORS, "--for", "7s", clients)
-        ask("What happens to one user?", "trace", "requests.user_id=u17", "--for", "4s", clients)
-        ask("Which services are there?", "agents", clients)
-    print("Everything is stopped. Your own services: docs/agent.md")
-    return 0
-
-
-def ask(question: str, *words: str) -> None:
-    """Show a question and its command, and run it; the last word is the source job's address."""
-    *command, address = words
-    shown = " ".join(f'"{word}"' if " " in word else word for word in command)
-    print(f"── {question}\n$ mql {shown}\n", flush=True)
-    output = ["--output", "table"]
-    line = [sys.executable, "-m", "cli", *command, *output, "--source-job", address]
-    subprocess.run(line, check=True, timeout=30)
-    print(flush=True)
+        yield agents, clients
 
 
 @contextlib.contextmanager
@@ -77,20 +100,20 @@ def service(name: str, agents: str) -> Iterator[int]:
 @contextlib.contextmanager
 def process(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a module of Python as a process, which ends when its standard input does."""
-    started = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-u", "-m", module, *arguments],
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    )
-    try:
-        yield started
-    finally:
-        assert started.stdin is not None
-        started.stdin.close()
-        if module == "cli":
-            started.terminate()
-        started.wait(10)
+    ) as started:
+        try:
+            yield started
+        finally:
+            assert started.stdin is not None
+            started.stdin.close()
+            if module == "cli":
+                started.terminate()
+            started.wait(10)
 
 
 @contextlib.contextmanager
@@ -115,11 +138,13 @@ def _requests(ports: dict[str, int], ended: threading.Event) -> None:
     while not ended.is_set():
         for _ in range(int((time.monotonic() - start) * REQUESTS_PER_SECOND) - number):
             name = dice.choice(list(ports))
-            user, provider = f"u{dice.randrange(USERS)}", dice.choice(["card", "giropay", "paypal"])
+            user, provider = f"u{dice.randrange(USERS)}", dice.choice(PROVIDERS)
             path = dice.choice(SERVICES[name])
             connections[name].request("GET", f"{path}?user={user}&provider={provider}")
             connections[name].getresponse().read()
             number += 1
+            if ended.is_set():
+                break
         time.sleep(0.01)
     for connection in connections.values():
         connection.close()

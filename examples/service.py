@@ -2,8 +2,9 @@
 
     python -m examples.service checkout --source-job tcp://127.0.0.1:7766
 
-answers GET requests on a free port, which it prints, until its standard input ends. From time to
-time, for some seconds, payments by giropay fail in `checkout`: that is what the demo looks for.
+answers GET requests on a free port, which it prints, until its standard input ends. One in a
+hundred fails, and every other three seconds most payments by giropay in `checkout`: that is what
+the demo looks for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 from publish_agent import Agent, Stream
 
 _INCIDENT_EVERY_S, _INCIDENT_LASTS_S = 6, 3
+_FAILING, _ERRORS, _MISSING = 0.8, 0.01, 0.03
 
 
 class Service(ThreadingHTTPServer):
@@ -33,15 +35,17 @@ class Service(ThreadingHTTPServer):
     def status_of(self, path: str, provider: str) -> int:
         """What becomes of a request."""
         phase = (time.monotonic() - self.started) % _INCIDENT_EVERY_S
-        if path == "/pay" and provider == "giropay" and phase > _INCIDENT_LASTS_S:
-            return 503
-        return 404 if random.random() < 0.02 else 200
+        chance = random.random()
+        if path == "/pay" and provider == "giropay" and phase < _INCIDENT_LASTS_S:
+            return 503 if chance < _FAILING else 200
+        return 500 if chance < _ERRORS else 404 if chance < _MISSING else 200
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers one request after another of a connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Service
 
     def do_GET(self) -> None:

@@ -78,6 +78,13 @@ class Agent:
         found = self._streams.get(stream)
         return (self._begin(stream) if found is None else found).publish(event)
 
+    def lost(self, stream: str, number: int) -> None:
+        """Say that so many events of a stream were lost before they could be published.
+
+        The queries that run now are told so. Never blocks or raises.
+        """
+        self.stream(stream).lost(number)
+
     def close(self) -> None:
         """Send what is left and stop, within half a second. Events are no longer taken."""
         with self._lock:
@@ -93,15 +100,14 @@ class Agent:
 
     def _begin(self, name: str) -> Stream:
         """Make a stream, and start the thread if it does not run."""
+        if len(self._streams) >= MAX_STREAMS or not is_stream_name(name):
+            _log.warning("no stream %.100r: %d are allowed, by name", name, MAX_STREAMS)
+            return Stream(name)
         with self._lock:
             stream = self._streams.get(name)
             if stream is not None:
                 return stream
-            stream = Stream(name)
-            if len(self._streams) >= MAX_STREAMS or not is_stream_name(name):
-                _log.warning("no stream %.100r: %d are allowed, by name", name, MAX_STREAMS)
-                return stream
-            self._streams[name] = stream
+            stream = self._streams[name] = Stream(name)
             if self._closed:
                 stream.intake = Closed()
             elif not self._settings.disabled:
@@ -147,6 +153,9 @@ class _Starter:
     def offer(self, event: object) -> Status:  # noqa: ARG002 - the protocol's shape
         self._agent._start_again()  # noqa: SLF001 - our own
         return Status.SKIPPED
+
+    def lost(self, number: int) -> None:
+        """Nobody is there to be told."""
 
 
 _agents: set[Agent] = set()

@@ -24,6 +24,8 @@ from publish_agent.tallies import Place, by_slot
 Group = tuple[int, int]
 """A link and a length of slots: the queries whose slots end together."""
 
+_SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.FAILED, Place.UPSTREAM)
+
 OffsetOf = Callable[[int], int]
 """By how many ms a link's clock is ahead."""
 
@@ -65,11 +67,15 @@ class Drain:
 
 @dataclass(slots=True)
 class _Unspread:
-    """Counts for all queries of a group by slot, and what the candidates of each are of them."""
+    """Counts for all queries of a group by slot, and what the candidates of each are of them.
+
+    `booked` is what has been booked to a query already, by its place and the slot.
+    """
 
     places: list[int]
     slots: dict[int, list[int]] = field(default_factory=dict)
     candidates: dict[tuple[int, int], int] = field(default_factory=dict)
+    booked: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
 
 
 class Generation:
@@ -85,6 +91,7 @@ class Generation:
         )
         self._decoder = decoder
         self._clock_ns = tools.clock_ns
+        self._places = {member: place for place, member in enumerate(self.members)}
         self._groups: dict[Group, _Unspread] = {}
         for place, member in enumerate(self.members):
             group = (member.link, member.tallies.slot_ms)
@@ -95,11 +102,12 @@ class Generation:
         rows = self.intake.drain()
         full, failed = self.intake.full.take(), self.intake.failed.take()
         total = self.intake.rejected.take() + len(rows)
-        if total or full or failed:
+        lost = self.intake.take_lost()
+        if total or full or failed or lost:
             for (link, slot_ms), group in self._groups.items():
                 slot = (now_ms + offset_of(link)) // slot_ms * slot_ms
-                counts = group.slots.setdefault(slot, [0, 0, 0])
-                for i, number in enumerate((total, full, failed)):
+                counts = group.slots.setdefault(slot, [0, 0, 0, 0])
+                for i, number in enumerate((total, full, failed, lost)):
                     counts[i] += number
         catch = self._sort_out(rows, now_ms, offset_of) if rows else None
         return Drain(catch, total + full + failed, len(rows), full + failed)
@@ -110,16 +118,32 @@ class Generation:
         if unspread is None or not unspread.slots:
             return
         for place in unspread.places:
-            member = self.members[place]
-            if member.ended:
-                continue
-            for slot, (total, full, failed) in unspread.slots.items():
-                taken = unspread.candidates.get((place, slot), 0)
-                member.tallies.add(slot, Place.FILTERED_OUT, total - taken)
-                member.tallies.add(slot, Place.BUFFER, full)
-                member.tallies.add(slot, Place.FAILED, failed)
-                member.tested += total + full + failed
-        unspread.slots, unspread.candidates = {}, {}
+            self._spread_to(place, unspread)
+        unspread.slots, unspread.candidates, unspread.booked = {}, {}, {}
+
+    def spread_to(self, member: Running) -> None:
+        """Book the counts so far to one query."""
+        place = self._places.get(member)
+        unspread = self._groups.get((member.link, member.tallies.slot_ms))
+        if place is not None and unspread is not None:
+            for slot, counts in self._spread_to(place, unspread):
+                unspread.booked[place, slot] = counts
+
+    def _spread_to(
+        self, place: int, unspread: _Unspread
+    ) -> list[tuple[int, tuple[int, int, int, int]]]:
+        """Book to a query what has not been; returns what is booked now, by slot."""
+        member = self.members[place]
+        booked = []
+        for slot, (total, full, failed, lost) in () if member.ended else unspread.slots.items():
+            passed = unspread.candidates.get((place, slot), 0)
+            counts = total - passed, full, failed, lost
+            before = unspread.booked.get((place, slot), (0, 0, 0, 0))
+            for what, number, known in zip(_SPREAD, counts, before, strict=True):
+                member.tallies.add(slot, what, number - known)
+                member.stopped += (number - known) * (what is not Place.UPSTREAM)
+            booked.append((slot, counts))
+        return booked
 
     def _sort_out(self, rows: list[Row], now_ms: int, offset_of: OffsetOf) -> Catch | None:
         """The rows of each query, decoded and verified."""

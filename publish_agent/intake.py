@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from itertools import count
 from typing import Protocol
@@ -34,6 +35,12 @@ class Status(IntEnum):
     """The agent is closed."""
 
 
+MOST_LOST = 1 << 31
+"""No more are noted at once."""
+
+_NOTED = 100
+"""Notes of lost events that wait; further ones are put together."""
+
 _SKIPPED, _ACCEPTED = Status.SKIPPED, Status.ACCEPTED
 _DROPPED_BUFFER, _DROPPED_UNREADABLE = Status.DROPPED_BUFFER, Status.DROPPED_UNREADABLE
 
@@ -43,6 +50,9 @@ class Taker(Protocol):
 
     def offer(self, event: object) -> Status:
         """Take an event, or not. Never raises."""
+
+    def lost(self, number: int) -> None:
+        """Note that events were lost before they came here. Never raises."""
 
 
 class Counter:
@@ -77,7 +87,7 @@ class Intake:
     """Screens events and keeps those that a query may want, as bytes, in a bounded buffer."""
 
     __slots__ = ("_clock_ns", "_encode", "_limit", "_room", "failed", "full", "rejected", "rows",
-                 "screen")  # fmt: skip
+                 "screen", "upstream")  # fmt: skip
 
     def __init__(
         self,
@@ -94,6 +104,7 @@ class Intake:
         self._limit = limit
         self.rows: deque[Row] = deque()
         self.rejected, self.full, self.failed = Counter(), Counter(), Counter()
+        self.upstream: deque[int] = deque()
 
     def offer(self, event: object) -> Status:
         """Take an event, or not. Never raises."""
@@ -113,6 +124,19 @@ class Intake:
         rows.append(row)
         room.used += len(row[2])
         return _ACCEPTED
+
+    def lost(self, number: int) -> None:
+        """Note that events were lost before they came here. Never raises."""
+        noted = self.upstream
+        if len(noted) >= _NOTED:
+            with suppress(IndexError):  # another thread has taken it
+                number += noted.pop()
+        noted.append(number)
+
+    def take_lost(self) -> int:
+        """How many were lost before they came here, since the last time; for one thread."""
+        noted = self.upstream
+        return min(sum(noted.popleft() for _ in range(len(noted))), MOST_LOST) if noted else 0
 
     def drain(self) -> list[Row]:
         """The rows so far, oldest first; for one thread."""
@@ -143,6 +167,11 @@ class Peek:
             return _SKIPPED
         return self.inner.offer(event)
 
+    def lost(self, number: int) -> None:
+        """Note that events were lost before they came here. Never raises."""
+        if self.inner is not None:
+            self.inner.lost(number)
+
 
 class Closed:
     """Takes nothing any more."""
@@ -152,6 +181,9 @@ class Closed:
     def offer(self, event: object) -> Status:  # noqa: ARG002 - the protocol's shape
         """Take nothing."""
         return Status.CLOSED
+
+    def lost(self, number: int) -> None:
+        """Nobody is there to be told."""
 
 
 class Stream:
@@ -173,3 +205,12 @@ class Stream:
         if intake is None:
             return _SKIPPED
         return intake.offer(event)
+
+    def lost(self, number: int) -> None:
+        """Say that so many events of this stream were lost before they could be published.
+
+        The queries that run now are told so (`upstream` in their ledger). Never blocks or raises.
+        """
+        intake = self.intake
+        if intake is not None and type(number) is int and number > 0:
+            intake.lost(number)

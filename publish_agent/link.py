@@ -101,6 +101,10 @@ class Link:
             if not slots[0]:
                 del self._slots[running.message.slot_ms]
 
+    def groups(self) -> list[Group]:
+        """All groups of queries."""
+        return [(self.number, slot_ms) for slot_ms in self._slots]
+
     def groups_due(self, watermark_ms: int, *, final: bool) -> list[Group]:
         """The groups of queries of which a slot has ended, or a second has gone."""
         due = []

@@ -165,7 +165,16 @@ class Queries:
                 stream.spread(group)
             due += link.members(group)
         due += [running for running in self._full if running.link == link.number]
+        # Whatever is told up to a time is told with all counts up to it.
+        for running in dict.fromkeys(s.running for load in loads for s in load.shares):
+            self._streams[running.message.stream].spread_to(running)
         return link.batches(loads, dict.fromkeys(due), watermark_ms)
+
+    def spread(self, link: Link) -> None:
+        """Book to a link's queries what was counted for all of them."""
+        for group in link.groups():
+            for stream in self._streams.values():
+                stream.spread(group)
 
     def failures(self, links: Mapping[int, Link]) -> Iterator[tuple[Link, Refuse]]:
         """End the queries that failed while they ran."""

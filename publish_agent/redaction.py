@@ -85,7 +85,8 @@ def redaction(rules: Iterable[str]) -> Redaction:
     hints = [_hint(max(_WILD.split(name), key=len)) for name in names if "[" not in name]
     hints += [_hint(next((s for s in reversed(path) if isinstance(s, str)), "")) for path in paths]
     known = b"" not in hints and len(hints) == len(rules)
-    return Redaction(rules, regex, tuple(paths), tuple(hints) if known else ())
+    # A key may stand in the text with escapes where the event held JSON as it is.
+    return Redaction(rules, regex, tuple(paths), (*hints, b"\\u") if known and hints else ())
 
 
 def _hint(text: str) -> bytes:

@@ -63,7 +63,9 @@ class Running:
         self.sequence = 0
         self.reads = reads(self.plan, self.time)
         self.columns = columns_of(self.plan.ships)
-        self.tested = self.candidates = self.shipped = self.spent_ns = self.sent_bytes = 0
+        self.stopped = 0
+        """Events that never became candidates."""
+        self.candidates = self.shipped = self.spent_ns = self.sent_bytes = 0
         self.wanted = screener.prepare(_conditions(self.plan))
         self._counters = Counters()
         self._passes = not any(isinstance(s, Filter | Sample | Nothing) for s in self.plan.steps)
@@ -127,7 +129,7 @@ class Running:
         """What it has cost so far."""
         return QueryCost(
             *self.key,
-            tested=self.tested,
+            tested=self.stopped + self.candidates,
             candidates=self.candidates,
             shipped=self.shipped,
             spent_ns=self.spent_ns,

@@ -210,6 +210,7 @@ class AgentState:
         if now_us < link.heartbeat_us and not is_new:
             return []
         link.heartbeat_us = now_us + HEARTBEAT_US
+        self.queries.spread(link)  # what it tells of costs is of this moment
         return [self._send(link, self._heartbeat(link, now_us))]
 
     def _renew(self, now_us: int) -> list[Send]:

@@ -105,6 +105,11 @@ class Subscriptions:
         for generation in self._generations():
             generation.spread(group)
 
+    def spread_to(self, member: Running) -> None:
+        """Book to one query what was counted for all."""
+        for generation in self._generations():
+            generation.spread_to(member)
+
     def peek(self, now_us: int) -> None:
         """Begin to look at one event, and to count if nothing else does."""
         if self._peek is None:

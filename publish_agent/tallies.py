@@ -24,6 +24,7 @@ class Place(IntEnum):
     BUDGET = 4
     CREDIT = 5
     FAILED = 6
+    UPSTREAM = 7
 
 
 class Tallies:

@@ -36,6 +36,9 @@ _JOIN_EVERY_MS = 100
 _MOST_SECONDS = 60
 """A query that is more seconds behind tells of all of them at once."""
 
+_LAST_MS = 300
+"""So much longer is waited at the end: agents tell of what does not match once a second."""
+
 _REMEMBERED_MS = 600_000
 """So long an agent that is gone may come back and go on with its sequence."""
 
@@ -75,6 +78,7 @@ class Execution:
         self._columns = columns_of(question.layout)
         self._told_ms = first_ms // SECOND_MS * SECOND_MS
         self._next_close_ms = self._first_end(first_ms)
+        self._closed_ms = first_ms
 
     @property
     def done(self) -> bool:
@@ -90,7 +94,7 @@ class Execution:
         elif self.question.in_order and self.question.window is None:
             due = min(due, self._merge.least_ms + 1)
         due += self.question.lateness_ms
-        return due if self.end_ms is None else min(due, self.end_ms)
+        return due if self.end_ms is None else min(due, self.end_ms) + _LAST_MS
 
     def take(self, part: Part, reporter: Reporter, shipment: Shipment | None, now_ms: int) -> None:
         """Take in what an agent has sent; without a time property nothing is later than now.
@@ -125,6 +129,7 @@ class Execution:
     def advance(self, now_ms: int, grace_ms: int) -> list[Piece]:
         """Give what the watermark, and the end of the grace time, let go."""
         self._now_ms = now_ms
+        grace_ms += 0 if self.end_ms is None else _LAST_MS
         mark = min(self.reporters.watermark(now_ms, grace_ms), now_ms, self.end_ms or now_ms)
         self.watermark_ms = max(self.watermark_ms, mark - self.question.lateness_ms)
         pieces = self._release()
@@ -137,7 +142,7 @@ class Execution:
         if self.end_ms is None:
             return False
         reached = self.watermark_ms + self.question.lateness_ms >= self.end_ms
-        return reached or now_ms >= self.end_ms + grace_ms
+        return reached or now_ms >= self.end_ms + grace_ms + _LAST_MS
 
     def finish(self, now_ms: int) -> list[Piece]:
         """Give what is left, the last windows cut off at the end."""
@@ -150,6 +155,8 @@ class Execution:
             blocks = self._pipeline.push(Block(rows))
         blocks += self._pipeline.finish(end_ms)
         pieces = self._pieces(blocks, cut_ms=end_ms)
+        if self.question.window is not None and not self.question.time:
+            self.ledger.leave_out_from(max(self._closed_ms, end_ms))
         if self.question.window is None:
             last_ms = max(now_ms, self._told_ms) // SECOND_MS * SECOND_MS
             pieces.append(self._second(last_ms + SECOND_MS, partial=True))
@@ -212,6 +219,7 @@ class Execution:
             completeness = self._close(start_ms, end_ms, cut_ms if is_cut else None)
             assert self.question.window is not None
             self.ledger.forget_before(start_ms + self.question.window.shift_ms)
+            self._closed_ms = max(self._closed_ms, end_ms)
         return [*pieces, Piece(last, start_ms, end_ms, closes=True, completeness=completeness)]
 
     def _close(self, start_ms: int, end_ms: int, cut_ms: int | None) -> Completeness:

@@ -149,6 +149,10 @@ class ClientSide:
             return
         try:
             question = read_question(ask.query, ask.time, ask.lateness_ms)
+            if len(question.streams) > self.settings.streams_per_query:
+                most = f"one query may ask {self.settings.streams_per_query} streams"
+                self._reject(session, ask.request, f"{most}, and this one {len(question.streams)}")
+                return
             running = self.queries.start(question, ask.group, ask.ttl_ms, now_us // 1000)
         except Exception as error:  # noqa: BLE001 - a query that we cannot plan harms nobody
             self._reject_query(session, ask.request, error)

@@ -7,6 +7,7 @@ in its allow-lists.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 import time
@@ -75,11 +76,15 @@ class SourceJob:
         self._context = zmq.Context()
         self._guard: zmq.auth.thread.ThreadAuthenticator | None = None
         self._sockets: dict[Side, zmq.Socket[bytes]] = {}
+        self._addresses: dict[Side, str] = {}
         try:
             if pair is not None:
                 self._guard = _guard(self._context, allowed)
             for side, address in ((Side.AGENT, agents), (Side.CLIENT, clients)):
                 self._sockets[side] = self._bind(side, address, pair)
+                endpoint = self._sockets[side].getsockopt(zmq.LAST_ENDPOINT)
+                assert isinstance(endpoint, bytes)
+                self._addresses[side] = endpoint.rstrip(b"\0").decode()
         except BaseException:
             self._close()
             raise
@@ -87,12 +92,12 @@ class SourceJob:
     @property
     def agents_address(self) -> str:
         """Where agents connect to, with the port that it got."""
-        return self._address(Side.AGENT)
+        return self._addresses[Side.AGENT]
 
     @property
     def clients_address(self) -> str:
         """Where clients connect to, with the port that it got."""
-        return self._address(Side.CLIENT)
+        return self._addresses[Side.CLIENT]
 
     def run(self) -> None:
         """Serve until `stop` is called, which any thread and any signal handler may do."""
@@ -154,13 +159,9 @@ class SourceJob:
             socket.bind(address)
         except zmq.ZMQError as error:
             socket.close(0)
-            raise OSError(error.errno, f"cannot listen at {address}: {error.strerror}") from None
+            reason = f"cannot listen at {address}: {os.strerror(error.errno or 0)}"
+            raise OSError(error.errno, reason) from None
         return socket
-
-    def _address(self, side: Side) -> str:
-        endpoint = self._sockets[side].getsockopt(zmq.LAST_ENDPOINT)
-        assert isinstance(endpoint, bytes)
-        return endpoint.rstrip(b"\0").decode()
 
     def _poll_ms(self) -> int:
         wait_us = self.state.next_wake_us() - self._clock.now_us()

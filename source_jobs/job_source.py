@@ -1,7 +1,7 @@
 """A source job's output as another one's events: asks there, and publishes each row here.
 
 agent = Agent(service="errors", source_jobs=["tcp://127.0.0.1:7766"])
-with JobSource("tcp://other:7767", query, "errors", agent.publish):
+with JobSource("tcp://other:7767", query, "errors", agent.publish, agent.lost):
     ...
 """
 
@@ -44,8 +44,10 @@ class JobSource:
     """Publishes the rows of a query as events of a stream, from when it is made until `close`.
 
     `publish(stream, row)` is an agent's; what it returns does not matter here, since an agent
-    counts itself. Rows of windows of time have `_window_start` and `_window_end`. It waits for a
-    source job that is not there, and comes back to one that was away.
+    counts itself. `lose(stream, number)` hears of what is known to be missing, an agent's `lost`;
+    where nobody knows how much (a connection lost, agents missing) of one at least. Rows of windows
+    of time have `_window_start` and `_window_end`. It waits for a source job that is not there, and
+    comes back to one that was away.
 
     Raises QueryError if the query is wrong, ValueError if the address or a key is none.
     """
@@ -56,6 +58,7 @@ class JobSource:
         query: str,
         stream: str,
         publish: Callable[[str, Row], object],
+        lose: Callable[[str, int], object] | None = None,
         *,
         key: str | Path | None = None,
         server_key: str | Path | None = None,
@@ -64,6 +67,7 @@ class JobSource:
         self.taken = Taken()
         self.error: MQLError | None = None
         self._publish = publish
+        self._lose = lose
         self._client = connect(address, key=key, server_key=server_key, timeout_s=None)
         try:
             self._answer = self._client.subscribe(query, timeout_s=None)
@@ -112,10 +116,16 @@ class JobSource:
                 row = {START: window.start_ms, END: window.end_ms, **row}  # noqa: PLW2901
             self._publish(self.stream, row)
             taken.rows += 1
+        lost = 0
         if window.completeness is not None:
-            taken.lost += window.completeness.lost
+            known = window.completeness
+            taken.lost += known.lost
+            lost += max(known.lost, int(bool(known.missing or known.refused)))
         if window.gap is not None:
             taken.pieces += window.gap.pieces
+            lost += max(window.gap.pieces, 1)
             if window.gap.from_ms is not None and window.gap.to_ms is not None:
                 taken.gaps += 1
                 taken.gap_ms += window.gap.to_ms - window.gap.from_ms
+        if lost and self._lose is not None:
+            self._lose(self.stream, lost)

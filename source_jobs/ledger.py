@@ -110,6 +110,16 @@ class Ledger:
         self._tallies = {slot: t for slot, t in self._tallies.items() if slot >= floor}
         self._transit = {slot: n for slot, n in self._transit.items() if slot >= floor}
 
+    def leave_out_from(self, time_ms: int) -> None:
+        """Take what was counted from a time on out of the sums: no span of the answer has it."""
+        totals = self.totals
+        tally, transit = totals.tally, totals.transit
+        for slot in [slot for slot in self._tallies if slot >= time_ms]:
+            tally = _minus(tally, self._tallies.pop(slot))
+        for slot in [slot for slot in self._transit if slot >= time_ms]:
+            transit -= self._transit.pop(slot)
+        self.totals = Totals(tally, transit, totals.late)
+
     def total(self, start_ms: int, end_ms: int, since: Totals, call: RollCall) -> Completeness:
         """All that was counted since some moment."""
         return self._completeness(start_ms, end_ms, self.totals.since(since), call, partial=False)
@@ -151,7 +161,7 @@ class Ledger:
 
 def _minus(tally: Tally, before: Tally) -> Tally:
     return Tally(
-        before.slot_ms,
+        tally.slot_ms,
         tally.sampled_out - before.sampled_out,
         tally.filtered_out - before.filtered_out,
         tally.shipped - before.shipped,

@@ -129,10 +129,13 @@ class Reporters:
         self._waiting.update((agent, source) for source in range(self.sources))
 
     def watermark(self, now_ms: int, grace_ms: int) -> int:
-        """How far the query has come; `now_ms - grace_ms` where there is nobody to wait for."""
+        """How far the query has come: as far as all agents, but never behind the grace time.
+
+        An agent that says little is no reason to go on at once: its last word may be a second old.
+        """
         oldest = now_ms - grace_ms
-        marks = [r.watermark_ms for r in self.all.values() if r.reports]
-        return min((mark for mark in marks if mark >= oldest), default=oldest)
+        marks = (r.watermark_ms for r in self.all.values() if r.reports)
+        return max(min(marks, default=oldest), oldest)
 
     def call(self, start_ms: int, end_ms: int) -> RollCall:
         """Who should have reported of a span of time. An agent did if all its sources did."""

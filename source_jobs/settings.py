@@ -26,6 +26,7 @@ class Settings:
     look_ms: int = 80
     agent_credit: int = 8 << 20
     query_bytes: int = 64 << 10
+    streams_per_query: int = 64
     queries: int = 1_000
     queries_per_client: int = 200
     clients: int = 1_000

@@ -10,7 +10,10 @@ An example is a fenced block; the words after the fence say what it is.
     console       `$ ` and a command, then what it prints: first on standard output, then on
                   standard error, where the note on how times are written may be left out.
                   A line that is only `…` stands for any lines.
+    console live  the same, asked of the running shop of `make demo`. Numbers, times, blanks,
+                  lines of dashes, and which service, path or provider it was may differ.
     python        lines with `>>>`, or plain code; one namespace for each page.
+    python live   the same, with the shop at the addresses that source jobs have by default.
 
 Each `console` block runs in a directory of its own. `console no-run` is for what a test cannot
 do: install something, or wait for a log that never ends. Blocks of any other kind are pictures.
@@ -19,12 +22,13 @@ do: install something, or wait for a log that never ends. Blocks of any other ki
 from __future__ import annotations
 
 import doctest
-import importlib
+import getpass
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +36,11 @@ from typing import NamedTuple
 import pytest
 
 import mql
+from examples import demo, live
 from mql.functions import FUNCTIONS
 from mql.syntax import RESERVED
+from publish_agent.settings import DEFAULT_SOURCE_JOB
+from source_jobs.client import DEFAULT_ADDRESS
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -44,11 +51,18 @@ BLOCK = re.compile(r"^```(\w+)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 COMMANDS = ("mql", "cat", "head", "tail", "printf", "echo", "gzip")
 """The first words of commands that examples may run."""
 
-NO_RUN = re.compile(r"\b(install|make|tail -f|tail -F|curl|git|kubectl|docker|python3?)\b")
+NO_RUN = re.compile(r"\b(install|make|tail -f|tail -F|curl|git|kubectl|docker|python3?|serve)\b")
 """What a `no-run` block is for."""
 
 NOTE = "mql: time: "
 """What `mql` says on standard error even when there is nothing to complain about."""
+
+CONSOLES = {"": "console", "live": "live", "no-run": "no-run"}
+"""The kinds of `console` blocks, by the word after that."""
+
+NAMES = (*live.SERVICES, *live.PROVIDERS, *(path for of in live.SERVICES.values() for path in of))
+VARYING = re.compile(rf"-?\d[\d,.:-]*|-{{2,}}|\s+|{'|'.join(NAMES)}")
+"""What two runs of a live example need not have in common."""
 
 TIME_LIMIT_S = 60
 
@@ -98,8 +112,8 @@ def examples(page: Path, text: str) -> Iterator[Example]:
         if block.kind == "events":
             events[block.word] = block.text
         if block.kind == "console":
-            kind = "no-run" if block.word == "no-run" else "console"
-            yield Example(page, block.line, dict(events), block.text, kind)
+            assert block.word in CONSOLES, f"{page.name}:{block.line}: console {block.word}"
+            yield Example(page, block.line, dict(events), block.text, CONSOLES[block.word])
     if query is not None:
         raise ValueError(f"{page.name}:{query.line}: a query without an answer")
 
@@ -135,18 +149,11 @@ def test_a_query_answers_what_its_page_says(example: Example) -> None:
 # Commands
 
 
-def prepare(directory: Path) -> None:
-    """Make what the commands of README.md read: the events of `make demo`."""
-    if (ROOT / "examples" / "demo.py").exists():
-        demo = importlib.import_module("examples.demo")
-        demo.make_events(directory / "build" / "demo" / "requests.ndjson")
-
-
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with what all commands may read, and `mql` in bin/."""
     directory = tmp_path_factory.mktemp("docs")
-    prepare(directory)
+    demo.make_events(directory / "build" / "demo" / "requests.ndjson")
     command = directory / "bin" / "mql"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cli "$@"\n', encoding="utf-8")
@@ -181,7 +188,9 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
     yield command, printed
 
 
-def run(command: str, directory: Path, prepared: Path) -> list[str]:
+def run(
+    command: str, directory: Path, prepared: Path, variables: Mapping[str, str] | None = None
+) -> list[str]:
     """What a command prints, on standard output and then on standard error."""
     program = command.split(maxsplit=1)[0]
     assert program in COMMANDS, f"{program} is not run here; use no-run"
@@ -190,6 +199,7 @@ def run(command: str, directory: Path, prepared: Path) -> list[str]:
         "PYTHONPATH": str(ROOT),
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
+        **(variables or {}),
     }
     done = subprocess.run(
         ["bash", "-c", command],
@@ -228,6 +238,45 @@ def test_a_command_prints_what_its_page_says(
         assert fits(expected, got) or fits(expected, terse), told
 
 
+# Commands that ask running services
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[tuple[str, str]]:
+    """The shop of `make demo` under load; the addresses of its source job."""
+    with live.shop() as addresses:
+        yield addresses
+
+
+def blurred(line: str) -> str:
+    """A line without what is different in each run.
+
+    >>> blurred("(3 rows)") == blurred("(12 rows)"), blurred("exact") == blurred("estimate")
+    (True, False)
+    """
+    line = line.replace(f"{getpass.getuser()}@{socket.gethostname()}", "you@vm")
+    line = re.sub(rf"\b{re.escape(socket.gethostname())}\b", "vm", line)
+    return VARYING.sub(_blur, line).strip()
+
+
+def _blur(found: re.Match[str]) -> str:
+    text = found[0]
+    if text in NAMES:
+        return "name"
+    return " " if text.isspace() else "--" if not text.strip("-") else "0"
+
+
+@pytest.mark.parametrize("example", of_kind("live"))
+def test_running_services_answer_what_a_page_says(
+    example: Example, tmp_path: Path, prepared: Path, shop: tuple[str, str]
+) -> None:
+    variables = {"MQL_SOURCE_JOBS": shop[0], "MQL_SOURCE_JOB": shop[1]}
+    for command, expected in commands(example.text):
+        got = run(command, tmp_path, prepared, variables)
+        told = "\n".join([example.place, f"$ {command}", *got])
+        assert fits([*map(blurred, expected)], [*map(blurred, got)]), told
+
+
 @pytest.mark.parametrize("example", of_kind("no-run"))
 def test_only_what_cannot_be_run_is_not_run(example: Example) -> None:
     for command, _ in commands(example.text):
@@ -243,7 +292,11 @@ def python_pages() -> list[Path]:
 
 @pytest.mark.parametrize("page", python_pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_python_of_a_page_runs(
-    page: Path, tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    tmp_path: Path,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """What follows `>>>` prints what stands there; the blocks of a page see each other's names."""
     names: dict[str, object] = {"__name__": "__main__"}
@@ -255,6 +308,10 @@ def test_the_python_of_a_page_runs(
             events[block.word] = block.text
             (tmp_path / f"{block.word}.ndjson").write_text(block.text, encoding="utf-8")
         if block.kind == "python":
+            if block.word == "live":
+                defaults = DEFAULT_SOURCE_JOB, DEFAULT_ADDRESS
+                for default, address in zip(defaults, request.getfixturevalue("shop"), strict=True):
+                    block = block._replace(text=block.text.replace(default, address))  # noqa: PLW2901
             run_python(block, names, f"{page.name}:{block.line}")
 
 

@@ -14,7 +14,7 @@ from cli.destination import standard_output
 from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.connection import Connection
 from cli.live.status import Alarms, StatusLine
-from cli.live.words import Summary, as_json, json_line
+from cli.live.words import Summary, as_json, json_line, missed_in
 from cli.output import Writer
 from cli.run import RunOptions, choose_output, complain, open_writers
 
@@ -147,6 +147,7 @@ def _write(
             about = {"from_ms": gap.from_ms, "to_ms": gap.to_ms, "pieces": gap.pieces}
             _write_line(writers, "_gap", about)
         alarms.gap(gap)
+        summary.miss(missed_in(gap))
     if window.num_rows or window.start_ms is not None:
         alarms.clear_status()
         for writer in writers:

@@ -12,6 +12,7 @@ import click
 import mql
 from publish_agent import Agent
 from source_jobs import JobSource
+from source_jobs.client import SourceJobError
 from source_jobs.job import SourceJob
 from source_jobs.keys import load_pair
 
@@ -57,6 +58,8 @@ def serve(options: ServeOptions) -> int:
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:  # else it would be taken for one of the output
+        raise SourceJobError(error.strerror or str(error)) from None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: job.stop())
     with ExitStack() as stack:
@@ -83,6 +86,7 @@ def _follow(upstream: Upstream, key: Path | None, job: SourceJob, stack: ExitSta
             upstream.query,
             upstream.stream,
             agent.publish,
+            agent.lost,
             key=key if upstream.server_key else None,
             server_key=upstream.server_key,
         )

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cli.cells import fit
-from cli.live.words import alarm, losses
+from cli.live.words import alarm, losses, missed_in
 from cli.printable import printable
 from cli.run import complain
 from cli.table import utc
@@ -66,10 +66,7 @@ class Alarms:
 
     def gap(self, gap: Gap) -> None:
         """Take what was missed."""
-        missed = f"{gap.pieces:,} piece{'' if gap.pieces == 1 else 's'}"
-        if gap.from_ms is not None and gap.to_ms is not None:
-            missed = f"{(gap.to_ms - gap.from_ms) / 1000:.1f} s"
-        self.say(f"{self._about}missed: {missed} of the answer")
+        self.say(f"{self._about}missed: {missed_in(gap)} of the answer")
 
     def connection(self, *, connected: bool) -> None:
         """Take whether the source job answers."""

@@ -15,7 +15,7 @@ from cli.live.connection import Connection
 from cli.live.records import Record, Records, format_for
 from cli.live.status import Alarms, StatusLine
 from cli.live.timeline import Entry, Followed, Timeline, read_followed
-from cli.live.words import Summary
+from cli.live.words import Summary, missed_in
 from cli.output import Writer, make_writer
 from cli.run import complain
 from cli.spool import Spool
@@ -88,6 +88,7 @@ class _Track:
             self.alarms.see(window.completeness)
         if window.gap is not None:
             self.alarms.gap(window.gap)
+            self.summary.miss(missed_in(window.gap))
         for event, time_ms in zip(window.rows(), window.times_ms(), strict=True):
             timeline.add(self.stream, now_ms if time_ms is None else time_ms, event, now_ms)
 

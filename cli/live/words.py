@@ -6,18 +6,23 @@ A line of `--ledger` is `{"_ledger": {…}}`, of a gap `{"_gap": {…}}`, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from mql.ledger import Completeness, Exactness
 from mql.values import write_json
 
+if TYPE_CHECKING:
+    from source_jobs.client_items import Gap
+
 PLACES = ("buffer", "budget", "credit", "failed", "upstream")
 _NAMED = 3
 
 
-def describe(known: Completeness, *, partial_windows: int = 0) -> str:
+def describe(known: Completeness, *, partial_windows: int = 0, missed: Sequence[str] = ()) -> str:
     """One line for people.
 
     >>> from mql.ledger import Tally
@@ -27,12 +32,12 @@ def describe(known: Completeness, *, partial_windows: int = 0) -> str:
     'no agents'
     """
     if known.silent and not known.tally.seen:
-        return " · ".join(["no agents", *_refused(known)])
+        return " · ".join(["no agents", *_refused(known), *_missed(missed)])
     seen = known.tally.seen + known.transit
     parts = [
         f"{known.reported:,} of {_counted(known.expected, 'agent')}",
         f"{_counted(seen, 'event')} seen" if seen else "no events",
-        _exactness(known),
+        _exactness(known, _missed(missed)),
     ]
     if known.partial:
         parts.append("partial window")
@@ -96,6 +101,13 @@ def json_line(key: str, value: object) -> bytes:
     return f"{write_json({key: value})}\n".encode()
 
 
+def missed_in(gap: Gap) -> str:
+    """How much of an answer is missing in a gap, in words."""
+    if gap.from_ms is not None and gap.to_ms is not None:
+        return f"{(gap.to_ms - gap.from_ms) / 1000:.1f} s"
+    return _counted(gap.pieces, "piece")
+
+
 @dataclass(slots=True)
 class Summary:
     """What is known of all of an answer, added up from its pieces.
@@ -106,6 +118,12 @@ class Summary:
 
     known: Completeness | None = None
     partial_windows: int = 0
+    missed: list[str] = field(default_factory=list)
+    """What nobody knows anything of, in words: times without a connection, pieces that got lost."""
+
+    def miss(self, words: str) -> None:
+        """Take that some of the answer never came."""
+        self.missed.append(words)
 
     def add(self, known: Completeness, *, closes: bool) -> None:
         """Take what is known of one window (which it `closes`), or of a second."""
@@ -128,16 +146,17 @@ class Summary:
 
     def describe(self, total: Completeness | None = None) -> str:
         """One line for people, from the source job's own `total` where there is one."""
-        known = total or self.known
+        # After a gap the source job's own total is of the time since.
+        known = self.known if self.missed else total or self.known
         if known is None:
             return "it ended before anything was known of its completeness"
         # All of an answer is the time of the query, of which nothing is left out.
         known = msgspec.structs.replace(known, partial=False)
-        return describe(known, partial_windows=self.partial_windows)
+        return describe(known, partial_windows=self.partial_windows, missed=self.missed)
 
 
-def _exactness(known: Completeness) -> str:
-    lost = ", ".join(losses(known))
+def _exactness(known: Completeness, missed: list[str]) -> str:
+    lost = ", ".join(losses(known) + missed)
     match known.exactness:
         case Exactness.ESTIMATE:
             text = f"estimate from {known.rate:.3%}".rstrip("%").rstrip("0").rstrip(".")
@@ -147,6 +166,13 @@ def _exactness(known: Completeness) -> str:
         case _:
             # Only what lies outside the time of the query is not in a partial window.
             return str(Exactness.EXACT)
+
+
+def _missed(missed: Sequence[str]) -> list[str]:
+    if not missed:
+        return []
+    more = f" and {len(missed) - _NAMED:,} more times" if len(missed) > _NAMED else ""
+    return [f"{' and '.join(missed[:_NAMED])}{more} of the answer missed"]
 
 
 def _refused(known: Completeness) -> list[str]:

@@ -275,19 +275,20 @@ class _Row:
 def _without_subsumed(items: tuple[Item, ...]) -> list[Item]:
     """Drop each path that lies inside something else that is selected under its own name."""
     wholes = [i.value for i in items if i.alias is None]
-    return [item for item in items if not any(_is_inside(item, whole) for whole in wholes)]
+    paths = {whole.steps for whole in wholes if isinstance(whole, Property)}
+    lengths = {len(steps) for steps in paths}
+    starts = tuple(whole.start for whole in wholes if isinstance(whole, Prefix))
+    if any(isinstance(whole, Everything) for whole in wholes):
+        starts = ("",)
 
-
-def _is_inside(item: Item, whole: object) -> bool:
-    if not isinstance(item.value, Property) or item.alias is not None:
-        return False
-    first, *rest = item.value.steps
-    match whole:
-        case Everything():
-            return bool(rest)
-        case Prefix(start):
-            return bool(rest) and str(first).startswith(start)
-        case Property(steps):
-            return len(steps) <= len(rest) and item.value.steps[: len(steps)] == steps
-        case _:
+    def is_inside(item: Item) -> bool:
+        if not isinstance(item.value, Property) or item.alias is not None:
             return False
+        steps = item.value.steps
+        if len(steps) == 1:
+            return False
+        if str(steps[0]).startswith(starts):
+            return True
+        return any(length < len(steps) and steps[:length] in paths for length in lengths)
+
+    return [item for item in items if not is_inside(item)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import subprocess
@@ -187,6 +188,22 @@ def test_streams_are_limited_and_names_are_texts(
     for i in range(1_100):
         assert agent.stream(f"s{i}").publish({}) is Status.SKIPPED
     assert len(caplog.records) == 4 + 100
+
+
+def test_a_log_handler_that_publishes_waits_for_nothing(agent: Agent) -> None:
+    class ToStream(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            agent.publish("logs", {"message": record.getMessage()})
+
+    handler, log = ToStream(), logging.getLogger("publish_agent")
+    log.addHandler(handler)
+    try:
+        thread = threading.Thread(target=agent.publish, args=("", {}), daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+    finally:
+        log.removeHandler(handler)
 
 
 def test_many_threads_publish_and_each_event_is_counted_once(router: Router, agent: Agent) -> None:

@@ -40,6 +40,40 @@ def test_the_buffer_is_bounded_in_bytes_too() -> None:
     assert bench.got().total.shipped == 5, "a drain makes room"
 
 
+def test_what_a_publisher_lost_before_is_told_to_every_query_of_the_stream() -> None:
+    bench = Bench(streams="s t")
+    stream = bench.streams["s"]
+    stream.lost(4)
+    bench.subscribe(1, ALL)
+    bench.subscribe(2, f"{ALL} where a == 1")
+    bench.subscribe(3, "select * from t", stream="t")
+    bench.publish({"a": 2})
+    for number in (3, 0, -1, *[1] * 500):
+        stream.lost(number)
+    stream.lost("many")  # type: ignore[arg-type]
+    bench.settle()
+    assert bench.got(1).total == Tally(0, shipped=1, upstream=503)
+    assert bench.got(2).total == Tally(0, filtered_out=1, upstream=503)
+    assert bench.got(3).total == Tally(0)
+
+
+def test_what_is_told_up_to_a_time_is_told_with_all_counts_up_to_it() -> None:
+    bench = Bench(small(events=3))
+    bench.subscribe(1, f"{ALL} where a == 1")
+    bench.settle()
+    bench.tick(300_000)
+    before = bench.got().total
+    assert before == Tally(0)
+    bench.publish(*({"a": i % 2} for i in range(10)))
+    bench.tick()
+    assert bench.got().total == Tally(0, shipped=3, filtered_out=5, buffer=2)
+    bench.publish({"a": 0}, {"a": 1})
+    bench.tick()
+    assert bench.got().total == Tally(0, shipped=4, filtered_out=6, buffer=2)
+    bench.settle()
+    assert bench.got().total == Tally(0, shipped=4, filtered_out=6, buffer=2), "none twice"
+
+
 def test_without_credit_rows_are_counted_and_not_sent() -> None:
     bench = Bench(credit=0)
     bench.subscribe(1, ALL)

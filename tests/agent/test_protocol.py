@@ -96,6 +96,18 @@ def test_a_heartbeat_comes_every_second_and_says_what_queries_cost() -> None:
     assert cost.screen == "index on user"
 
 
+def test_the_costs_in_a_heartbeat_are_of_one_moment() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where user == 'a'", slot_ms=60_000)
+    for _ in range(40):
+        before = len(heartbeats(bench))
+        bench.publish({"user": "a"}, {"user": "b"})
+        bench.tick(70_000)
+        if len(heartbeats(bench)) > before:
+            (cost,) = heartbeats(bench)[-1].costs
+            assert cost.tested == 2 * cost.candidates
+
+
 def test_a_new_stream_is_told_at_once() -> None:
     bench = Bench()
     bench.state.adopt(Stream("t"))

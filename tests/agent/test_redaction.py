@@ -25,6 +25,11 @@ EVENT = {
 }
 
 
+def test_a_key_that_is_written_with_escapes_is_found() -> None:
+    event = {"user": msgspec.Raw(b'{"pass\\u0077ord": "p", "id": 1}')}
+    assert read_json(encoder(redaction(["password"]))(event)) == {"user": {"id": 1}}
+
+
 @pytest.mark.parametrize(
     ("rules", "left"),
     [

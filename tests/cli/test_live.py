@@ -17,8 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from msgspec.structs import replace
 
+from cli.live.words import Summary, missed_in
+from mql.ledger import Completeness, Tally
 from source_jobs.client import connect
+from source_jobs.client_items import Gap
 from source_jobs.job import SourceJob
 from tests.cli.support import command, environment, rows_of
 from tests.live.support import publishing, source_job, until
@@ -253,6 +257,17 @@ def test_a_lost_source_job_is_said_and_found_again() -> None:
     assert any("_gap" in json.loads(line) for line in out.splitlines())
 
 
+def test_an_answer_with_a_gap_is_a_lower_bound_of_all_that_came() -> None:
+    summary = Summary()
+    known = Completeness(0, 1000, expected=1, reported=1, tally=Tally(0, shipped=5))
+    summary.add(known, closes=True)
+    assert summary.describe(known) == "1 of 1 agent · 5 events seen · exact"
+    summary.miss(missed_in(Gap(1000, 4900, 0)))
+    summary.add(replace(known, start_ms=5000, end_ms=6000), closes=True)
+    text = "1 of 1 agent · 10 events seen · lower bound: 3.9 s of the answer missed"
+    assert summary.describe(known) == text
+
+
 # What there is
 
 
@@ -340,6 +355,18 @@ def test_serve_says_where_it_listens_and_ends_cleanly(number: int) -> None:
     with connect(said[1][1]) as client:
         assert client.agents() == []
     assert end(process, number) == (0, "", "")
+
+
+def test_serve_says_so_if_its_address_is_taken(job: SourceJob) -> None:
+    done = subprocess.run(
+        command("serve", "--agents", job.agents_address, "--clients", "tcp://127.0.0.1:*"),
+        capture_output=True,
+        env=environment(),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    reason = f"mql: cannot listen at {job.agents_address}: Address already in use\n"
+    assert (done.returncode, done.stderr.decode()) == (1, reason)
 
 
 def test_serve_makes_a_stream_of_another_ones_answer(job: SourceJob) -> None:

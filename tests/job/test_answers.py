@@ -110,3 +110,20 @@ def test_a_query_that_no_agent_can_answer_still_has_windows_and_says_that_nothin
     assert len(client.windows(request)) == 3, "a window closes a second's grace after its end"
     assert all(ledger.silent for ledger in client.ledgers(request))
     assert not client.got(Ended)
+
+
+def test_an_agent_whose_last_word_is_a_second_old_is_waited_for() -> None:
+    stage = Stage(start_ms=0)
+    agents = [stage.agent(name, "s") for name in ("a", "b")]
+    client = stage.client("c")
+    request = client.ask("select count(*) from s window 1")
+    for agent in agents:
+        agent.accept(0)
+    for end_ms in range(1_000, 6_000, 1_000):
+        stage.pass_time(end_ms + 15 - stage.now_ms)
+        for agent in agents:
+            for asked in agent.got(Subscribe):
+                agent.ship(asked, [(end_ms - 500, {"a": 1})], end_ms + 5)
+            stage.pass_time(5)
+    assert client.windows(request) == [[{"COUNT(*)": 2}]] * 5
+    assert not any(ledger.missing or ledger.late for ledger in client.ledgers(request))

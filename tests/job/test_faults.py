@@ -193,6 +193,24 @@ def test_a_query_that_holds_too_much_ends_alone() -> None:
     assert_unharmed(stage, good, client, request)
 
 
+def test_a_query_of_many_streams_is_refused_before_anybody_is_asked() -> None:
+    stage, good, client, _ = begin()
+    asked = len(good.got(Subscribe))
+    request = client.ask(f"select n from {', '.join(['requests'] * 65)}")
+    (rejected,) = client.got(messages.Rejected, request)
+    assert rejected.reason == "one query may ask 64 streams, and this one 65"
+    assert len(good.got(Subscribe)) == asked
+    assert len(stage.state.queries) == 1
+
+
+@pytest.mark.timeout(30)
+def test_the_longest_query_does_not_hold_up_the_others_for_long() -> None:
+    _, _, client, _ = begin()
+    items = ",".join(f"a{number}" for number in range(9_000))
+    request = client.ask(f"select {items} from nowhere")
+    assert not client.got(messages.Rejected, request)
+
+
 def test_a_part_of_a_query_that_is_over_is_answered_with_unsubscribe() -> None:
     stage, good, client, request = begin()
     client.send_cancel(client.query_of(request))

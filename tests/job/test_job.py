@@ -119,6 +119,12 @@ def test_a_job_that_has_stopped_frees_its_ports() -> None:
     SourceJob(agents, clients).start().stop()
 
 
+def test_a_job_that_has_stopped_still_says_where_it_was() -> None:
+    with SourceJob(ANY, ANY) as job:
+        addresses = job.agents_address, job.clients_address
+    assert (job.agents_address, job.clients_address) == addresses
+
+
 def make_keys(directory: Path, name: str) -> tuple[Path, Path]:
     directory.mkdir(exist_ok=True)
     public, secret = zmq.auth.create_certificates(directory, name)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from mql.wire.messages import Answer, Answering, Credit, Leave, Rejected, Subscribe, Unsubscribe
+from mql.ledger import Tally
+from mql.wire.messages import (
+    Answer,
+    Answering,
+    Batch,
+    Credit,
+    Ended,
+    Leave,
+    Rejected,
+    Subscribe,
+    Unsubscribe,
+)
 from source_jobs.settings import Settings
 from tests.job.stage import FakeAgent, Stage
 
@@ -157,6 +168,40 @@ def test_a_time_to_live_cuts_the_last_window_off_and_says_so() -> None:
     ended = client.ended(request)
     assert ended
     assert ended.reason == "time to live is over"
+
+
+def test_the_total_of_a_query_with_windows_is_of_those_windows() -> None:
+    stage = Stage()
+    agent, client = stage.agent("a", "requests"), stage.client()
+    request = client.ask("select count(*) from requests window 1", ttl_ms=2_500)
+    agent.accept()
+    stage.pass_time(3_050)
+    asked = agent.got(Subscribe)[0]
+    early = [(stage.now_ms - 750, {"n": 1})] * 4
+    late = [(stage.now_ms, {"n": 1})] * 3
+    agent.ship(asked, [*early, *late], stage.now_ms)
+    stage.pass_time(2_000)
+    (ended,) = client.got(Ended, request)
+    assert ended.total is not None
+    ledgers = client.ledgers(request)
+    assert sum(ledger.tally.seen for ledger in ledgers) == ended.total.tally.seen == 4
+    assert sum(int(str(row["COUNT(*)"])) for row in client.rows(request)) == 4
+
+
+def test_an_answer_that_ends_waits_for_the_last_counts_of_its_agents() -> None:
+    stage = Stage()
+    agent, client = stage.agent("a", "requests"), stage.client()
+    request = client.ask(ROWS, ttl_ms=500)
+    agent.accept()
+    stage.pass_time(1_580)  # an agent tells of what does not match once a second
+    tally = Tally(stage.now_ms - 1_200, filtered_out=3, buffer=2)
+    asked = agent.got(Subscribe)[0]
+    agent.send(Batch((agent.part(asked, stage.now_ms, [tally]),)))
+    stage.tick()
+    ended = client.ended(request)
+    assert ended
+    assert ended.total is not None
+    assert (ended.total.tally.filtered_out, ended.total.tally.buffer) == (3, 2)
 
 
 def test_one_of_several_ends_when_its_time_is_over_and_the_others_go_on() -> None:

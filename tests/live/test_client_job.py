@@ -127,6 +127,30 @@ def test_a_source_jobs_output_is_another_ones_stream(job: SourceJob) -> None:
     assert source.ended == "closed"
 
 
+def test_what_a_source_knows_to_be_lost_is_told_to_those_who_ask_further_on() -> None:
+    query = "select count(*) as n from requests window 0.2"
+    with source_job() as first, source_job() as second, connect(second.clients_address) as client:
+        origin = Agent(service="shop", source_jobs=[first.agents_address])
+        agent = Agent(service="errors", source_jobs=[second.agents_address])
+        origin.stream("requests")
+        with (
+            JobSource(first.clients_address, query, "errors", agent.publish, agent.lost) as source,
+            client.subscribe("select n from errors") as answer,
+        ):
+            take(answer, 2)
+            origin.lost("requests", 5)
+            upstream = 0
+            while not upstream:
+                window = answer.get(5)
+                assert window is not None
+                if window.completeness is not None:
+                    upstream = window.completeness.tally.upstream
+                    assert window.completeness.exactness == ("lower bound" if upstream else "exact")
+        origin.close()
+        agent.close()
+    assert upstream == source.taken.lost == 5
+
+
 def test_only_those_with_an_allowed_key_come_in(tmp_path: Path) -> None:
     server, secret = make_keys("job", tmp_path / "job")
     for side in ("agents", "clients"):
