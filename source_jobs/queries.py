@@ -73,7 +73,9 @@ class Queries:
         key = key_of(question, group, self._last_number + 1 if alone else 0)
         running = self._by_key.get(key)
         if running is not None:
-            return running
+            self._advance(running, now_ms)  # what has come is for those who were there before
+            if self._by_key.get(key) is running:
+                return running
         if len(self._by_number) >= self.settings.queries:
             return None
         self._last_number += 1
@@ -199,9 +201,10 @@ class Queries:
 
     def _advance(self, running: Running, now_ms: int) -> None:
         execution, grace_ms = running.execution, self.settings.grace_ms + self.patience_ms
-        self._end_lives(running, now_ms)
+        self._end_with_the_last(running, now_ms)
         try:
             self._tell(running, execution.advance(now_ms, grace_ms))
+            self._end_lives(running, now_ms)
             if execution.done:
                 limited = execution.question.ends_by_itself
                 reason = "limit" if limited else "nothing more can come"
@@ -212,14 +215,18 @@ class Queries:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends one query only
             self._fail(running, error, now_ms)
 
+    def _end_with_the_last(self, running: Running, now_ms: int) -> None:
+        """Where all have lived long enough the query itself ends, with one of them."""
+        members = running.audience.members
+        if members and all(s.ends_ms and s.ends_ms <= now_ms for s in members):
+            last = members[-1]
+            running.execution.end_ms, last.ends_ms = last.ends_ms, None
+            self._retire(running)
+
     def _end_lives(self, running: Running, now_ms: int) -> None:
-        """End what has lived long enough: with the last subscriber the query itself."""
-        over = [s for s in running.audience.members if s.ends_ms and s.ends_ms <= now_ms]
-        for subscriber in over:
-            if len(running.audience.members) == 1:
-                running.execution.end_ms, subscriber.ends_ms = subscriber.ends_ms, None
-                self._retire(running)
-            else:
+        """End the answers of those who have lived long enough, while others go on."""
+        for subscriber in list(running.audience.members):
+            if subscriber.ends_ms and subscriber.ends_ms <= now_ms:
                 running.audience.members.remove(subscriber)
                 reason = "time to live is over"
                 self._tell_end(subscriber, running.execution, reason, now_ms)
