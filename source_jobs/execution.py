@@ -164,7 +164,8 @@ class Execution:
 
     def total(self, since: Totals, start_ms: int, now_ms: int) -> Completeness:
         """The ledger of the whole answer from some moment on."""
-        call = self.reporters.call(start_ms, max(self.watermark_ms, start_ms + 1))
+        told_ms = max(self.watermark_ms, start_ms + 1)
+        call = self.reporters.call(start_ms, max(now_ms + 1, told_ms), told_ms)
         return self.ledger.total(start_ms, now_ms, since, call)
 
     def _side(self, source: int) -> int | None:

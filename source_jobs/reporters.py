@@ -137,8 +137,12 @@ class Reporters:
         marks = (r.watermark_ms for r in self.all.values() if r.reports)
         return max(min(marks, default=oldest), oldest)
 
-    def call(self, start_ms: int, end_ms: int) -> RollCall:
-        """Who should have reported of a span of time. An agent did if all its sources did."""
+    def call(self, start_ms: int, end_ms: int, told_ms: int | None = None) -> RollCall:
+        """Who should have reported of a span of time, to its end or, if it is cut, to `told_ms`.
+
+        An agent did if all its sources did.
+        """
+        told_ms = end_ms if told_ms is None else told_ms
         agents: dict[str, list[Reporter]] = {}
         for reporter in self.all.values():
             if _took_part(reporter, start_ms, end_ms):
@@ -149,7 +153,7 @@ class Reporters:
                 refused.append(group[0].name)
                 continue
             joined_late |= any(r.start_ms is not None and r.start_ms > start_ms for r in group)
-            behind = [r for r in group if not r.left and r.watermark_ms < end_ms]
+            behind = [r for r in group if not r.left and r.watermark_ms < told_ms]
             if behind:
                 missing.append(group[0].name)
                 early |= any(r.gone_ms is None for r in behind)

@@ -217,3 +217,21 @@ def test_the_rows_of_a_part_are_those_it_names() -> None:
     agent.send(Batch((part,)), write_batch(batch).to_pybytes())
     stage.tick()
     assert client.rows(request) == [{"n": 1}, {"n": 3}]
+
+
+def test_the_total_of_an_answer_that_a_limit_ends_at_once_knows_its_agents() -> None:
+    stage = Stage()
+    agents = [stage.agent(name, "s") for name in ("a", "b")]
+    client = stage.client()
+    request = client.ask("select a from s limit 1")
+    stage.pass_time(20)
+    for agent in agents:
+        agent.accept()
+    (asked,) = agents[0].got(Subscribe)
+    agents[0].ship(asked, [(stage.now_ms, {"a": 1})])
+    stage.tick()
+    stage.pass_time(100)
+    ended = client.ended(request)
+    assert ended
+    assert ended.reason == "limit"
+    assert (ended.total.expected, ended.total.reported, ended.total.missing) == (2, 2, ())
