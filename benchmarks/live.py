@@ -10,12 +10,15 @@ service that nobody asks, and how long a killed client's query goes on costing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import quantiles
 from time import perf_counter, sleep, time_ns
 
@@ -102,6 +105,37 @@ def killed(_seconds: float) -> list[Figure]:
     return [Figure("a killed client's query goes on for", f"{took:.1f} s", goal, took < 5)]
 
 
+def cost(seconds: float) -> list[Figure]:
+    """The share of a core that the agents of four services take, by what is asked."""
+    queries = {
+        "nobody asks": None,
+        "every row asked": "select number from requests",
+        "a count a second asked": "select count(*) from requests window 1",
+        "rows that never come asked": "select number from requests where user_id == 'nobody'",
+    }
+    figures = []
+    with source_job() as job, services(job, 4, 50) as running, connect(job.clients) as client:
+        for name, query in queries.items():
+            with contextlib.ExitStack() as stack:
+                if query:
+                    answer = stack.enter_context(client.subscribe(query))
+                    threading.Thread(target=lambda answer=answer: list(answer), daemon=True).start()
+                sleep(1)
+                before = [cpu_seconds(service.pid) for service in running]
+                sleep(seconds)
+                used = [cpu_seconds(service.pid) for service in running]
+                share = sum(b - a for a, b in zip(before, used, strict=True)) / seconds / 4
+                label = f"a service of 50 events/s, {name}"
+                figures.append(Figure(label, f"{share:.1%} of a core", "none", met=True))
+    return figures
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def percentiles(values: Sequence[float]) -> tuple[float, float]:
     """The median and the 99th percentile."""
     cuts = quantiles(values, n=100, method="inclusive")
@@ -113,6 +147,7 @@ PARTS: dict[str, Callable[[float], list[Figure]]] = {
     "latency": latency,
     "idle": idle,
     "killed": killed,
+    "cost": cost,
 }
 
 
