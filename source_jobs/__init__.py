@@ -1,7 +1,7 @@
 """Source jobs: they ask agents, merge what comes, run their half of queries, and answer clients.
 
 `state.py` is the pure core: bytes and the time in, frames to send out. `job.py` is the shell, and
-`client.py` what programs ask with.
+`client/` what programs ask with.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Self
 from mql.errors import MQLError
 from mql.layout import END, START
 from source_jobs.client import connect
-from source_jobs.client_window import LiveWindow
+from source_jobs.client.window import LiveWindow
 
 Row = dict[str, object]
 

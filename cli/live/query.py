@@ -20,7 +20,7 @@ from cli.run import RunOptions, choose_output, complain, open_writers
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, Subscription
-    from source_jobs.client_window import LiveWindow
+    from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.2
 

@@ -14,7 +14,7 @@ from cli.table import utc
 from mql.ledger import Completeness
 
 if TYPE_CHECKING:
-    from source_jobs.client_items import Gap
+    from source_jobs.client.items import Gap
 
 
 class StatusLine:

@@ -23,7 +23,7 @@ from cli.table import utc
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, Subscription
-    from source_jobs.client_window import LiveWindow
+    from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.02
 _COLUMNS = ("time", "stream", "service", "host", "event")

@@ -16,7 +16,7 @@ from mql.ledger import Completeness, Exactness
 from mql.values import write_json
 
 if TYPE_CHECKING:
-    from source_jobs.client_items import Gap
+    from source_jobs.client.items import Gap
 
 PLACES = ("buffer", "budget", "credit", "failed", "upstream")
 _NAMED = 3

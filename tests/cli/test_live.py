@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from cli.live.words import Summary, missed_in
 from mql.ledger import Completeness, Tally
 from source_jobs.client import connect
-from source_jobs.client_items import Gap
+from source_jobs.client.items import Gap
 from source_jobs.job import SourceJob
 from tests.cli.support import command, environment, rows_of
 from tests.live.support import publishing, source_job, until

@@ -18,7 +18,7 @@ from mql.wire import messages as m
 from mql.wire.codec import encode, from_clients
 from mql.wire.payload import write_batch
 from source_jobs.client import Client, SourceJobError, connect
-from source_jobs.client_items import Gap
+from source_jobs.client.items import Gap
 
 pytestmark = pytest.mark.timeout(30)
 LIMIT_S = 5.0

@@ -14,9 +14,9 @@ from mql.ledger import Completeness, Tally
 from mql.wire import messages as m
 from mql.wire.codec import encode, from_clients
 from mql.wire.payload import write_batch
-from source_jobs.client_items import Action, Closed, Deliver, Gap, Piece, Reply, Started, Transmit
-from source_jobs.client_question import WAITING
-from source_jobs.client_state import ClientState
+from source_jobs.client.items import Action, Closed, Deliver, Gap, Piece, Reply, Started, Transmit
+from source_jobs.client.question import WAITING
+from source_jobs.client.state import ClientState
 
 SECOND_US = 1_000_000
 ASK = m.Ask(0, "select *")

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.processes import Job, loopback_bytes, source_job, start, stop, until
 from source_jobs.client import Client, connect
-from source_jobs.client_items import SourceJobError
-from source_jobs.client_link import Link
-from source_jobs.client_state import ClientState
+from source_jobs.client.items import SourceJobError
+from source_jobs.client.link import Link
+from source_jobs.client.state import ClientState
 from source_jobs.job import SourceJob
 from source_jobs.settings import Settings
 

@@ -11,9 +11,9 @@ from mql.layout import RowLayout
 from mql.ledger import Completeness
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Ended, Rejected
-from source_jobs.client_items import Closed, Gap, Piece, SourceJobError, Started
-from source_jobs.client_mailbox import Mailbox
-from source_jobs.client_window import LiveWindow, read_piece
+from source_jobs.client.items import Closed, Gap, Piece, SourceJobError, Started
+from source_jobs.client.mailbox import Mailbox
+from source_jobs.client.window import LiveWindow, read_piece
 
 Item = Started | Piece | Rejected | Ended | Closed
 

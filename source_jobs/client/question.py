@@ -8,7 +8,7 @@ from mql.ledger import Completeness
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Answer, Answering, Ask, Ended
 from mql.wire.payload import read_batch
-from source_jobs.client_items import Gap, Piece, Started
+from source_jobs.client.items import Gap, Piece, Started
 
 WAITING = 10_000
 """So many pieces wait to be read; more are given up, and counted."""

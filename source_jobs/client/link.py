@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from source_jobs.client_items import Action, Deliver, Reply, Transmit
-from source_jobs.client_state import ClientState
+from source_jobs.client.items import Action, Deliver, Reply, Transmit
+from source_jobs.client.state import ClientState
 from source_jobs.keys import KeyPair
 
 Command = Callable[[int], Sequence[Action]]

@@ -27,8 +27,8 @@ from mql.wire.messages import (
     Shown,
     Unknown,
 )
-from source_jobs.client_items import Action, Closed, Deliver, Reply, Transmit
-from source_jobs.client_question import Question
+from source_jobs.client.items import Action, Closed, Deliver, Reply, Transmit
+from source_jobs.client.question import Question
 
 CREDIT = 16 << 20
 """Bytes of payload that may be under way or wait to be read."""

@@ -23,17 +23,15 @@ import mql
 from mql.layout import layout_of
 from mql.planner.plan import plan
 from mql.wire.messages import Ask, Ended, Rejected
-from source_jobs.client_items import Action, Closed, Deliver, Reply, SourceJobError
-from source_jobs.client_link import Link
-from source_jobs.client_mailbox import Mailbox
-from source_jobs.client_state import ClientState
-from source_jobs.client_subscription import Subscription, error_of
+from source_jobs.client.items import Action, Closed, Deliver, Reply, SourceJobError
+from source_jobs.client.link import Link
+from source_jobs.client.mailbox import Mailbox
+from source_jobs.client.state import ClientState
+from source_jobs.client.subscription import Subscription, error_of
 from source_jobs.keys import load_pair, load_public
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:7767"
 TIMEOUT_S = 2.0
-
-__all__ = ["Client", "SourceJobError", "Subscription", "connect"]
 
 
 def connect(

@@ -17,7 +17,7 @@ from mql.syntax import Property
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Answer
 from mql.wire.payload import read_batch
-from source_jobs.client_items import Gap, Piece
+from source_jobs.client.items import Gap, Piece
 
 
 class LiveWindow(Chunk):
