@@ -374,6 +374,12 @@ def test_a_text_may_be_ten_megabytes_long() -> None:
         assert answer("select count(*), a group by a", inputs)[0][0] == {"COUNT(*)": 1, "a": text}
 
 
+def test_sums_and_averages_beyond_a_double_are_null() -> None:
+    events: list[dict[str, object]] = [{"a": 1e308}, {"a": 1e308}]
+    result = mql.run("select sum(a) as s, average(a) as m, count(a) as n from s", {"s": events})
+    assert result.rows() == [{"s": None, "m": None, "n": 2}]
+
+
 def test_a_line_longer_than_the_limit_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "long.ndjson"
     with path.open("wb") as file:
