@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
+from mql.events.native import Decoded, NativeDecoder
 from mql.events.shape import Shape, column
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
@@ -26,6 +27,8 @@ from mql.values import is_json, normalize, read_json, walk, write_json
 _NEWLINE, _OPENING, _CLOSING = map(ord, "\n{}")
 _BYTE_OF_BIT, _LAST_BYTE = np.uint64(0x0001020304050607), np.uint64(56)
 """A word with one bit, the first of byte k, times this has k in its last byte."""
+
+Chunk = bytes | memoryview
 
 _MAX_LEARNING = 16
 """After this many chunks that did not fit, types are not tried any more."""
@@ -58,14 +61,14 @@ class TimeProperty:
 class Read:
     """Events that have been read: a batch, and the times of all, kept or not.
 
-    `rows` says which of all events the batch holds (None: all of them). `in_step` is whether
-    the events are the lines that were read, one for one.
+    `rows` says which of all events the batch holds (None: all of them). `lines` are what was read,
+    if they are the events, one for one.
     """
 
     batch: pa.RecordBatch
     times: pa.Array
     rows: Ints | None = None
-    in_step: bool = False
+    lines: Lines | None = None
 
 
 class Reader(Protocol):
@@ -76,7 +79,7 @@ class Reader(Protocol):
         """What could not be read so far."""
 
     def from_lines(
-        self, chunk: bytes, now_ms: int | None = None, times: Sequence[int | None] | None = None
+        self, chunk: Chunk, now_ms: int | None = None, times: Sequence[int | None] | None = None
     ) -> Read:
         """The events of the next whole lines of NDJSON."""
 
@@ -98,11 +101,15 @@ class Reader(Protocol):
 class EventReader:
     """Turns events into batches of the needed columns."""
 
-    def __init__(self, fields: Fields, time: TimeProperty | None = None) -> None:
+    def __init__(
+        self, fields: Fields, time: TimeProperty | None = None, *, native: bool = True
+    ) -> None:
         self._fields = fields
         self._time = time
         paths = fields.paths + ((time.path,) if time else ())
         self._paths = [(format_property(path), path) for path in dict.fromkeys(paths)]
+        fits = native and not fields.prefixes
+        self._native = NativeDecoder.of([p.steps for _, p in self._paths]) if fits else None
         self._shape = Shape()
         for _, path in self._paths:
             self._shape.add(path.steps)
@@ -121,24 +128,35 @@ class EventReader:
         self.bad.add(self.lines, reason)
 
     def from_lines(
-        self, chunk: bytes, now_ms: int | None = None, times: Sequence[int | None] | None = None
+        self, chunk: Chunk, now_ms: int | None = None, times: Sequence[int | None] | None = None
     ) -> Read:
-        """The events of the next whole lines of NDJSON, a chunk as `tidy` makes it.
+        """The events of the next whole lines of NDJSON; the last one may lack its newline.
 
         Without a time property an event's time is that of its line in `times`, or `now_ms`.
         """
-        lines = Lines(chunk)
-        before, self.lines = self.lines, self.lines + len(lines)
-        events = self._decode(chunk) if lines.are_objects and not self._fields.prefixes else None
-        if events is None or len(events) != len(lines):
-            return self._from_odd_lines(chunk, before + 1, now_ms, times)
-        typed = type(events[0]) is self._typed
-        columns = {
-            name: column(events, path, self._shape, typed=typed) for name, path in self._paths
-        }
+        decoded = self._native.decode(chunk) if self._native is not None else None
+        if decoded is None:
+            chunk = tidied = _tidy(bytes(chunk))
+            decoded = self._by_objects(tidied)
+            if decoded is None:
+                first, self.lines = self.lines + 1, self.lines + tidied.count(b"\n")
+                return self._from_odd_lines(tidied, first, now_ms, times)
+        lines = Lines(chunk, decoded.line_ends)
+        self.lines += len(lines)
+        columns = dict(zip((name for name, _ in self._paths), decoded.columns, strict=True))
         text = lines.texts() if self._fields.event else None
         given = None if times is None else pa.array(times, pa.int64())
-        return self._read(columns, len(events), text, now_ms, given, in_step=True)
+        return self._read(columns, len(lines), text, now_ms, given, lines)
+
+    def _by_objects(self, chunk: bytes) -> Decoded | None:
+        """The columns of a chunk in which every line is an event, by way of Python objects."""
+        lines = Lines(chunk)
+        events = self._decode(chunk) if lines.are_objects and not self._fields.prefixes else None
+        if events is None or len(events) != len(lines):
+            return None
+        typed = type(events[0]) is self._typed
+        columns = [column(events, path, self._shape, typed=typed) for _, path in self._paths]
+        return Decoded(columns, lines.ends)
 
     def _decode(self, chunk: bytes) -> list[Any] | None:
         """The events of a chunk in which every line is one, or None."""
@@ -230,8 +248,7 @@ class EventReader:
         text: pa.Array | None,
         now_ms: int | None,
         times: pa.Array | None = None,
-        *,
-        in_step: bool = False,
+        lines: Lines | None = None,
     ) -> Read:
         if self._time is not None:
             times = to_milliseconds(columns[format_property(self._time.path)], self._time.unit)
@@ -243,7 +260,7 @@ class EventReader:
         if text is not None:
             columns[EVENT] = text
         batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-        return Read(batch, times, in_step=in_step)
+        return Read(batch, times, lines=lines)
 
 
 def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
@@ -268,27 +285,30 @@ def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
 
 
 class Lines:
-    """Where the lines of a chunk are; the chunk ends with a newline.
+    """Where the lines of a chunk are; the chunk ends with a newline."""
 
-    `are_objects` says that each line begins with `{` and ends with `}`. Then a chunk of as many
-    JSON values as lines has one on each: a value that went on over a newline would have a `}`
-    before it or a `{` after it, never both.
-    """
-
-    def __init__(self, chunk: bytes) -> None:
+    def __init__(self, chunk: Chunk, ends: Ints | None = None) -> None:
         self._chunk = chunk
-        data = np.frombuffer(chunk, np.uint8)
-        self._ends = _newlines(data)
-        opened = data[0] == _OPENING and (data[self._ends[:-1] + 1] == _OPENING).all()
-        self.are_objects = bool(opened and (data[self._ends - 1] == _CLOSING).all())
+        self.ends = _newlines(np.frombuffer(chunk, np.uint8)) if ends is None else ends
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
+
+    @property
+    def are_objects(self) -> bool:
+        """Whether each line begins with `{` and ends with `}`.
+
+        Then a chunk of as many JSON values as lines has one on each: a value that went on over a
+        newline would have a `}` before it or a `{` after it, never both.
+        """
+        data = np.frombuffer(self._chunk, np.uint8)
+        opened = data[0] == _OPENING and (data[self.ends[:-1] + 1] == _OPENING).all()
+        return bool(opened and (data[self.ends - 1] == _CLOSING).all())
 
     def texts(self) -> pa.Array:
         """The lines as strings, each with its newline, without copying them."""
         offsets = np.zeros(len(self) + 1, np.int32)
-        offsets[1:] = self._ends + 1
+        offsets[1:] = self.ends + 1
         buffers = (pa.py_buffer(offsets), pa.py_buffer(self._chunk))
         return pa.StringArray.from_buffers(len(self), *buffers)
 
@@ -306,8 +326,8 @@ def _newlines(data: npt.NDArray[np.uint8]) -> Ints:
     return at * 8 + (bits * _BYTE_OF_BIT >> _LAST_BYTE).astype(np.int64)
 
 
-def tidy(chunk: bytes) -> bytes:
-    """The chunk as valid UTF-8, invalid sequences replaced by U+FFFD, with a newline at its end."""
+def _tidy(chunk: bytes) -> bytes:
+    """The chunk with a newline at its end, and with what is not valid UTF-8 replaced by U+FFFD."""
     if not chunk.isascii():
         try:
             chunk.decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-from mql.events.decode import Read, Reader, tidy
+from mql.events.decode import Read, Reader
 from mql.values import INT64_MAX, INT64_MIN, write_json
 
 ROWS = 4_096
@@ -59,7 +59,7 @@ def _read(part: list[object], reader: Reader, *, has_times: bool) -> Read:
         timed = type(time) is int and INT64_MIN <= time <= INT64_MAX
         lines.append(_line(event) if timed or not has_times else _NO_EVENT)
         times.append(time if timed else None)
-    return reader.from_lines(tidy("\n".join(lines).encode()), None, times if has_times else None)
+    return reader.from_lines("\n".join(lines).encode(), None, times if has_times else None)
 
 
 def _line(event: object) -> str:

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import pyarrow as pa
 
 from mql.errors import InputError
-from mql.events.decode import Read, Reader, tidy
+from mql.events.decode import Read, Reader
 from mql.sources.slices import Slice, joined, whole_lines
 from mql.values import read_json
 
 if TYPE_CHECKING:
     from mql.sources.prefilter import Prefilter
 
-CHUNK = 1 << 20
-"""Bytes decoded at once: larger ones leave the cache, smaller ones cost more calls."""
+CHUNK = 1 << 22
+"""Bytes decoded at once: larger ones take more memory, smaller ones cost more calls."""
 
 MAX_LINE = 1 << 28
 """A longer line (in bytes) is passed over and counted as not JSON."""
+
+_DECOMPRESSED = 1 << 20
+"""Bytes decompressed at once: what comes before a break in the stream should not be lost in it."""
 
 _FIRST = 1 << 18
 _SILENCE_S = 0.05
@@ -103,7 +106,7 @@ class LineSource:
                 yield None
                 continue
             now_ms = time.time_ns() // 1_000_000 if self.arrives else None
-            yield reader.from_lines(tidy(joined(some)), now_ms)
+            yield reader.from_lines(joined(some), now_ms)
 
     def close(self) -> None:
         """Close the stream."""
@@ -116,7 +119,8 @@ class LineSource:
         if b"\n" in pending[0]:
             slices, rest = whole_lines(pending)
             yield slices
-            pending, size = [rest], len(rest)
+            pending = self._put_back(rest)
+            size = sum(map(len, pending))
         while (more := self._read(wait=False)) != b"":
             if more is None:
                 yield None
@@ -126,13 +130,22 @@ class LineSource:
             if b"\n" in more:
                 slices, rest = whole_lines(pending)
                 yield slices
-                pending, size = [rest], len(rest)
+                pending = self._put_back(rest)
+                size = sum(map(len, pending))
             elif size > self._max_line_bytes:
                 yield from self._pass_over(counter)
                 pending, size = [self._read_ahead], len(self._read_ahead)
         last = b"".join(pending)
         if last:
             yield [Slice(last, 0, len(last))]
+
+    def _put_back(self, rest: bytes) -> list[bytes]:
+        """What has to be put before the next bytes: of a file nothing, its line is read again."""
+        if self.bytes_total is None or self._compressed is not None or not rest:
+            return [rest]
+        self._raw.seek(-len(rest), os.SEEK_CUR)
+        self.bytes_read -= len(rest)
+        return []
 
     def _pass_over(self, counter: _LineCounter) -> Iterator[None]:
         """Skip to the end of a line that is too long."""
@@ -162,7 +175,7 @@ class LineSource:
         """Some bytes; empty at the end; None if a pipe has been silent for a moment."""
         if self._compressed is not None:
             try:
-                data: bytes = self._compressed.read(self._chunk_bytes)
+                data: bytes = self._compressed.read(min(self._chunk_bytes, _DECOMPRESSED))
             except (OSError, pa.ArrowException) as error:
                 raise InputError(f"cannot read {self._name}: {error}") from None
             return data

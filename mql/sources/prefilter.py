@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 
 from mql.errors import InputError
-from mql.events.decode import Read, Reader, tidy
+from mql.events.decode import Read, Reader
 from mql.planner.literals import needed_text
 from mql.planner.logical import LogicalPlan
 from mql.sources.candidates import CandidateSearch
@@ -101,7 +101,7 @@ class Prefilter:
         if not kept:
             return None
         bad, known = reader.bad, reader.bad.first
-        text = tidy(b"".join([text for text, _, _ in kept]))
+        text = b"".join([text for text, _, _ in kept])
         read = reader.from_lines(text, time.time_ns() // 1_000_000 if arrives else None)
         if known is None and bad.first is not None:
             numbers = chain.from_iterable(range(first, first + n) for _, first, n in kept)

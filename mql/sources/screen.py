@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints
-from mql.events.decode import BadLines, EventReader, Lines, Read, TimeProperty, tidy
+from mql.events.decode import BadLines, Chunk, EventReader, Read, TimeProperty
 from mql.exec.filter import FilterOperator
 from mql.planner.fields import Fields, condition_fields
 from mql.syntax import Condition
@@ -60,7 +60,7 @@ class ScreeningReader:
         self._full.lines = self._narrow.lines
 
     def from_lines(
-        self, chunk: bytes, now_ms: int | None = None, times: Sequence[int | None] | None = None
+        self, chunk: Chunk, now_ms: int | None = None, times: Sequence[int | None] | None = None
     ) -> Read:
         """The events of the next whole lines that pass."""
         if self._dense and not self._enough:
@@ -74,7 +74,7 @@ class ScreeningReader:
         return read
 
     def _two_steps(
-        self, chunk: bytes, now_ms: int | None, times: Sequence[int | None] | None
+        self, chunk: Chunk, now_ms: int | None, times: Sequence[int | None] | None
     ) -> Read:
         narrow = self._narrow.from_lines(chunk, now_ms, times)
         rows = np.flatnonzero(self._first.mask(narrow.batch))
@@ -82,11 +82,11 @@ class ScreeningReader:
             return Read(narrow.batch.take(pa.array(rows)), narrow.times, rows)
         if not len(rows):
             return Read(self._nothing, narrow.times, rows)
-        if not narrow.in_step:
+        if narrow.lines is None:
             return self._screened(self._again.from_lines(chunk, now_ms, times))
-        passed = "".join(Lines(chunk).texts().take(pa.array(rows)).to_pylist())
+        passed = "".join(narrow.lines.texts().take(pa.array(rows)).to_pylist())
         theirs = None if times is None else [times[row] for row in rows.tolist()]
-        rest = self._rest.from_lines(tidy(passed.encode()), now_ms, theirs).batch
+        rest = self._rest.from_lines(passed.encode(), now_ms, theirs).batch
         kept = np.flatnonzero(self._others.mask(rest))
         return Read(rest.take(pa.array(kept)), narrow.times, rows[kept])
 

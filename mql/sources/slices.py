@@ -35,6 +35,7 @@ def whole_lines(parts: list[bytes]) -> tuple[list[Slice], bytes]:
     return slices, last[end:]
 
 
-def joined(slices: list[Slice]) -> bytes:
-    """The lines of some slices as one text."""
-    return b"".join(memoryview(data)[start:end] for data, start, end in slices)
+def joined(slices: list[Slice]) -> bytes | memoryview:
+    """The lines of some slices as one text, copied only where there are several."""
+    views = [memoryview(data)[start:end] for data, start, end in slices]
+    return views[0] if len(views) == 1 else b"".join(views)

@@ -1,0 +1,249 @@
+"""Lines of JSON to Arrow columns by compiled code: `columns.c`, loaded if it was built.
+
+It reads paths of keys. What it leaves (a list, an integer beyond 64 bits) is
+read here, value by value; a chunk with a line that it does not take is read by the caller in its
+own way. So whether it is there changes how fast an answer comes, never the answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mql.batch import Ints, Kind, as_variant, column_of, kinds_of, variant
+from mql.values import read_json
+
+LIBRARY = Path(__file__).with_name("_columns.so")
+"""Where the build puts the compiled `columns.c`."""
+
+_LONG_DOUBLE, _JSON = 6, 7
+"""Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""
+
+Bytes = npt.NDArray[np.uint8]
+
+_NEWLINE = ord("\n")
+_MAX_DEPTH = 32
+_LONGEST_KEY_SIZE = 63
+"""The bit of a node's `key_sizes` that stands for this and all greater sizes."""
+_MAX_CHUNK = 2**31 - 1
+_SCRATCH_KEPT = 1 << 22
+"""A larger buffer (in bytes), for an unusually long line, is not kept."""
+
+
+class _Node(ctypes.Structure):
+    _fields_ = (
+        ("key", ctypes.c_char_p),
+        ("key_size", ctypes.c_int32),
+        ("column", ctypes.c_int32),
+        ("first_child", ctypes.c_int32),
+        ("children", ctypes.c_int32),
+        ("first_column", ctypes.c_int32),
+        ("end_column", ctypes.c_int32),
+        ("key_sizes", ctypes.c_uint64),
+    )
+
+
+class _Column(ctypes.Structure):
+    _fields_ = (
+        ("kinds", ctypes.c_void_p),
+        ("values", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("text", ctypes.c_void_p),
+        ("seen", ctypes.c_uint64),
+    )
+
+
+def _bit(kind: int) -> int:
+    return 1 << kind
+
+
+class _Seen(IntEnum):
+    """What `seen` is where there is but one kind of value."""
+
+    INT = 1 << Kind.INT
+    DOUBLE = 1 << Kind.DOUBLE
+    STRING = 1 << Kind.STRING
+
+
+@dataclass(slots=True)
+class _Key:
+    """A key of some paths; `path` is the number of the one that ends here."""
+
+    path: int | None = None
+    keys: dict[str, _Key] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The columns of the given paths, in their order, and where the lines end."""
+
+    columns: list[pa.Array]
+    line_ends: Ints
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled code, or None where it was not built."""
+    try:
+        loaded = ctypes.CDLL(str(LIBRARY))
+    except OSError:
+        return None
+    loaded.count_lines.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    loaded.count_lines.restype = ctypes.c_int64
+    loaded.read_columns.argtypes = (
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.POINTER(_Node),
+        ctypes.POINTER(_Column),
+        ctypes.c_int64,
+        ctypes.c_void_p,
+    )
+    loaded.read_columns.restype = ctypes.c_int64
+    return loaded
+
+
+class NativeDecoder:
+    """Decodes some paths, all of keys alone."""
+
+    def __init__(self, compiled: ctypes.CDLL, paths: Sequence[tuple[str, ...]]) -> None:
+        self._compiled = compiled
+        self._tree = _Tree(paths)
+        self._scratch: list[Bytes] = []
+
+    @classmethod
+    def of(cls, paths: Sequence[tuple[object, ...]]) -> NativeDecoder | None:
+        """A decoder of these paths, or None if they, or this installation, have to do without."""
+        compiled = library()
+        keys = [tuple(step for step in path if isinstance(step, str)) for path in paths]
+        fit = all(len(k) == len(p) <= _MAX_DEPTH for k, p in zip(keys, paths, strict=True))
+        return cls(compiled, keys) if compiled is not None and fit else None
+
+    def decode(self, chunk: bytes | memoryview) -> Decoded | None:
+        """The columns of a chunk of whole lines; None if not every line is taken."""
+        size = len(chunk)
+        if not 0 < size <= _MAX_CHUNK or chunk[-1] != _NEWLINE:
+            return None
+        start = np.frombuffer(chunk, np.uint8).ctypes.data
+        rows = self._compiled.count_lines(start, size)
+        if rows < 0:
+            return None
+        made = [_Arrays(rows, text) for text in self._texts(size)]
+        columns = (_Column * len(made))(*(arrays.addresses() for arrays in made))
+        ends = np.empty(rows, np.int32)
+        taken = self._compiled.read_columns(
+            start, size, self._tree.nodes, columns, len(made), ends.ctypes.data
+        )
+        if taken != rows:
+            return None
+        read = [arrays.column(column.seen) for arrays, column in zip(made, columns, strict=True)]
+        by_path = dict(zip(self._tree.order, read, strict=True))
+        return Decoded([by_path[path] for path in range(len(read))], ends)
+
+    def _texts(self, size: int) -> list[Bytes]:
+        """A buffer for each column's text, which is never longer than all lines together."""
+        if len(self._scratch) and len(self._scratch[0]) >= size:
+            return self._scratch
+        made = [np.empty(size, np.uint8) for _ in self._tree.order]
+        if size <= _SCRATCH_KEPT:
+            self._scratch = made
+        return made
+
+
+class _Tree:
+    """The keys of some paths as nodes, in the layout of `columns.c`."""
+
+    def __init__(self, paths: Sequence[tuple[str, ...]]) -> None:
+        root = _Key()
+        for number, path in enumerate(paths):
+            at = root
+            for step in path:
+                at = at.keys.setdefault(step, _Key())
+            at.path = number
+        self.order: list[int] = []
+        """The path that each column is of: in the order of a walk, so that a node has a range."""
+        self._names: list[bytes] = []  # what the nodes point to has to live as long as they do
+        made = [_Node()]
+        self._add(made, 0, b"", root)
+        self.nodes = (_Node * len(made))(*made)
+
+    def _add(self, nodes: list[_Node], at: int, name: bytes, key: _Key) -> None:
+        """Write a key to its node, and those below it to nodes of their own."""
+        first_column, column = len(self.order), -1
+        if key.path is not None:
+            column = len(self.order)
+            self.order.append(key.path)
+        first_child, sizes = len(nodes), 0
+        nodes += [_Node() for _ in key.keys]
+        for child, (text, below) in enumerate(key.keys.items(), first_child):
+            child_name = text.encode()
+            sizes |= 1 << min(len(child_name), _LONGEST_KEY_SIZE)
+            self._add(nodes, child, child_name, below)
+        self._names.append(name)
+        children, end_column = len(key.keys), len(self.order)
+        nodes[at] = _Node(
+            name, len(name), column, first_child, children, first_column, end_column, sizes
+        )
+
+
+class _Arrays:
+    """What `columns.c` writes of one column."""
+
+    def __init__(self, rows: int, text: Bytes) -> None:
+        self._kinds = np.zeros(rows, np.uint8)
+        self._values = np.empty(rows, np.int64)
+        self._offsets = np.empty(rows + 1, np.int32)
+        self._text = text
+
+    def addresses(self) -> _Column:
+        """Where the arrays are."""
+        arrays = (self._kinds, self._values, self._offsets, self._text)
+        return _Column(*(array.ctypes.data for array in arrays), 0)
+
+    def column(self, seen: int) -> pa.Array:
+        """The Arrow column; bit k of `seen` is set if there are values of kind k."""
+        null = self._kinds == Kind.NULL if seen & _bit(Kind.NULL) else None
+        match seen & ~_bit(Kind.NULL):
+            case 0:
+                return pa.nulls(len(self._kinds))
+            case _Seen.INT:
+                return pa.array(self._values, mask=null)
+            case _Seen.DOUBLE:
+                return pa.array(self._values.view(np.float64), mask=null)
+            case _Seen.STRING:
+                return self._texts()
+            case _:
+                return self._mixed(seen)
+
+    def _texts(self) -> pa.Array:
+        """The texts, null where there is none."""
+        there = self._kinds >= Kind.STRING
+        bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+        used = pa.py_buffer(self._text[: self._offsets[-1]].tobytes())
+        return pa.StringArray.from_buffers(len(there), pa.py_buffer(self._offsets), used, bits)
+
+    def _mixed(self, seen: int) -> pa.Array:
+        """Values of more than one kind, or such as have to be read from their text."""
+        kinds, values, texts = self._kinds, self._values, self._texts()
+        ints = np.where((kinds == Kind.INT) | (kinds == Kind.BOOL), values, 0)
+        doubles = np.where(kinds == Kind.DOUBLE, values.view(np.float64), 0.0)
+        if seen & _bit(_LONG_DOUBLE):
+            long = kinds == _LONG_DOUBLE
+            doubles[long] = texts.filter(pa.array(long)).cast(pa.float64()).to_numpy()
+            kinds[long] = Kind.DOUBLE
+        if seen & _bit(_JSON):
+            odd = kinds == _JSON
+            read = [read_json(text) for text in texts.filter(pa.array(odd)).to_pylist()]
+            column = as_variant(column_of(read))
+            kinds[odd], ints[odd] = kinds_of(column), column.field("int").to_numpy()
+            doubles[odd] = column.field("double").to_numpy()
+            texts = pc.replace_with_mask(texts, pa.array(odd), column.field("text"))
+        return variant(kinds, ints, doubles, texts)

@@ -1,0 +1,162 @@
+"""The compiled decoder: what it takes, it reads as the other way does, within its bounds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mql.batch import to_python
+from mql.events.decode import EventReader
+from mql.events.native import NativeDecoder, library
+from mql.planner.fields import Fields
+from mql.syntax import Property
+from mql.values import write_json
+
+EXAMPLES = int(os.environ.get("MQL_EXAMPLES", "200"))
+
+PATHS = (("a",), ("b", "c"), ("b",), ("a long key that no guess holds",), ("é",), ("b", "d", "e"))
+KEYS = ("a", "b", "c", "d", "e", "é", "aa", "a long key that no guess holds", "")
+FIELDS = Fields(tuple(Property(path) for path in PATHS), event=True)
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**66), 2**66),
+    st.integers(-100, 100),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-1e6, 1e6).map(lambda x: round(x, 3)),
+    st.text(max_size=40),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+EVENTS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6)
+
+
+def spaced(event: object) -> str:
+    return json.dumps(event, ensure_ascii=False, separators=(" , ", " :\t"))
+
+
+LINES = st.one_of(
+    EVENTS.map(write_json),
+    EVENTS.map(spaced),
+    st.sampled_from(
+        [
+            '{"a":1,"a":"x"}',
+            '{"b":{"c":1},"b":{"d":{}}}',
+            '{"b":{"c":1,"c":null}}',
+            '{"a":"\\ud83d\\ude00 \\u00e9\\/\\b\\f\\n\\r\\t\\"\\\\"}',
+            '{"a":-0}',
+            '{"a":-0.0,"é":1E5}',
+            '{"a":1e308,"é":1e-320}',
+            '{"a":123456789012345678,"é":9223372036854775807}',
+            '{"a":9223372036854775808,"é":-9223372036854775808}',
+            '{"a":0.1234567890123456789,"é":12345678901234567890.5e-30}',
+        ]
+    ),
+)
+BROKEN = st.sampled_from(
+    [
+        *("", " ", "{", "{}}", "[1]", "null", "{} ", "{a:1}", '{"a" 1}', '{"a":1,}'),
+        *('{"a":01}', '{"a":1.}', '{"a":1e}', '{"a":+1}', '{"a":NaN}', '{"a":tru}', '{"a":"b}'),
+        *('{"a":"\\x"}', '{"a":"\\u12g4"}', '{"a":"\t"}', '{"\\u0061":1}', '{"a":1} {"a":2}'),
+        *('{"a":[1,]}', '{"a":{"b":[}]}', '{"a":"\\ud83d"}', '{"x":"\\ud83dx"}'),
+        *('{"a":"\\udc00\\ud83d"}', '{"a":"\\ud83d\\u0041"}'),
+    ]
+)
+
+
+def both(chunk: bytes) -> tuple[list[object], list[object]]:
+    """What is read with the compiled decoder and without it: columns, texts, bad lines."""
+    answers = []
+    for native in (True, False):
+        reader = EventReader(FIELDS, native=native)
+        read = reader.from_lines(chunk, now_ms=1)
+        columns = [to_python(column) for column in read.batch.columns]
+        types = [column.type for column in read.batch.columns]
+        answers.append([columns, types, reader.bad, reader.lines, read.lines is None])
+    return answers[0], answers[1]
+
+
+def test_the_compiled_decoder_is_there() -> None:
+    assert library() is not None, "the build did not compile mql/events/columns.c"
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=6))
+def test_it_reads_what_the_other_way_reads(lines: list[str]) -> None:
+    chunk = "".join(f"{line}\n" for line in lines).encode()
+    decoder = NativeDecoder.of(PATHS)
+    assert decoder is not None
+    assert decoder.decode(chunk) is not None, "valid lines are taken"
+    native, other = both(chunk)
+    assert native == other
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(LINES | BROKEN, min_size=1, max_size=5))
+def test_what_it_does_not_take_is_read_the_other_way(lines: list[str]) -> None:
+    native, other = both("\n".join(lines).encode())
+    assert native == other
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=3), st.data())
+def test_damaged_bytes_are_read_as_the_other_way_reads_them(
+    lines: list[str], data: st.DataObject
+) -> None:
+    chunk = bytearray("".join(f"{line}\n" for line in lines).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        chunk[data.draw(st.integers(0, len(chunk) - 1))] = data.draw(st.integers(0, 255))
+    native, other = both(bytes(chunk))
+    assert native == other
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_counted_as_lines_only_if_they_are_utf8(data: bytes) -> None:
+    compiled = library()
+    assert compiled is not None
+    try:
+        lines = data.decode().count("\n")
+    except UnicodeDecodeError:
+        lines = -1
+    buffer = pa.py_buffer(data)
+    assert compiled.count_lines(buffer.address, len(data)) == lines
+
+
+@pytest.mark.parametrize("depth", [61, 62, 63, 64, 300])
+def test_a_deeply_nested_value_is_read_in_one_way_or_the_other(depth: int) -> None:
+    native, other = both(b'{"a":' + b"[" * depth + b"]" * depth + b',"x":{}}\n')
+    assert native == other
+
+
+def test_a_path_that_is_not_of_keys_alone_is_left_to_the_other_way() -> None:
+    assert NativeDecoder.of([("a",), ("b", 0)]) is None
+    assert NativeDecoder.of([("a",) * 33]) is None
+
+
+def test_it_stays_inside_its_arrays() -> None:
+    """In a process of its own: a page behind the text that cannot be read would end it."""
+    script = Path(__file__).with_name("native_bounds.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(EXAMPLES * 20)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == EXAMPLES * 20
