@@ -48,6 +48,15 @@ class FailedError(Exception):
     """A command that could not start, ended with an error, or took too long."""
 
 
+def _environment() -> dict[str, str]:
+    """This process's environment, in which Python keeps compiled modules, as where it is installed.
+
+    Else the modules of a project that is installed in place would be compiled at each start, and
+    those of the others not.
+    """
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(command: Command, place: Place) -> Usage:
     """Run a command to its end and return what the kernel says it used.
 
@@ -64,7 +73,7 @@ def run(command: Command, place: Place) -> Usage:
                     stdout=output,
                     stderr=errors,
                     cwd=place.directory,
-                    env={**os.environ, **command.environment},
+                    env={**_environment(), **command.environment},
                 )
         except (OSError, subprocess.SubprocessError) as error:
             raise FailedError(f"cannot start {command.arguments[0]}: {error}") from error
