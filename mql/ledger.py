@@ -81,8 +81,8 @@ class Completeness(msgspec.Struct, frozen=True):
     this subscriber did not take them. `rate` is the share of events that was looked at (1: all),
     where it was least. Where an agent sampled to stay inside its budget, counts and sums are
     scaled, and `errors` says by column how far the true value may be, in 95 of 100 cases, from
-    that of any row. A window is `partial` if the query did not run for all of it, and `early` if it was closed
-    without waiting any longer for the missing. `refused` agents cannot run the query.
+    that of any row. A window is `partial` if the query did not run for all of it, and `early` if
+    it was closed without waiting any longer for the missing. `refused` agents cannot run the query.
     """
 
     start_ms: int

@@ -25,9 +25,10 @@ class Agent:
 
     `source_jobs` are addresses such as `tcp://127.0.0.1:7766`; `tags` and `version` are told to
     queries as `e['_agent']`; `redact` names what must never leave; `key` and `server_key` are
-    files of `mql keygen`. Each argument has an environment variable, which it beats: `MQL_SERVICE`,
-    `MQL_SOURCE_JOBS`, `MQL_VERSION`, `MQL_TAGS`, `MQL_REDACT`, `MQL_KEY`, `MQL_SERVER_KEY`;
-    `MQL_DISABLED=1` turns the agent off.
+    files of `mql keygen`. `cpu_share` (of a core), `memory` (bytes) and `bytes_per_s` are what the
+    agent may cost; it samples to stay within. Arguments beat environment variables: `MQL_SERVICE`,
+    `MQL_SOURCE_JOBS`, `MQL_VERSION`, `MQL_TAGS`, `MQL_REDACT`, `MQL_KEY`, `MQL_SERVER_KEY`,
+    `MQL_CPU_SHARE`, `MQL_MEMORY`, `MQL_BYTES_PER_S`; `MQL_DISABLED=1` turns the agent off.
 
     Raises ValueError for settings that make no sense. Nothing later raises. The background thread
     starts with the first stream, and again in the child after a fork.
@@ -44,6 +45,9 @@ class Agent:
         redact: Iterable[str] | None = None,
         buffer_events: int | None = None,
         buffer_bytes: int | None = None,
+        cpu_share: float | None = None,
+        memory: int | None = None,
+        bytes_per_s: int | None = None,
         key: str | None = None,
         server_key: str | None = None,
     ) -> None:
@@ -57,6 +61,9 @@ class Agent:
             redact=redact,
             buffer_events=buffer_events,
             buffer_bytes=buffer_bytes,
+            cpu_share=cpu_share,
+            memory=memory,
+            bytes_per_s=bytes_per_s,
             key=key,
             server_key=server_key,
         )

@@ -82,7 +82,10 @@ class Worker:
 
     def _loop(self, sockets: Sockets) -> None:
         state = AgentState(
-            self._settings, Identity(secrets.token_hex(8), os.getpid()), time.time_ns
+            self._settings,
+            Identity(secrets.token_hex(8), os.getpid()),
+            time.time_ns,
+            time.thread_time_ns,
         )
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())

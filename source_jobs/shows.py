@@ -83,6 +83,8 @@ def _agent(agent: Agent, errors: int, running: list[Running], now_us: int) -> di
         "lag_ms": agent.lag_us / 1000,
         "offset_ms": agent.offset_us / 1000,
         "dropped": agent.dropped,
+        "rate": agent.rate,
+        "cpu_share": agent.cpu_share,
         "watermark_ms": agent.watermark_ms,
         "silent_ms": (now_us - agent.heard_us) // 1000,
         "gone": agent.is_gone,
