@@ -28,7 +28,7 @@ Group = tuple[int, int]
 
 _SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.BUDGET, Place.FAILED, Place.UPSTREAM)
 
-_DROP_NS = 100
+_DROP_NS = 50
 """About what it takes to leave an event out of a sample: less than a look at a clock."""
 
 OffsetOf = Callable[[int], int]
@@ -151,7 +151,7 @@ class Generation:
         if times:
             taken = [times.popleft() for _ in range(len(times))]
             self._keep_ns = sum(taken) // len(taken)
-        self._budget.spend(kept * self._keep_ns + sampled * _DROP_NS)
+        self._budget.spend(kept * self._keep_ns, sampled * _DROP_NS)
 
     def _sample(self, decided: int) -> None:
         """Let the intake keep the share of events that the budget allows, with fresh dice."""

@@ -6,7 +6,7 @@ What is kept has been thrown beforehand, so that a caller pays for one `next`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import cycle
+from itertools import chain, repeat
 from math import ceil, sqrt
 
 import numpy as np
@@ -28,4 +28,4 @@ class Sampler:
         kept = np.cumsum(gaps) - 1
         throws = np.zeros(self.size, np.uint8)
         throws[kept[kept < self.size]] = 1
-        self.takes: Callable[[], int] = cycle(throws.tobytes()).__next__
+        self.takes: Callable[[], int] = chain.from_iterable(repeat(throws.tobytes())).__next__
