@@ -21,6 +21,7 @@ from mql.ledger import Completeness
 from mql.planner.logical import Join
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Part
+from source_jobs.estimates import stated_errors
 from source_jobs.ledger import Ledger, Totals, check_tally, check_weight
 from source_jobs.merge import MergeBuffer
 from source_jobs.pieces import Piece, columns_of, cut
@@ -224,7 +225,7 @@ class Execution:
             is_cut = cut_ms is not None and cut_ms < end_ms
             completeness = self._close(start_ms, end_ms, cut_ms if is_cut else None)
             known = self._counters.errors.pop(window, {})
-            errors = self.question.errors(known, completeness.tally.weight)
+            errors = stated_errors(self.question.plan.job, known, completeness.tally.weight)
             completeness = msgspec.structs.replace(completeness, errors=errors)
             assert self.question.window is not None
             self.ledger.forget_before(start_ms + self.question.window.shift_ms)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from math import gcd, isfinite
+from math import gcd
 
-from mql.exec.spread import least_error
-from mql.format import format_aggregate, format_query
+from mql.format import format_query
 from mql.layout import RowLayout, layout_of
 from mql.parser import parse
 from mql.planner.logical import (
-    Extrapolate,
     Join,
     Limit,
     Sample,
@@ -22,6 +19,7 @@ from mql.planner.logical import (
 from mql.planner.plan import plan
 from mql.planner.split import QueryPlan
 from mql.syntax import RandomSample, RateSample, StickySample, TimeWindow
+from source_jobs.estimates import weighs
 
 SECOND_MS = 1_000
 _MIN_SLOT_MS = 100
@@ -71,31 +69,8 @@ class Question:
 
     @property
     def weighs(self) -> bool:
-        """Whether counts and sums are scaled where agents sample: over windows of time.
-
-        What comes before the aggregate (a join, a limit of the rate) would make that wrong.
-        """
-        first = self.plan.job[0] if self.plan.job else None
-        return isinstance(first, WindowAggregate) and isinstance(first.window, TimeWindow)
-
-    def errors(self, known: Mapping[str, float], weight: int) -> dict[str, float]:
-        """By how much the columns of a window may be off, of which some is known.
-
-        One event stood for up to `weight`; of a count nothing at all may have been seen.
-        """
-        if not self.weighs or (weight == 1 and not known):
-            return {}
-        errors = dict(known)
-        for step in self.plan.job:
-            if isinstance(step, WindowAggregate):
-                for aggregate in step.aggregates:
-                    if aggregate.function == "COUNT" and not aggregate.distinct:
-                        name = format_aggregate(aggregate)
-                        errors[name] = max(errors.get(name, 0.0), least_error(weight))
-            if isinstance(step, Extrapolate):
-                factor = step.factor / step.threshold
-                errors |= {n: errors[n] * factor for n in step.columns if n in errors}
-        return {name: error for name, error in errors.items() if isfinite(error)}
+        """Whether counts and sums are scaled where agents sample."""
+        return weighs(self.plan.job)
 
     @property
     def ends_by_itself(self) -> bool:

@@ -48,7 +48,8 @@ class _Column:
 class States:
     """The states of all open groups. A group is a pane and a tuple of key values.
 
-    With `spread` they hold what the errors of a sample follow from.
+    With `spread` they hold what the errors of a sample follow from, of all rows alike; otherwise
+    they get it from such states, when those are added with a weight.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class States:
         self._step = step
         self._limits = limits
         self._now_ms = now_ms
+        self._spread = spread
         self._numbers: dict[Key, int] = {}
         self.panes = np.zeros(0, np.int64)
         self.first_rows = np.zeros(0, np.int64)
@@ -187,7 +189,7 @@ class States:
             mask = test(condition, frame)
             ids, order, values = ids[mask], order[mask], values.filter(pa.array(mask))
         column.states.update(ids, values, order)
-        if column.spread is not None:
+        if self._spread and column.spread is not None:
             column.spread.update(ids, values, counts=column.aggregate.function == "COUNT")
 
     def _identify(self, frame: Frame, panes: Ints, order: Ints) -> tuple[Ints, Ints]:
