@@ -1,9 +1,9 @@
 """What an agent may cost its host, and what it does when it costs more: it looks at less.
 
 Over its budget it first drains less often, so that each drain pays off, and then keeps only one
-event of `weight`, at random; the counts are scaled by that. A tenth of a second far over the
-budget is enough to tighten. To loosen takes longer, and longer still where that has proved to be
-too soon. Costs and the time are arguments.
+event of `weight`, at random; the counts are scaled by that. A burst may cost what a second may,
+and a look after that it is tightened. To loosen takes longer, and longer still where that has
+proved to be too soon. Costs and the time are arguments.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ UNHURRIED_US = 100_000
 
 _AIM = 0.75
 """The share of the budget that is aimed at."""
-_FAR = 2.0
-"""With more than this share it is tightened at once, with less if it stays."""
-_MOST_AT_ONCE = 8.0
-_BESIDE = 2.5
-"""So many times what keeping an event takes on its caller's thread are all of its costs, about."""
+_LEAST_AIM = 0.2
+"""So much of it is left to events, whatever else costs: then sampling would not help."""
+_SMOOTH = 10
+"""Looks that are seen together: a second, so that a burst may take what a second may."""
 _DRAIN_SHARE = 4.0
 """By so much, at most, less frequent drains are taken to help."""
 _HURRY_BELOW = 0.15
 """With less than this share drains may become frequent again, which is most of a small cost."""
 _WORTH = 0.8
-"""The weight is made less if it can be less than this share of itself."""
+"""A change of the weight by less than this is none."""
 _CALM, _MOST_CALM = 5, 300
 """Looks without tightening before it is loosened: at first, and where that was too soon before."""
 _SOON = 20
@@ -40,31 +39,39 @@ _LONGEST_US = 2_000_000
 
 
 class Share:
-    """What was spent of one limit, as a share of it, and what of that the events alone cost.
+    """What was spent of one limit, as a share of it, and what of that events cost."""
 
-    Both are smoothed: a look counts for a third.
-    """
-
-    __slots__ = ("all", "events", "now")
+    __slots__ = ("_all", "_events", "_now", "_now_events")
 
     def __init__(self) -> None:
-        self.now = self.all = self.events = 0.0
+        self._now = self._now_events = self._all = self._events = 0.0
 
     def add(self, all_: float, events: float) -> None:
         """Take what the last look found."""
-        self.now = all_
-        self.all += (all_ - self.all) / 3
-        self.events += (min(events, all_) - self.events) / 3
+        self._now, self._now_events = all_, min(events, all_)
+        self._all += (self._now - self._all) / _SMOOTH
+        self._events += (self._now_events - self._events) / _SMOOTH
 
     def forget(self) -> None:
         """What comes now is not as it was."""
-        self.all, self.events = min(self.all, _AIM), min(self.events, _AIM)
+        self._all, self._events = min(self._all, _AIM), min(self._events, _AIM)
+
+    @property
+    def all(self) -> float:
+        """The share, of a second or so."""
+        return self._all
+
+    @property
+    def excess(self) -> float:
+        """By which factor what events cost has to shrink; 1 if it need not."""
+        all_, events = max((self._all, self._events), (self._now, self._now_events))
+        return max(events / max(_AIM - (all_ - events), _LEAST_AIM), 1.0)
 
     @property
     def spare(self) -> float:
-        """By which factor the weight may shrink at most, if only what events cost follows it."""
-        left = _AIM - max(self.all, self.now) + self.events
-        return self.events / left if left > self.events else 1.0
+        """To which part of itself the weight may shrink, if only what events cost follows it."""
+        left = _AIM - self._all + self._events
+        return self._events / left if left > self._events else 1.0
 
 
 class Budget:
@@ -86,14 +93,18 @@ class Budget:
         self._cpu, self._bytes, self._held = Share(), Share(), Share()
         self._allowed_bytes = settings.bytes_per_s
         self._since_us = self._refilled_us = 0
-        self._cpu_before_ns = self._keep_ns = self._drop_ns = self._sent_bytes = 0
-        self._most_held = 0
+        self._cpu_before_ns = self._inline_ns = self._events_ns = 0
+        self._sent_bytes = self._most_held = 0
         self._calm, self._calm_needed, self._looks_since_loose = 0, _CALM, _SOON
 
     def spend(self, keep_ns: int, drop_ns: int) -> None:
         """Note what callers' threads spent on events that are kept, and on others."""
-        self._keep_ns += keep_ns
-        self._drop_ns += drop_ns
+        self._inline_ns += keep_ns + drop_ns
+        self._events_ns += keep_ns
+
+    def drained(self, cpu_ns: int) -> None:
+        """Note what the agent's own thread took for the events of a drain."""
+        self._events_ns += cpu_ns
 
     def hold(self, held_bytes: int) -> None:
         """Note what the intakes hold."""
@@ -114,11 +125,10 @@ class Budget:
         if 0 <= span_us < LOOK_US:
             return
         if 0 < span_us <= _LONGEST_US:
-            spent_ns = cpu_ns - self._cpu_before_ns + self._keep_ns + self._drop_ns
-            self._measure(span_us, spent_ns)
+            self._measure(span_us, cpu_ns - self._cpu_before_ns + self._inline_ns)
             self._judge()
         self._since_us, self._cpu_before_ns = now_us, cpu_ns
-        self._keep_ns = self._drop_ns = self._sent_bytes = self._most_held = 0
+        self._inline_ns = self._events_ns = self._sent_bytes = self._most_held = 0
 
     def _refill(self, now_us: int) -> None:
         passed_us = min(max(now_us - self._refilled_us, 0), 1_000_000)
@@ -128,9 +138,9 @@ class Budget:
 
     def _measure(self, span_us: int, spent_ns: int) -> None:
         cores = 1 / (span_us * 1000)
-        self.cpu_share += (spent_ns * cores - self.cpu_share) / 8
-        events_ns = self._keep_ns * _BESIDE
-        self._cpu.add(spent_ns * cores / self._limit_cpu, events_ns * cores / self._limit_cpu)
+        self.cpu_share += (spent_ns * cores - self.cpu_share) / _SMOOTH
+        limit = self._limit_cpu
+        self._cpu.add(spent_ns * cores / limit, self._events_ns * cores / limit)
         sent = self._sent_bytes * 1e6 / (span_us * self._limit_bytes)
         self._bytes.add(sent, sent)
         held = self._most_held / self.buffer_bytes
@@ -140,9 +150,9 @@ class Budget:
         shares = self._cpu, self._bytes, self._held
         self._looks_since_loose += 1
         self._calm += 1
-        over = [s for s in shares if s.now > _FAR or s.all > 1]
+        over = [share for share in shares if share.all > 1]
         if over:
-            self._tighten(max(max(s.now, s.all) for s in over) / _AIM)
+            self._tighten(max(share.excess for share in over))
             for share in shares:
                 share.forget()
         elif self._calm >= self._calm_needed:
@@ -155,8 +165,7 @@ class Budget:
         if not self.pause_us:
             self.pause_us = UNHURRIED_US
             factor /= _DRAIN_SHARE
-        if factor > 1:
-            factor = min(factor, _MOST_AT_ONCE)
+        if factor * _WORTH > 1:
             self.weight = min(ceil(self.weight * factor), MAX_WEIGHT)
 
     def _loosen(self, factor: float) -> None:

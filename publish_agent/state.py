@@ -189,6 +189,7 @@ class AgentState:
 
     def _drain(self, now_us: int, *, final: bool = False) -> Iterator[Send]:
         now_ms = now_us // 1000
+        began_ns = self._cpu_ns()
         self.budget.hold(self._room.used)
         self._room.used = 0
         loads, kept = self.queries.drain(now_ms)
@@ -210,6 +211,8 @@ class AgentState:
                 yield self._send(link, batch, payload)
         for link, refusal in self.queries.failures(self.links):
             yield self._send(link, refusal)
+        if kept:
+            self.budget.drained(self._cpu_ns() - began_ns)
 
     def _slot_end_us(self, now_ms: int) -> int:
         """When the watermark will have come to the next end of a slot."""
