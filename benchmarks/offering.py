@@ -3,7 +3,8 @@
     python -m benchmarks.offering --source-job tcp://127.0.0.1:7766 --rate 200000
 
 prints one line of JSON a second until its standard input ends: what was published, what became
-of it, the processor time and the memory of the process.
+of it, the processor time and the memory of the process; and of each second of the clock how many
+events it surely published in it, and how many perhaps.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from time import perf_counter, process_time, sleep
+from time import perf_counter, process_time, sleep, time
 
 import click
 
@@ -23,6 +24,8 @@ from publish_agent import Agent
 STREAM = "requests"
 _EVENTS = 1_000
 _PAUSE_S = 0.002
+_SECONDS = 60
+"""So many seconds of the clock are told of."""
 
 
 @click.command()
@@ -37,21 +40,27 @@ def main(source_job: str, rate: float, cpu_share: float | None) -> None:
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     events = [make_event(number) for number in range(_EVENTS)]
     statuses: Counter[int] = Counter()
+    seconds: dict[int, list[int]] = {}
     published, number = 0, 0
     start = told = perf_counter()
     while not ended.is_set():
         now = perf_counter()
         due = int((now - start) * rate) - published
+        before = int(time())
         statuses.update([publish(events[(number + i) % _EVENTS]) for i in range(due)])
+        after = int(time())
+        for second in (before, after) if before != after else (before,):
+            seconds.setdefault(second, [0, 0])[before != after] += due
         number, published = (number + due) % _EVENTS, published + due
         if now - told >= 1:
             told = now
-            report(published, statuses)
+            report(published, statuses, seconds)
+            seconds = {s: seconds[s] for s in seconds if s > before - _SECONDS}
         sleep(_PAUSE_S)
     agent.close()
 
 
-def report(published: int, statuses: Counter[int]) -> None:
+def report(published: int, statuses: Counter[int], seconds: dict[int, list[int]]) -> None:
     """Print what has been so far."""
     named = {str(status): count for status, count in statuses.items()}
     line = {
@@ -60,6 +69,7 @@ def report(published: int, statuses: Counter[int]) -> None:
         "statuses": named,
         "cpu_s": process_time(),
         "rss": resident_bytes(),
+        "seconds": seconds,
     }
     print(json.dumps(line), flush=True)
 
