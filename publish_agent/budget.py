@@ -15,8 +15,8 @@ from publish_agent.settings import Settings
 
 LOOK_US = 100_000
 """So long costs are added up before they are judged."""
-UNHURRIED_US = 100_000
-"""The pause between drains of an agent that is over its budget."""
+PAUSES_US = (0, 20_000, 100_000)
+"""The least pauses between drains: as it is well, and where an agent is over its budget."""
 
 _AIM = 0.75
 """The share of the budget that is aimed at."""
@@ -25,9 +25,9 @@ _LEAST_AIM = 0.2
 _SMOOTH = 10
 """Looks that are seen together: a second, so that a burst may take what a second may."""
 _DRAIN_SHARE = 4.0
-"""By so much, at most, less frequent drains are taken to help."""
+"""By so much, at most, each longer pause is taken to help."""
 _HURRY_BELOW = 0.15
-"""With less than this share drains may become frequent again, which is most of a small cost."""
+"""With less than this share a pause may become shorter again, if drains were all that costs."""
 _WORTH = 0.8
 """A change of the weight by less than this is none."""
 _CALM, _MOST_CALM = 5, 300
@@ -86,8 +86,7 @@ class Budget:
         """What states may hold before they are sent."""
         self.weight = 1
         """Each event that is kept stands for so many."""
-        self.pause_us = 0
-        """The least pause between drains."""
+        self._pause = 0
         self.cpu_share = 0.0
         """What the agent took lately, in cores."""
         self._cpu, self._bytes, self._held = Share(), Share(), Share()
@@ -96,6 +95,11 @@ class Budget:
         self._cpu_before_ns = self._inline_ns = self._events_ns = 0
         self._sent_bytes = self._most_held = 0
         self._calm, self._calm_needed, self._looks_since_loose = 0, _CALM, _SOON
+
+    @property
+    def pause_us(self) -> int:
+        """The least pause between drains."""
+        return PAUSES_US[self._pause]
 
     def spend(self, keep_ns: int, drop_ns: int) -> None:
         """Note what callers' threads spent on events that are kept, and on others."""
@@ -162,18 +166,20 @@ class Budget:
         too_soon = self._looks_since_loose < _SOON
         self._calm_needed = min(self._calm_needed * 2, _MOST_CALM) if too_soon else _CALM
         self._calm = 0
-        if not self.pause_us:
-            self.pause_us = UNHURRIED_US
+        too_much = True
+        while too_much and self._pause < len(PAUSES_US) - 1:
+            self._pause += 1
             factor /= _DRAIN_SHARE
+            too_much = factor > 1
         if factor * _WORTH > 1:
             self.weight = min(ceil(self.weight * factor), MAX_WEIGHT)
 
     def _loosen(self, factor: float) -> None:
-        before = self.weight, self.pause_us
+        before = self.weight, self._pause
         if self.weight > 1:
             if factor < _WORTH or self.weight * factor <= 1:
                 self.weight = max(ceil(self.weight * factor), self.weight // 2)
-        elif self._cpu.all < _HURRY_BELOW:
-            self.pause_us = 0
-        if before != (self.weight, self.pause_us):
+        elif self._pause and self._cpu.all < _HURRY_BELOW:
+            self._pause -= 1
+        if before != (self.weight, self._pause):
             self._calm = self._looks_since_loose = 0

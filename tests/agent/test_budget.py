@@ -6,7 +6,7 @@ import pytest
 
 from mql.ledger import Tally
 from mql.wire.messages import MAX_WEIGHT, Batch, Heartbeat
-from publish_agent.budget import LOOK_US, UNHURRIED_US, Budget
+from publish_agent.budget import LOOK_US, PAUSES_US, Budget
 from publish_agent.intake import Status
 from publish_agent.sampler import Sampler
 from publish_agent.settings import Settings
@@ -96,10 +96,11 @@ def test_a_burst_of_what_a_second_may_take_is_taken_whole() -> None:
 
 
 def test_drains_are_made_less_frequent_before_events_are_left_out() -> None:
-    host = Host()
-    host.run(5, events_s=1_000, drain_ns=1_000_000)
-    assert host.budget.pause_us == UNHURRIED_US
-    assert set(host.weights) == {1}
+    for drain_ns, pause_us in ((100_000, 0), (800_000, PAUSES_US[1]), (3_000_000, PAUSES_US[2])):
+        host = Host()
+        host.run(5, events_s=1_000, drain_ns=drain_ns)
+        assert host.budget.pause_us == pause_us
+        assert set(host.weights) == {1}
 
 
 def test_what_sampling_does_not_help_is_not_sampled_away() -> None:
