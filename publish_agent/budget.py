@@ -19,7 +19,11 @@ PAUSES_US = (0, 20_000, 100_000)
 """The least pauses between drains: as it is well, and where an agent is over its budget."""
 
 _AIM = 0.75
-"""The share of the budget that is aimed at."""
+"""The share of the budget that is aimed at where it is tightened."""
+_FULL = 0.9
+"""The share that may be expected to be spent where it is loosened."""
+_EACH = 2
+"""So many times what keeping an event takes on its caller's thread is what each one costs."""
 _LEAST_AIM = 0.2
 """So much of it is left to events, whatever else costs: then sampling would not help."""
 _SMOOTH = 10
@@ -30,7 +34,7 @@ _HURRY_BELOW = 0.15
 """With less than this share a pause may become shorter again, if drains were all that costs."""
 _WORTH = 0.8
 """A change of the weight by less than this is none."""
-_CALM, _MOST_CALM = 5, 300
+_CALM, _MOST_CALM = 10, 300
 """Looks without tightening before it is loosened: at first, and where that was too soon before."""
 _SOON = 20
 """Looks after loosening within which having to tighten means that it was too soon."""
@@ -39,39 +43,46 @@ _LONGEST_US = 2_000_000
 
 
 class Share:
-    """What was spent of one limit, as a share of it, and what of that events cost."""
+    """What was spent of one limit, as a share of it.
 
-    __slots__ = ("_all", "_events", "_now", "_now_events")
+    `events` is what of it was spent where events are kept and drained, and `each` what surely
+    follows their number, without what a drain costs however few there are.
+    """
+
+    __slots__ = ("_now", "_now_events", "all", "each", "events")
 
     def __init__(self) -> None:
-        self._now = self._now_events = self._all = self._events = 0.0
+        self._now = self._now_events = self.all = self.events = self.each = 0.0
 
-    def add(self, all_: float, events: float) -> None:
+    def add(self, all_: float, events: float, each: float) -> None:
         """Take what the last look found."""
         self._now, self._now_events = all_, min(events, all_)
-        self._all += (self._now - self._all) / _SMOOTH
-        self._events += (self._now_events - self._events) / _SMOOTH
+        self.all += (self._now - self.all) / _SMOOTH
+        self.events += (self._now_events - self.events) / _SMOOTH
+        self.each += (min(each, events) - self.each) / _SMOOTH
 
     def forget(self) -> None:
         """What comes now is not as it was."""
-        self._all, self._events = min(self._all, _AIM), min(self._events, _AIM)
+        self.all, self.events, self.each = (
+            min(share, _AIM) for share in (self.all, self.events, self.each)
+        )
 
-    @property
-    def all(self) -> float:
-        """The share, of a second or so."""
-        return self._all
+    def expect(self, factor: float) -> None:
+        """From now on so many times as many events are kept."""
+        more = self.each * (factor - 1)
+        self.all, self.events, self.each = self.all + more, self.events + more, self.each + more
 
     @property
     def excess(self) -> float:
         """By which factor what events cost has to shrink; 1 if it need not."""
-        all_, events = max((self._all, self._events), (self._now, self._now_events))
+        all_, events = max((self.all, self.events), (self._now, self._now_events))
         return max(events / max(_AIM - (all_ - events), _LEAST_AIM), 1.0)
 
     @property
     def spare(self) -> float:
-        """To which part of itself the weight may shrink, if only what events cost follows it."""
-        left = _AIM - self._all + self._events
-        return self._events / left if left > self._events else 1.0
+        """To which part of itself the weight may shrink."""
+        left = _FULL - self.all + self.each
+        return self.each / left if left > self.each else 1.0
 
 
 class Budget:
@@ -104,6 +115,7 @@ class Budget:
     def spend(self, keep_ns: int, drop_ns: int) -> None:
         """Note what callers' threads spent on events that are kept, and on others."""
         self._inline_ns += keep_ns + drop_ns
+        self._keep_ns += keep_ns
         self._events_ns += keep_ns
 
     def drained(self, cpu_ns: int) -> None:
@@ -132,7 +144,8 @@ class Budget:
             self._measure(span_us, cpu_ns - self._cpu_before_ns + self._inline_ns)
             self._judge()
         self._since_us, self._cpu_before_ns = now_us, cpu_ns
-        self._inline_ns = self._events_ns = self._sent_bytes = self._most_held = 0
+        self._inline_ns = self._keep_ns = self._events_ns = 0
+        self._sent_bytes = self._most_held = 0
 
     def _refill(self, now_us: int) -> None:
         passed_us = min(max(now_us - self._refilled_us, 0), 1_000_000)
@@ -143,12 +156,12 @@ class Budget:
     def _measure(self, span_us: int, spent_ns: int) -> None:
         cores = 1 / (span_us * 1000)
         self.cpu_share += (spent_ns * cores - self.cpu_share) / _SMOOTH
-        limit = self._limit_cpu
-        self._cpu.add(spent_ns * cores / limit, self._events_ns * cores / limit)
+        spent = spent_ns, self._events_ns, self._keep_ns * _EACH
+        self._cpu.add(*(ns * cores / self._limit_cpu for ns in spent))
         sent = self._sent_bytes * 1e6 / (span_us * self._limit_bytes)
-        self._bytes.add(sent, sent)
+        self._bytes.add(sent, sent, sent)
         held = self._most_held / self.buffer_bytes
-        self._held.add(held, held)
+        self._held.add(held, held, held)
 
     def _judge(self) -> None:
         shares = self._cpu, self._bytes, self._held
@@ -175,11 +188,13 @@ class Budget:
             self.weight = min(ceil(self.weight * factor), MAX_WEIGHT)
 
     def _loosen(self, factor: float) -> None:
-        before = self.weight, self._pause
-        if self.weight > 1:
-            if factor < _WORTH or self.weight * factor <= 1:
-                self.weight = max(ceil(self.weight * factor), self.weight // 2)
-        elif self._pause and self._cpu.all < _HURRY_BELOW:
+        before, pause = self.weight, self._pause
+        if before > 1:
+            if factor < _WORTH or before * factor <= 1:
+                self.weight = max(ceil(before * factor), before // 2)
+        elif pause and self._cpu.all < _HURRY_BELOW:
             self._pause -= 1
-        if before != (self.weight, self._pause):
+        if (self.weight, self._pause) != (before, pause):
             self._calm = self._looks_since_loose = 0
+            for share in (self._cpu, self._bytes, self._held):
+                share.expect(before / self.weight)
