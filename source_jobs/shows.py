@@ -47,8 +47,16 @@ class Shows:
         running = queries.find(question) or _same(question, queries)
         reporters = running.execution.reporters.all if running else {}
         offering = {a.agent: a for stream in question.streams for a in agents.offering(stream)}
+        rates = {a.agent: a.rate for a in agents}
         shown = [
-            {"agent": r.agent, "name": r.name, "source": source, **_state(r), "cost": r.cost}
+            {
+                "agent": r.agent,
+                "name": r.name,
+                "source": source,
+                **_state(r),
+                "rate": rates.get(r.agent),
+                "cost": r.cost,
+            }
             for (_, source), r in reporters.items()
         ]
         asked = {agent for agent, _ in reporters}

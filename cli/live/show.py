@@ -92,7 +92,18 @@ COLUMNS = {
 }  # fmt: skip
 """What the tables show; NDJSON has all there is, as docs/protocol.md says."""
 
-_COST = ("agent", "state", "screen", "tested", "passed", "shipped", "share", "cpu_us", "sent")
+_COST = (
+    "agent",
+    "state",
+    "screen",
+    "tested",
+    "passed",
+    "shipped",
+    "share",
+    "rate",
+    "cpu_us",
+    "sent",
+)
 
 
 def _stream_rows(stream: Record) -> Iterable[Record]:
@@ -157,6 +168,7 @@ def _cost_row(agent: Record, before: dict[str, Any]) -> Record:
         "passed": passed,
         "shipped": shipped,
         "share": f"{shipped / tested:.2%}" if tested else "",
+        "rate": _percent(agent.get("rate")),
         "cpu_us": spent_ns / 1e3,
         "sent": _bytes(sent),
     }

@@ -334,6 +334,10 @@ class Books(RuleBasedStateMachine):
     def credit(self, size: int) -> None:
         self.bench.give(Credit(size))
 
+    @rule(weight=st.sampled_from([1, 2, 50]))
+    def budget(self, weight: int) -> None:
+        self.bench.state.budget.weight = weight
+
     @invariant()
     def nothing_is_counted_twice(self) -> None:
         for (link, query), published in getattr(self, "running", {}).items():
