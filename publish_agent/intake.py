@@ -168,8 +168,11 @@ class Intake:
 
     def take_lost(self) -> int:
         """How many were lost before they came here, since the last time; for one thread."""
-        noted = self.upstream
-        return min(sum(noted.popleft() for _ in range(len(noted))), MOST_LOST) if noted else 0
+        noted, lost = self.upstream, 0
+        with suppress(IndexError):  # another thread has put it together with a note of its own
+            for _ in range(len(noted)):
+                lost += noted.popleft()
+        return min(lost, MOST_LOST)
 
     def drain(self) -> list[Row]:
         """The rows so far, oldest first; for one thread."""

@@ -18,6 +18,7 @@ import pytest
 from mql.ledger import Tally
 from mql.wire.messages import Goodbye, Hello, Unsubscribe
 from publish_agent import Agent, Status, Stream
+from publish_agent.intake import Intake, Room
 from publish_agent.settings import Settings
 from tests.agent.odd import BadKey, odd_events
 from tests.agent.router import ALL, Router, program
@@ -398,6 +399,7 @@ print(time.time(), flush=True)
 
 def test_a_process_that_ends_while_daemon_threads_publish_ends_quietly(router: Router) -> None:
     process = program(SHUTDOWN, router.address)
+    router.run(router.peers, 20)
     router.subscribe(1, ALL)
     router.run(lambda: process.poll() is not None, 20)
     out, err = process.communicate()
@@ -422,6 +424,7 @@ def test_a_signal_ends_a_process_that_publishes(router: Router, number: int, cod
     process = program(SIGNALLED, router.address)
     assert process.stdout is not None
     process.stdout.readline()
+    router.run(router.peers, 20)
     router.subscribe(1, ALL)
     began = time.monotonic()
     process.send_signal(number)
@@ -443,3 +446,22 @@ def test_what_is_lost_before_is_counted_from_any_thread(agent: Agent, router: Ro
         thread.join()
     router.run(lambda: router.total().upstream == 500)
     assert router.total() == Tally(0, upstream=500)
+
+
+def test_notes_of_lost_events_are_put_together_while_they_are_read() -> None:
+    intake = Intake(lambda _: (), lambda _: b"", lambda: 0, lambda: 0, Room(1), 1)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [
+        threading.Thread(target=lambda: [intake.lost(1) for _ in range(5_000)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    taken = 0
+    try:
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(0.0005)  # so that notes pile up
+            taken += intake.take_lost()
+    finally:
+        sys.setswitchinterval(interval)
+    assert taken + intake.take_lost() == 20_000
