@@ -369,6 +369,62 @@ def test_a_fork_in_the_middle_of_publishing_leaves_both_at_work(
     assert len({hello.pid for hello in router.of(Hello) if isinstance(hello, Hello)}) == 5
 
 
+# A process that is short of everything
+
+WITHOUT_DESCRIPTORS = """
+import logging, os, resource, sys, time
+from publish_agent import Agent, agent as module
+logging.getLogger("publish_agent").addHandler(logging.NullHandler())
+module._AGAIN_S = 0.2
+agent = Agent("checkout", sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (150, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+for _ in range(SPARE):
+    os.close(held.pop())
+for _ in range(20):
+    agent.publish("requests", {"n": 1})
+    time.sleep(0.05)
+print("alive", flush=True)
+for descriptor in held:
+    os.close(descriptor)
+for _ in range(100):
+    agent.publish("requests", {"n": 1})
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("spare", [0, 2, 5, 12])
+def test_a_process_without_descriptors_goes_on_and_so_does_the_agent_later(
+    router: Router, spare: int
+) -> None:
+    process = program(WITHOUT_DESCRIPTORS.replace("SPARE", str(spare)), router.address)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "alive\n"
+    router.run(router.peers, 20)
+    process.kill()
+    process.communicate()
+
+
+def test_a_process_that_can_start_no_thread_goes_on(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    agent = Agent("checkout", router.address)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert agent.publish("requests", {"n": 1}) is Status.SKIPPED
+        assert agent.publish("requests", {"n": 2}) is Status.SKIPPED
+    agent.close()
+    assert agent.publish("requests", {"n": 3}) is Status.CLOSED
+
+
 # The end of the process
 
 SHUTDOWN = """
