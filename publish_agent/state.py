@@ -15,6 +15,7 @@ import numpy as np
 
 from mql.wire.codec import ProtocolError, encode, to_agents
 from mql.wire.messages import (
+    MAX_WEIGHT,
     Goodbye,
     Heartbeat,
     Hello,
@@ -172,6 +173,7 @@ class AgentState:
     def validate(self) -> None:
         """Check what always holds; for tests."""
         self.queries.validate()
+        assert 1 <= self.budget.weight <= MAX_WEIGHT, self.budget.weight
         for link in self.links.values():
             assert 0 <= link.credit <= MAX_CREDIT, link.credit
             for key, running in link.queries.items():
