@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format grammar lint types imports tests properties bench-files bench-live lock clean
+.PHONY: demo test check format grammar lint types imports tests properties bench-files bench-live bench-budget lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -42,6 +42,9 @@ bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, pol
 
 bench-live: $(READY) ## how fast a live answer starts and events arrive, with real processes
 	$(BIN)/python -m benchmarks.live
+
+bench-budget: $(READY) ## what an agent costs its host while a query wants all of 200,000 events a second
+	$(BIN)/python -m benchmarks.budget
 
 lock: $(READY) ## pin the development environment anew, from pyproject.toml
 	$(BIN)/pip install --quiet uv

@@ -28,9 +28,22 @@ _SHORTEST_S, _LONGEST_S = 0.002, 0.1
 @click.option("--rate", default=1000.0, show_default=True, help="Events a second.")
 @click.option("--burst", default=0, help="Publish so many events at once, then wait.")
 @click.option("--buffer-events", default=65_536, show_default=True, help="The agent's buffer.")
-def main(source_job: str, service: str, rate: float, burst: int, buffer_events: int) -> None:
+@click.option("--cpu-share", type=float, help="The agent's budget, in cores.")
+def main(
+    source_job: str,
+    service: str,
+    rate: float,
+    burst: int,
+    buffer_events: int,
+    cpu_share: float | None,
+) -> None:
     """Publish at a steady rate until standard input ends."""
-    agent = Agent(service=service, source_jobs=[source_job], buffer_events=buffer_events)
+    agent = Agent(
+        service=service,
+        source_jobs=[source_job],
+        buffer_events=buffer_events,
+        cpu_share=cpu_share,
+    )
     stream = agent.stream(STREAM)
     ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()

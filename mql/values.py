@@ -95,12 +95,13 @@ def normalize(value: object) -> object:
             return normalize(int(value))
         case numbers.Real():
             return normalize(float(value))
+    # No code of the value's own may run in msgspec: it holds on to lists that such code may change.
     try:
-        built = msgspec.to_builtins(value, str_keys=True, enc_hook=_as_text)
+        built = msgspec.to_builtins(value, str_keys=True)
     except (TypeError, ValueError, RecursionError):
-        return _as_text(value)
-    plain = isinstance(built, dict | list | str | int | float | bool | None)
-    return normalize(built) if plain else _as_text(built)
+        built = _fields_of(value)
+    plain = isinstance(built, dict | list | str | int | float | bool)
+    return normalize(built) if plain else _as_text(value)
 
 
 def walk(value: object, steps: tuple[object, ...]) -> object:
@@ -180,6 +181,19 @@ def _clean(value: object) -> object:
     if isinstance(value, list):
         return [_clean(element) for element in value]
     return value
+
+
+def _fields_of(value: object) -> dict[str, object] | None:
+    """The fields of a dataclass, or of what is like one; None if it has none."""
+    kind = type(value)
+    names = getattr(kind, "__struct_fields__", None)
+    if names is not None:
+        keys = kind.__struct_encode_fields__  # type: ignore[attr-defined]
+        return {key: getattr(value, name) for key, name in zip(keys, names, strict=True)}
+    names = getattr(kind, "__dataclass_fields__", None)
+    if names is None:
+        names = [field.name for field in getattr(kind, "__attrs_attrs__", ())]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)} or None
 
 
 def _as_text(value: object) -> str:

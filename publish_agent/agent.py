@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 from publish_agent.intake import Closed, Status, Stream
 from publish_agent.keys import read_keys
@@ -19,15 +20,19 @@ from publish_agent.worker import Worker
 
 _log = logging.getLogger("publish_agent")
 
+_AGAIN_S = 5.0
+"""After so long it is tried again to start."""
+
 
 class Agent:
     """Publishes a service's events to whoever asks for them.
 
     `source_jobs` are addresses such as `tcp://127.0.0.1:7766`; `tags` and `version` are told to
     queries as `e['_agent']`; `redact` names what must never leave; `key` and `server_key` are
-    files of `mql keygen`. Each argument has an environment variable, which it beats: `MQL_SERVICE`,
-    `MQL_SOURCE_JOBS`, `MQL_VERSION`, `MQL_TAGS`, `MQL_REDACT`, `MQL_KEY`, `MQL_SERVER_KEY`;
-    `MQL_DISABLED=1` turns the agent off.
+    files of `mql keygen`. `cpu_share` (of a core), `memory` (bytes) and `bytes_per_s` are what the
+    agent may cost; it samples to stay within. Arguments beat environment variables: `MQL_SERVICE`,
+    `MQL_SOURCE_JOBS`, `MQL_VERSION`, `MQL_TAGS`, `MQL_REDACT`, `MQL_KEY`, `MQL_SERVER_KEY`,
+    `MQL_CPU_SHARE`, `MQL_MEMORY`, `MQL_BYTES_PER_S`; `MQL_DISABLED=1` turns the agent off.
 
     Raises ValueError for settings that make no sense. Nothing later raises. The background thread
     starts with the first stream, and again in the child after a fork.
@@ -44,6 +49,9 @@ class Agent:
         redact: Iterable[str] | None = None,
         buffer_events: int | None = None,
         buffer_bytes: int | None = None,
+        cpu_share: float | None = None,
+        memory: int | None = None,
+        bytes_per_s: int | None = None,
         key: str | None = None,
         server_key: str | None = None,
     ) -> None:
@@ -57,6 +65,9 @@ class Agent:
             redact=redact,
             buffer_events=buffer_events,
             buffer_bytes=buffer_bytes,
+            cpu_share=cpu_share,
+            memory=memory,
+            bytes_per_s=bytes_per_s,
             key=key,
             server_key=server_key,
         )
@@ -116,14 +127,23 @@ class Agent:
 
     def _offer(self, *streams: Stream) -> None:
         """Hand streams to the background thread, which starts with the first ones."""
-        worker = self._worker or Worker(self._settings, self._keys)
+        try:
+            worker = self._worker or self._start()
+        except (OSError, RuntimeError):  # no descriptors, no threads: the service has other worries
+            _log.exception("the agent cannot start; it will try again")
+            for stream in self._streams.values():
+                stream.intake = _Starter(self, monotonic() + _AGAIN_S)
+            return
         for stream in streams:
             worker.offer(stream)
-        if self._worker is None:
-            self._worker = worker
-            worker.start()
-            if multiprocessing.parent_process() is not None:  # which skips what is to do at exit
-                multiprocessing.util.Finalize(None, _at_exit, exitpriority=0)
+
+    def _start(self) -> Worker:
+        worker = Worker(self._settings, self._keys)
+        worker.start()
+        self._worker = worker
+        if multiprocessing.parent_process() is not None:  # which skips what is to do at exit
+            multiprocessing.util.Finalize(None, _at_exit, exitpriority=0)
+        return worker
 
     def _after_fork(self) -> None:
         """In the child: the parent's thread and sockets are not ours. Begin anew."""
@@ -136,7 +156,7 @@ class Agent:
             stream.intake = None if self._settings.disabled else _Starter(self)
 
     def _start_again(self) -> None:
-        """In a forked child that publishes."""
+        """In a forked child that publishes, or where it was not possible before."""
         with self._lock:
             if self._worker is None and not self._closed:
                 for stream in self._streams.values():
@@ -145,13 +165,15 @@ class Agent:
 
 
 class _Starter:
-    """What a stream has in a forked child, until the first event there."""
+    """What a stream has in a forked child until the first event there, or until a time has come."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, not_before_s: float = 0.0) -> None:
         self._agent = agent
+        self._not_before_s = not_before_s
 
     def offer(self, event: object) -> Status:  # noqa: ARG002 - the protocol's shape
-        self._agent._start_again()  # noqa: SLF001 - our own
+        if monotonic() >= self._not_before_s:
+            self._agent._start_again()  # noqa: SLF001 - our own
         return Status.SKIPPED
 
     def lost(self, number: int) -> None:

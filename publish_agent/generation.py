@@ -15,16 +15,21 @@ import pyarrow as pa
 
 from mql.batch import Ints
 from mql.planner.fields import Fields
+from publish_agent.budget import Budget
 from publish_agent.decode import Decoder
 from publish_agent.intake import Intake, Room, Row
 from publish_agent.running import Running, Survivors
+from publish_agent.sampler import Sampler
 from publish_agent.screen import Screener
 from publish_agent.tallies import Place, by_slot
 
 Group = tuple[int, int]
 """A link and a length of slots: the queries whose slots end together."""
 
-_SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.FAILED, Place.UPSTREAM)
+_SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.BUDGET, Place.FAILED, Place.UPSTREAM)
+
+_DROP_NS = 50
+"""About what it takes to leave an event out of a sample: less than a look at a clock."""
 
 OffsetOf = Callable[[int], int]
 """By how many ms a link's clock is ahead."""
@@ -36,20 +41,25 @@ class Tools:
 
     encode: Callable[[object], bytes]
     clock_ns: Callable[[], int]
+    cpu_ns: Callable[[], int]
     room: Room
     buffer_events: int
     screener: Screener
     provenance: dict[str, object]
+    budget: Budget
+    random: np.random.Generator
 
 
 @dataclass(frozen=True, slots=True)
 class Catch:
     """What a drain gave: a batch, what each query wants of it to be sent as it is.
 
-    `failed` are the queries that failed, and `full` those whose states cannot wait any longer.
+    Each event stands for `weight`. `failed` are the queries that failed, and `full` those whose
+    states cannot wait any longer.
     """
 
     batch: pa.RecordBatch
+    weight: int
     wanted: list[tuple[Running, Survivors]]
     failed: list[Running]
     full: list[Running]
@@ -59,7 +69,7 @@ class Catch:
 class Drain:
     """What a drain gave, and how many events had been seen, kept and dropped since the last."""
 
-    catch: Catch | None
+    catches: list[Catch]
     seen: int
     kept: int
     dropped: int
@@ -74,8 +84,9 @@ class _Unspread:
 
     places: list[int]
     slots: dict[int, list[int]] = field(default_factory=dict)
+    weights: dict[int, int] = field(default_factory=dict)
     candidates: dict[tuple[int, int], int] = field(default_factory=dict)
-    booked: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
+    booked: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
 
 
 class Generation:
@@ -87,10 +98,24 @@ class Generation:
         """Drains since it was replaced."""
         self.screen = tools.screener.screen([member.wanted for member in members])
         self.intake = Intake(
-            self.screen.function, tools.encode, tools.clock_ns, tools.room, tools.buffer_events
+            self.screen.function,
+            tools.encode,
+            tools.clock_ns,
+            tools.cpu_ns,
+            tools.room,
+            tools.buffer_events,
         )
         self._decoder = decoder
         self._clock_ns = tools.clock_ns
+        self._budget = tools.budget
+        self._random = tools.random
+        self._keep_ns = 0
+        """What keeping an event took lately on a caller's thread."""
+        self._weights = 1, 1
+        """Of the sampler before the present one, and of this."""
+        self._thrown = 0
+        """Events that the present sampler has decided about."""
+        self._sample(0)
         self._places = {member: place for place, member in enumerate(self.members)}
         self._groups: dict[Group, _Unspread] = {}
         for place, member in enumerate(self.members):
@@ -100,17 +125,45 @@ class Generation:
     def drain(self, now_ms: int, offset_of: OffsetOf) -> Drain:
         """Read the counters and the rows; verify the rows for each query that may want them."""
         rows = self.intake.drain()
-        full, failed = self.intake.full.take(), self.intake.failed.take()
-        total = self.intake.rejected.take() + len(rows)
-        lost = self.intake.take_lost()
-        if total or full or failed or lost:
+        intake = self.intake
+        full, failed, sampled = intake.full.take(), intake.failed.take(), intake.sampled.take()
+        total = intake.rejected.take() + len(rows)
+        counts = total, full, sampled, failed, intake.take_lost()
+        if any(counts):
             for (link, slot_ms), group in self._groups.items():
                 slot = (now_ms + offset_of(link)) // slot_ms * slot_ms
-                counts = group.slots.setdefault(slot, [0, 0, 0, 0])
-                for i, number in enumerate((total, full, failed, lost)):
-                    counts[i] += number
-        catch = self._sort_out(rows, now_ms, offset_of) if rows else None
-        return Drain(catch, total + full + failed, len(rows), full + failed)
+                before = group.slots.setdefault(slot, [0] * len(counts))
+                group.slots[slot] = [a + b for a, b in zip(before, counts, strict=True)]
+                if sampled:
+                    group.weights[slot] = max(group.weights.get(slot, 1), *self._weights)
+        self._spend(len(rows) + failed, sampled)
+        self._sample(len(rows) + sampled)
+        catches = [
+            self._sort_out(some, weight, now_ms, offset_of) for weight, some in _by_weight(rows)
+        ]
+        dropped = full + failed + sampled
+        found = [catch for catch in catches if catch is not None]
+        return Drain(found, total + dropped, len(rows), dropped)
+
+    def _spend(self, kept: int, sampled: int) -> None:
+        """Tell the budget what callers' threads have spent."""
+        times = self.intake.times
+        if times:
+            taken = [times.popleft() for _ in range(len(times))]
+            self._keep_ns = sum(taken) // len(taken)
+        self._budget.spend(kept * self._keep_ns, sampled * _DROP_NS)
+
+    def _sample(self, decided: int) -> None:
+        """Let the intake keep the share of events that the budget allows, with fresh dice."""
+        weight, sampler = self._budget.weight, self.intake.sampler
+        before = self._weights[1]
+        self._weights = before, weight
+        self._thrown += decided
+        if weight == 1:
+            self.intake.sampler = None
+        elif sampler is None or weight != before or self._thrown * 2 > sampler.size:
+            self.intake.sampler = Sampler(weight, self._random, 4 * decided)
+            self._thrown = 0
 
     def spread(self, group: Group) -> None:
         """Book the counts of a group's slots to each of its queries."""
@@ -119,7 +172,8 @@ class Generation:
             return
         for place in unspread.places:
             self._spread_to(place, unspread)
-        unspread.slots, unspread.candidates, unspread.booked = {}, {}, {}
+        unspread.slots, unspread.weights = {}, {}
+        unspread.candidates, unspread.booked = {}, {}
 
     def spread_to(self, member: Running) -> None:
         """Book the counts so far to one query."""
@@ -129,24 +183,25 @@ class Generation:
             for slot, counts in self._spread_to(place, unspread):
                 unspread.booked[place, slot] = counts
 
-    def _spread_to(
-        self, place: int, unspread: _Unspread
-    ) -> list[tuple[int, tuple[int, int, int, int]]]:
+    def _spread_to(self, place: int, unspread: _Unspread) -> list[tuple[int, tuple[int, ...]]]:
         """Book to a query what has not been; returns what is booked now, by slot."""
         member = self.members[place]
         booked = []
-        for slot, (total, full, failed, lost) in () if member.ended else unspread.slots.items():
+        for slot, (total, *others) in () if member.ended else unspread.slots.items():
             passed = unspread.candidates.get((place, slot), 0)
-            counts = total - passed, full, failed, lost
-            before = unspread.booked.get((place, slot), (0, 0, 0, 0))
+            weight = unspread.weights.get(slot, 1)
+            counts = total - passed, *others
+            before = unspread.booked.get((place, slot), (0,) * len(counts))
             for what, number, known in zip(_SPREAD, counts, before, strict=True):
-                member.tallies.add(slot, what, number - known)
+                member.tallies.add(slot, what, number - known, weight)
                 member.stopped += (number - known) * (what is not Place.UPSTREAM)
             booked.append((slot, counts))
         return booked
 
-    def _sort_out(self, rows: list[Row], now_ms: int, offset_of: OffsetOf) -> Catch | None:
-        """The rows of each query, decoded and verified."""
+    def _sort_out(
+        self, rows: list[Row], weight: int, now_ms: int, offset_of: OffsetOf
+    ) -> Catch | None:
+        """The rows of each query, decoded and verified; each stands for so many."""
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, row in enumerate(rows):
             alike.setdefault(row[1], []).append(number)
@@ -169,14 +224,14 @@ class Generation:
             self._book(place, len(numbers), now_ms + offset_of(member.link))
             times = published + offset_of(member.link)
             survivors = self._verify(
-                member, decoded.batch, decoded.places, np.array(numbers), times
+                member, weight, decoded.batch, decoded.places, np.array(numbers), times
             )
             if survivors is not None and len(survivors.rows) and member.states is None:
                 wanted.append((member, survivors))
         members = [self.members[place] for place in found]
         failed = [member for member in members if member.failure]
         full = [member for member in members if member.states and member.states.is_full]
-        return Catch(decoded.batch, wanted, failed, full)
+        return Catch(decoded.batch, weight, wanted, failed, full)
 
     def _book(self, place: int, number: int, now_ms: int) -> None:
         """Note that some of the total are the candidates of a query, which counts them itself."""
@@ -189,6 +244,7 @@ class Generation:
     def _verify(
         self,
         member: Running,
+        weight: int,
         batch: pa.RecordBatch,
         places: Ints | None,
         numbers: Ints,
@@ -203,7 +259,7 @@ class Generation:
             times = times[places]
         try:
             survivors = member.verify(batch, numbers, times)
-            of_no_window = _aggregate(member, batch, survivors)
+            of_no_window = _aggregate(member, weight, batch, survivors)
         except Exception as error:  # noqa: BLE001 - one bad query ends that query only
             member.tallies.add_times(times[numbers], Place.FAILED)
             member.failure = f"the query failed in this agent: {error!r}"
@@ -214,11 +270,19 @@ class Generation:
         return survivors
 
 
-def _aggregate(member: Running, batch: pa.RecordBatch, survivors: Survivors) -> Ints:
+def _by_weight(rows: list[Row]) -> list[tuple[int, list[Row]]]:
+    """The rows of each weight; there are two where it has just changed."""
+    weights = {row[3] for row in rows}
+    if len(weights) == 1:
+        return [(weights.pop(), rows)]
+    return [(weight, [row for row in rows if row[3] == weight]) for weight in sorted(weights)]
+
+
+def _aggregate(member: Running, weight: int, batch: pa.RecordBatch, survivors: Survivors) -> Ints:
     """Add what a query wants to its states, if those travel; which rows are of no window."""
     if member.states is None or not len(survivors.rows):
         return np.zeros(0, np.int64)
-    return member.states.add(batch, survivors.rows, survivors.times)
+    return member.states.add(batch, survivors.rows, survivors.times, weight)
 
 
 def _book_losers(member: Running, all_times: Ints, kept: Ints, sampled_out: int) -> None:

@@ -13,11 +13,16 @@ from enum import IntEnum
 from itertools import count
 from typing import Protocol
 
+from publish_agent.sampler import Sampler
+
 Candidates = tuple[int, ...]
 """The subscriptions, by their position in the intake, that an event may be for."""
 
-Row = tuple[int, Candidates, bytes]
-"""When an event was published (ns since 1970), for whom it may be, and its JSON text."""
+Row = tuple[int, Candidates, bytes, int]
+"""When an event was published (ns since 1970), for whom it may be, its JSON text, its weight."""
+
+ROW_BYTES = 200
+"""What a row takes in memory beside its text."""
 
 
 class Status(IntEnum):
@@ -33,6 +38,8 @@ class Status(IntEnum):
     """It is no event, or one of its values cannot be read; the queries that run are told so."""
     CLOSED = 4
     """The agent is closed."""
+    DROPPED_BUDGET = 5
+    """The agent is over its budget, and samples; the queries that run are told at which rate."""
 
 
 MOST_LOST = 1 << 31
@@ -41,8 +48,15 @@ MOST_LOST = 1 << 31
 _NOTED = 100
 """Notes of lost events that wait; further ones are put together."""
 
+_TIMED = 63
+"""Of the events that are kept those are timed whose number in the buffer has none of these bits."""
+
+_TIMES = 64
+"""So many times are remembered."""
+
 _SKIPPED, _ACCEPTED = Status.SKIPPED, Status.ACCEPTED
 _DROPPED_BUFFER, _DROPPED_UNREADABLE = Status.DROPPED_BUFFER, Status.DROPPED_UNREADABLE
+_DROPPED_BUDGET = Status.DROPPED_BUDGET
 
 
 class Taker(Protocol):
@@ -84,26 +98,35 @@ class Room:
 
 
 class Intake:
-    """Screens events and keeps those that a query may want, as bytes, in a bounded buffer."""
+    """Screens events and keeps those that a query may want, as bytes, in a bounded buffer.
 
-    __slots__ = ("_clock_ns", "_encode", "_limit", "_room", "failed", "full", "rejected", "rows",
-                 "screen", "upstream")  # fmt: skip
+    With a `sampler` it keeps some of them. `times` are what keeping one took, in ns of its
+    thread's processor time, of a few.
+    """
+
+    __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_limit", "_room", "failed", "full", "rejected",
+                 "rows", "sampled", "sampler", "screen", "times", "upstream")  # fmt: skip
 
     def __init__(
         self,
         screen: Callable[[object], Candidates],
         encode: Callable[[object], bytes],
         clock_ns: Callable[[], int],
+        cpu_ns: Callable[[], int],
         room: Room,
         limit: int,
     ) -> None:
         self.screen = screen
+        self.sampler: Sampler | None = None
         self._encode = encode
         self._clock_ns = clock_ns
+        self._cpu_ns = cpu_ns
         self._room = room
         self._limit = limit
         self.rows: deque[Row] = deque()
         self.rejected, self.full, self.failed = Counter(), Counter(), Counter()
+        self.sampled = Counter()
+        self.times: deque[int] = deque(maxlen=_TIMES)
         self.upstream: deque[int] = deque()
 
     def offer(self, event: object) -> Status:
@@ -112,17 +135,27 @@ class Intake:
         if not candidates:
             self.rejected.add()
             return _SKIPPED
+        sampler, weight = self.sampler, 1
+        if sampler is not None:
+            if not sampler.takes():
+                self.sampled.add()
+                return _DROPPED_BUDGET
+            weight = sampler.weight
         rows, room = self.rows, self._room
-        if len(rows) >= self._limit or room.used >= room.limit:
+        held = len(rows)
+        if held >= self._limit or room.used >= room.limit:
             self.full.add()
             return _DROPPED_BUFFER
+        began = None if held & _TIMED else self._cpu_ns()
         try:
-            row = (self._clock_ns(), candidates, self._encode(event))
+            row = (self._clock_ns(), candidates, self._encode(event), weight)
         except Exception:  # noqa: BLE001 - whatever the caller's objects raise
             self.failed.add()
             return _DROPPED_UNREADABLE
         rows.append(row)
-        room.used += len(row[2])
+        room.used += len(row[2]) + ROW_BYTES
+        if began is not None:
+            self.times.append(self._cpu_ns() - began)
         return _ACCEPTED
 
     def lost(self, number: int) -> None:
@@ -135,8 +168,11 @@ class Intake:
 
     def take_lost(self) -> int:
         """How many were lost before they came here, since the last time; for one thread."""
-        noted = self.upstream
-        return min(sum(noted.popleft() for _ in range(len(noted))), MOST_LOST) if noted else 0
+        noted, lost = self.upstream, 0
+        with suppress(IndexError):  # another thread has put it together with a note of its own
+            for _ in range(len(noted)):
+                lost += noted.popleft()
+        return min(lost, MOST_LOST)
 
     def drain(self) -> list[Row]:
         """The rows so far, oldest first; for one thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mql.wire.messages import Batch, Part, QueryCost
+from publish_agent.budget import Budget
 from publish_agent.generation import Group
 from publish_agent.offset import ClockOffset
 from publish_agent.pack import Load
@@ -21,10 +22,11 @@ _LONGEST_MS = 1_000
 
 
 class Link:
-    """One source job."""
+    """One source job; what is sent to all of them is in one `budget`."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, budget: Budget) -> None:
         self.number = number
+        self._budget = budget
         self.connected = False
         self.welcomed = False
         self.job = ""
@@ -140,25 +142,30 @@ class Link:
         last |= dict.fromkeys(due, len(loads))
         messages: list[tuple[Batch, bytes | None]] = []
         for number, load in enumerate(loads):
-            allowed = len(load.payload) <= self.credit
-            place = Place.SHIPPED if allowed else Place.CREDIT
+            place = self._place(len(load.payload))
             parts = []
             for share in load.shares:
                 running = share.running
                 if running.ended:
                     continue
-                running.tallies.add_times(share.times, place)
-                if not allowed:
+                running.tallies.add_times(share.times, place, load.weight)
+                if place is not Place.SHIPPED:
                     self.dropped += len(share.times)
                     continue
                 running.shipped += len(share.times)
                 running.sent_bytes += len(load.payload)
                 now = watermark_ms if last[running] == number else running.watermark_ms
-                parts.append(running.part(now, has_rows=True, rows=share.rows))
+                parts.append(running.part(now, has_rows=True, rows=share.rows, weight=load.weight))
             if parts:
                 self.credit -= len(load.payload)
                 messages.append((Batch(tuple(parts)), load.payload))
         return messages + self._tallies(due, watermark_ms)
+
+    def _place(self, size: int) -> Place:
+        """What becomes of a payload."""
+        if size > self.credit:
+            return Place.CREDIT
+        return Place.SHIPPED if self._budget.allows(size) else Place.BUDGET
 
     def _tallies(self, due: list[Running], watermark_ms: int) -> list[tuple[Batch, bytes | None]]:
         due = [running for running in due if not running.ended]
@@ -171,16 +178,14 @@ class Link:
         """The states of a query, as far as credit allows."""
         assert running.states is not None
         for load in running.states.take():
-            allowed = len(load.payload) <= self.credit
-            running.tallies.add_counts(
-                load.times, load.events, Place.SHIPPED if allowed else Place.CREDIT
-            )
+            place = self._place(len(load.payload))
+            running.tallies.add_counts(load.times, load.events, place, load.weight)
             number = int(load.events.sum())
-            if not allowed:
+            if place is not Place.SHIPPED:
                 self.dropped += number
                 continue
             self.credit -= len(load.payload)
             running.shipped += number
             running.sent_bytes += len(load.payload)
-            part = running.part(running.watermark_ms, has_rows=True)
+            part = running.part(running.watermark_ms, has_rows=True, weight=load.weight)
             yield Batch((part,), states=True), load.payload

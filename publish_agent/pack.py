@@ -37,11 +37,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A payload for some queries of one link."""
+    """A payload for some queries of one link; each event in it stands for `weight`."""
 
     link: int
     payload: bytes
     shares: tuple[Share, ...]
+    weight: int = 1
 
 
 def pack(catch: Catch, now_ms: int) -> Iterator[Load]:
@@ -51,16 +52,16 @@ def pack(catch: Catch, now_ms: int) -> Iterator[Load]:
         key = running.link, running.plan.ships, running.time
         groups.setdefault(key, []).append((running, survivors))
     for (link, ships, _), wanted in groups.items():
-        yield from _pack_group(catch.batch, link, ships, wanted, now_ms)
+        for payload, shares in _pack_group(catch.batch, ships, wanted, now_ms):
+            yield Load(link, payload, shares, catch.weight)
 
 
 def _pack_group(
     batch: pa.RecordBatch,
-    link: int,
     ships: Fields,
     wanted: list[tuple[Running, Survivors]],
     now_ms: int,
-) -> Iterator[Load]:
+) -> Iterator[tuple[bytes, tuple[Share, ...]]]:
     union = wanted[0][1].rows
     if len(wanted) > 1:
         union = np.unique(np.concatenate([survivors.rows for _, survivors in wanted]))
@@ -79,7 +80,7 @@ def _pack_group(
                 rows = write_rows(np.searchsorted(inside, mine))
             shares.append(Share(running, rows, times[first:last]))
         for some in _few(shares):
-            yield Load(link, data, some)
+            yield data, some
 
 
 def _payload(

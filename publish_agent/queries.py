@@ -153,7 +153,14 @@ class Queries:
                 self._full += catch.full
                 for load in pack(catch, now_ms):
                     loads.setdefault(load.link, []).append(load)
+        self._full += self._too_large()
         return loads, kept
+
+    def _too_large(self) -> list[Running]:
+        """The queries with states, if those hold more than the agent may."""
+        with_states = [r for s in self._streams.values() for r in s.members if r.states]
+        held = sum(running.states.bytes for running in with_states if running.states)
+        return with_states if held > self._tools.budget.state_bytes else []
 
     def messages(
         self, link: Link, loads: list[Load], watermark_ms: int, *, final: bool = False

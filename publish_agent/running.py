@@ -108,8 +108,15 @@ class Running:
             return pa.nulls(len(rows), pa.int64())
         return to_milliseconds(column, self._unit)
 
-    def part(self, watermark_ms: int, *, has_rows: bool = False, rows: bytes | None = None) -> Part:
-        """The next part, with all tallies so far."""
+    def part(
+        self,
+        watermark_ms: int,
+        *,
+        has_rows: bool = False,
+        rows: bytes | None = None,
+        weight: int = 1,
+    ) -> Part:
+        """The next part, with all tallies so far; each of its rows stands for `weight`."""
         tallies = self.tallies.take()
         self.sequence += 1
         self.watermark_ms = max(self.watermark_ms, watermark_ms)
@@ -123,6 +130,7 @@ class Running:
             tallies=tallies,
             has_rows=has_rows,
             rows=rows,
+            weight=weight,
         )
 
     def cost(self) -> QueryCost:

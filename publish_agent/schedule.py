@@ -30,16 +30,20 @@ class Due:
             self._lag_us = max(self._lag_us, now_us - self.planned_us)
         return False
 
-    def drained(self, now_us: int, slot_end_us: int, *, busy: bool, patient: bool) -> None:
+    def drained(
+        self, now_us: int, slot_end_us: int, *, busy: bool, patient: bool, least_us: int = 0
+    ) -> None:
         """The intakes have been drained; `busy` if there was something.
 
-        `patient` if nobody waits for a row. The next slot ends at `slot_end_us`.
+        `patient` if nobody waits for a row. The next slot ends at `slot_end_us`. The pause is at
+        least `least_us`, but for that.
         """
         if patient:
             self._pause_us = PATIENT_US
         else:
             self._pause_us = BUSY_US if busy else min(self._pause_us + BUSY_US, IDLE_US)
-        self.drain_us = max(now_us + BUSY_US, min(now_us + self._pause_us, slot_end_us))
+        pause_us = max(self._pause_us, least_us)
+        self.drain_us = max(now_us + BUSY_US, min(now_us + pause_us, slot_end_us))
 
     def lag(self) -> int:
         """How late the agent woke, at worst, since this was asked last."""

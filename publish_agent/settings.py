@@ -15,15 +15,30 @@ from publish_agent.redaction import redaction
 DEFAULT_SOURCE_JOB = "tcp://127.0.0.1:7766"
 BUFFER_EVENTS = 65_536
 BUFFER_BYTES = 16 * 1024 * 1024
+CPU_SHARE = 0.05
+"""Of a core, beyond what the screen takes."""
+MEMORY = 64 * 1024 * 1024
+BYTES_PER_S = 10_000_000
+LEAST_MEMORY = 1024 * 1024
 
 _ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 _LONGEST = 200
 _MOST_TAGS = 100
+_LEAST = {"buffer_events": 1, "buffer_bytes": 1, "memory": LEAST_MEMORY, "bytes_per_s": 1}
+_SMALLEST = 0.001
+_NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
+    ("cpu_share", "MQL_CPU_SHARE", float),
+    ("memory", "MQL_MEMORY", int),
+    ("bytes_per_s", "MQL_BYTES_PER_S", int),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of an agent, checked."""
+    """The settings of an agent, checked.
+
+    `cpu_share` (of a core), `memory` (bytes) and `bytes_per_s` are its budget.
+    """
 
     service: str
     source_jobs: tuple[str, ...] = (DEFAULT_SOURCE_JOB,)
@@ -33,6 +48,9 @@ class Settings:
     redact: tuple[str, ...] = ()
     buffer_events: int = BUFFER_EVENTS
     buffer_bytes: int = BUFFER_BYTES
+    cpu_share: float = CPU_SHARE
+    memory: int = MEMORY
+    bytes_per_s: int = BYTES_PER_S
     key: str | None = None
     server_key: str | None = None
     disabled: bool = False
@@ -51,10 +69,13 @@ class Settings:
             raise ValueError(f"no source jobs; an address is such as {DEFAULT_SOURCE_JOB}")
         for address in self.source_jobs:
             split_address(address)
-        for what in ("buffer_events", "buffer_bytes"):
+        for what, least in _LEAST.items():
             value = getattr(self, what)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{what} is a whole number from 1 up, not {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{what} is a whole number from {least:,} up, not {value!r}")
+        share: object = self.cpu_share
+        if not isinstance(share, int | float) or isinstance(share, bool) or not share >= _SMALLEST:
+            raise ValueError(f"cpu_share is a part of a core such as 0.05, not {share!r}")
         if bool(self.key) != bool(self.server_key):
             raise ValueError(
                 "key and server_key go together: the agent's own, and the source job's public one"
@@ -83,6 +104,9 @@ def read_settings(
     known = {name: value for name, value in others.items() if value is not None}
     for name, variable in (("key", "MQL_KEY"), ("server_key", "MQL_SERVER_KEY")):
         known.setdefault(name, environment.get(variable) or None)
+    for name, variable, kind in _NUMBERS:
+        if environment.get(variable):
+            known.setdefault(name, _number(variable, environment[variable], kind))
     return Settings(
         service=environment.get("MQL_SERVICE", "") if service is None else service,
         source_jobs=tuple(dict.fromkeys(jobs)),
@@ -105,6 +129,13 @@ def split_address(address: str) -> tuple[str, int]:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _number(variable: str, text: str, kind: type[int | float]) -> int | float:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{variable}: {text!r} is no number") from None
 
 
 def _tags(text: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ A socket only takes messages while it is connected, so nothing stale waits in it
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import threading
@@ -28,6 +29,8 @@ _MOST = 64
 """Source jobs that one agent serves."""
 _MOST_AT_ONCE = 200
 """Messages read of one socket before others have their turn."""
+_DESCRIPTORS = 32
+"""So many have to be free before a socket is made."""
 
 
 class Change(Enum):
@@ -50,6 +53,8 @@ class Sockets:
     """All sockets of an agent; for one thread."""
 
     def __init__(self, keys: Keys | None) -> None:
+        """Raises OSError where descriptors are short."""
+        _check_descriptors()
         self._keys = keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
@@ -62,9 +67,10 @@ class Sockets:
         self._poller.register(descriptor, zmq.POLLIN)
 
     def connect(self, endpoint: str) -> None:
-        """Connect to `tcp://ADDRESS:PORT`, once."""
+        """Connect to `tcp://ADDRESS:PORT`, once. Raises OSError where descriptors are short."""
         if endpoint in self._lines or len(self._lines) >= _MOST:
             return
+        _check_descriptors()
         made = self._context.socket(zmq.DEALER)
         made.linger = 0
         made.immediate = True
@@ -121,6 +127,16 @@ class Sockets:
             line.socket.disable_monitor()
             line.socket.close(linger_ms)
         self._context.destroy(linger_ms)
+
+
+def _check_descriptors() -> None:
+    """Raise OSError if descriptors are short: libzmq would end the process then."""
+    held: list[int] = []
+    try:
+        held.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_DESCRIPTORS))
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _read(readable: zmq.Socket[bytes]) -> Iterator[list[bytes]]:

@@ -11,13 +11,17 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mql.wire.codec import ProtocolError, encode, to_agents
 from mql.wire.messages import (
+    MAX_WEIGHT,
     Goodbye,
     Heartbeat,
     Hello,
     Message,
 )
+from publish_agent.budget import Budget
 from publish_agent.encode import encoder
 from publish_agent.generation import Tools
 from publish_agent.identity import Identity
@@ -43,6 +47,10 @@ MARGIN_MS = 10
 """How long `publish` may take from reading the clock to handing over the event."""
 
 
+def _costs_nothing() -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """A message for a link."""
@@ -52,24 +60,40 @@ class Send:
 
 
 class AgentState:
-    """All of an agent but the shell. `clock_ns` gives the time of events, ns since 1970."""
+    """All of an agent but the shell.
 
-    def __init__(self, settings: Settings, identity: Identity, clock_ns: Callable[[], int]) -> None:
+    `clock_ns` gives the time of events, ns since 1970, and `cpu_ns` the processor time that the
+    thread which calls it has used: a caller of `publish`, or of `tick`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        clock_ns: Callable[[], int],
+        cpu_ns: Callable[[], int] = _costs_nothing,
+    ) -> None:
         self.settings = settings
         self.identity = identity
+        self.budget = Budget(settings)
+        self._cpu_ns = cpu_ns
         self._decoder = to_agents()
-        self._room = Room(settings.buffer_bytes)
+        self._room = Room(self.budget.buffer_bytes)
+        seed = zlib.crc32(identity.agent.encode())
         rules = redaction(settings.redact)
         provenance = identity.provenance(settings)
         tools = Tools(
             encode=encoder(rules),
             clock_ns=clock_ns,
+            cpu_ns=cpu_ns,
             room=self._room,
             buffer_events=settings.buffer_events,
             screener=Screener(rules, provenance),
             provenance=provenance,
+            budget=self.budget,
+            random=np.random.default_rng(seed),
         )
-        self.queries = Queries(tools, zlib.crc32(identity.agent.encode()), self._offset_ms)
+        self.queries = Queries(tools, seed, self._offset_ms)
         self.links: dict[int, Link] = {}
         self._incoming = Incoming(self.queries, self.links)
         self._due = Due()
@@ -84,7 +108,7 @@ class AgentState:
 
     def connect(self, link: int, now_us: int) -> list[Send]:
         """A connection to a source job is there: say hello."""
-        made = self.links.setdefault(link, Link(link))
+        made = self.links.setdefault(link, Link(link, self.budget))
         made.connected = True
         return [self._hello(made, now_us)]
 
@@ -118,6 +142,7 @@ class AgentState:
     def tick(self, now_us: int) -> list[Send]:
         """Do what is due: drain, send, beat, look."""
         self._notice(now_us)
+        self.budget.look(now_us, self._cpu_ns())
         sends = list(self._drain(now_us))
         sends.extend(send for link in self.links.values() for send in self._keep_up(link, now_us))
         self._offered = len(self.queries.streams)
@@ -148,6 +173,7 @@ class AgentState:
     def validate(self) -> None:
         """Check what always holds; for tests."""
         self.queries.validate()
+        assert 1 <= self.budget.weight <= MAX_WEIGHT, self.budget.weight
         for link in self.links.values():
             assert 0 <= link.credit <= MAX_CREDIT, link.credit
             for key, running in link.queries.items():
@@ -165,10 +191,18 @@ class AgentState:
 
     def _drain(self, now_us: int, *, final: bool = False) -> Iterator[Send]:
         now_ms = now_us // 1000
+        began_ns = self._cpu_ns()
+        self.budget.hold(self._room.used)
         self._room.used = 0
         loads, kept = self.queries.drain(now_ms)
         patient = not any(link.row_queries for link in self.links.values())
-        self._due.drained(now_us, self._slot_end_us(now_ms), busy=kept > 0, patient=patient)
+        self._due.drained(
+            now_us,
+            self._slot_end_us(now_ms),
+            busy=kept > 0,
+            patient=patient,
+            least_us=self.budget.pause_us,
+        )
         for link in self.links.values():
             watermark_ms = now_ms - MARGIN_MS + link.offset.value_ms
             mine = loads.get(link.number, [])
@@ -179,6 +213,8 @@ class AgentState:
                 yield self._send(link, batch, payload)
         for link, refusal in self.queries.failures(self.links):
             yield self._send(link, refusal)
+        if kept:
+            self.budget.drained(self._cpu_ns() - began_ns)
 
     def _slot_end_us(self, now_ms: int) -> int:
         """When the watermark will have come to the next end of a slot."""
@@ -242,6 +278,8 @@ class AgentState:
             dropped=self.queries.dropped + link.dropped,
             streams=self.queries.names(),
             costs=link.costs(),
+            weight=self.budget.weight,
+            cpu_share=round(self.budget.cpu_share, 4),
         )
 
     def _offset_ms(self, link: int) -> int:

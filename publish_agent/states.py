@@ -20,45 +20,74 @@ _LIMITS = Limits(groups=1_000_000, values=1_000_000)
 _ROWS = 8_192
 """Groups in one payload."""
 
+_GROUP_BYTES = 500
+"""What a group takes beside the values that it keeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateLoad:
-    """A payload of states: of how many events, by the times in ms at which their panes begin."""
+    """A payload of states: of how many events, by the times in ms at which their panes begin.
+
+    Each of the events stands for `weight`.
+    """
 
     payload: bytes
+    weight: int
     times: Ints
     events: Ints
 
 
 class AgentStates:
-    """The states of one query since they were sent last."""
+    """The states of one query since they were sent last, those of each weight by themselves."""
 
     def __init__(
         self, aggregate: WindowAggregate, columns: tuple[str, ...], now_ms: Callable[[], int]
     ) -> None:
         self._columns = list(columns)
-        self._partial = PartialAggregate(aggregate, _LIMITS, now_ms)
+        self._aggregate = aggregate
+        self._now_ms = now_ms
+        self._partials: dict[int, PartialAggregate] = {}
+        self._taken_bytes = 0
+
+    @property
+    def size(self) -> int:
+        """How many groups there are."""
+        return sum(partial.size for partial in self._partials.values())
+
+    @property
+    def bytes(self) -> int:
+        """No more than about so many bytes are held."""
+        return self._taken_bytes + self.size * _GROUP_BYTES
 
     @property
     def is_full(self) -> bool:
         """Whether there are so many groups that they are sent at once."""
-        return self._partial.size >= MANY
+        return self.size >= MANY
 
-    def add(self, batch: pa.RecordBatch, rows: Ints, times: pa.Array) -> Ints:
+    def add(self, batch: pa.RecordBatch, rows: Ints, times: pa.Array, weight: int) -> Ints:
         """Take some rows of a batch in, with their times; returns those that are of no window.
 
-        They are counted from 0 on. Raises RunError at a limit.
+        They are counted from 0 on; each stands for `weight`. Raises RunError at a limit.
         """
         part = batch.select(self._columns)
         if len(rows) < batch.num_rows:
             part = part.take(pa.array(rows))
-        return self._partial.update(part.append_column(TIME, times))
+        partial = self._partials.get(weight)
+        if partial is None:
+            partial = self._partials[weight] = PartialAggregate(
+                self._aggregate, _LIMITS, self._now_ms, spread=weight > 1
+            )
+        self._taken_bytes += part.nbytes
+        return partial.update(part.append_column(TIME, times))
 
     def take(self) -> Iterator[StateLoad]:
         """All states as payloads; they begin anew."""
-        batch = self._partial.take()
-        if batch is None:
-            return
-        for start in range(0, batch.num_rows, _ROWS):
-            part = batch.slice(start, _ROWS)
-            yield StateLoad(write_batch(part).to_pybytes(), *self._partial.counts(part))
+        partials, self._partials, self._taken_bytes = self._partials, {}, 0
+        for weight, partial in partials.items():
+            batch = partial.take()
+            if batch is None:
+                continue
+            for start in range(0, batch.num_rows, _ROWS):
+                part = batch.slice(start, _ROWS)
+                payload = write_batch(part).to_pybytes()
+                yield StateLoad(payload, weight, *partial.counts(part))

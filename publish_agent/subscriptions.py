@@ -85,8 +85,7 @@ class Subscriptions:
         seen = dropped = kept = 0
         for generation in self._generations():
             drain = generation.drain(now_ms, offset_of)
-            if drain.catch is not None:
-                catches.append(drain.catch)
+            catches += drain.catches
             seen += drain.seen
             dropped += drain.dropped
             kept += drain.kept

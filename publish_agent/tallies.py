@@ -28,13 +28,14 @@ class Place(IntEnum):
 
 
 class Tallies:
-    """Counts by slot and place."""
+    """Counts by slot and place, and the weight of those that a sample stands for."""
 
-    __slots__ = ("_slots", "shipped_total", "seen_total", "slot_ms")  # noqa: RUF023
+    __slots__ = ("_slots", "_weights", "shipped_total", "seen_total", "slot_ms")  # noqa: RUF023
 
     def __init__(self, slot_ms: int) -> None:
         self.slot_ms = slot_ms
         self._slots: dict[int, list[int]] = {}
+        self._weights: dict[int, int] = {}
         self.shipped_total = 0
         self.seen_total = 0
 
@@ -42,8 +43,8 @@ class Tallies:
         """The start of a time's slot."""
         return time_ms // self.slot_ms * self.slot_ms
 
-    def add(self, slot: int, place: Place, number: int) -> None:
-        """Count events in a slot."""
+    def add(self, slot: int, place: Place, number: int, weight: int = 1) -> None:
+        """Count events in a slot, of a sample if the weight is above 1."""
         if not number:
             return
         counts = self._slots.get(slot)
@@ -54,23 +55,28 @@ class Tallies:
             else:
                 counts = self._slots[slot] = [0] * len(Place)
         counts[place] += number
+        if weight > self._weights.get(slot, 1):
+            self._weights[slot] = weight
 
-    def add_times(self, times: Ints, place: Place) -> None:
+    def add_times(self, times: Ints, place: Place, weight: int = 1) -> None:
         """Count events by their times in ms."""
         for slot, number in by_slot(times, self.slot_ms):
-            self.add(slot, place, number)
+            self.add(slot, place, number, weight)
 
-    def add_counts(self, times: Ints, numbers: Ints, place: Place) -> None:
+    def add_counts(self, times: Ints, numbers: Ints, place: Place, weight: int = 1) -> None:
         """Count so many events for each of some times in ms."""
         slots, where = np.unique(times // self.slot_ms, return_inverse=True)
         sums = np.bincount(where, numbers, minlength=len(slots)).astype(np.int64)
         for slot, number in zip((slots * self.slot_ms).tolist(), sums.tolist(), strict=True):
-            self.add(slot, place, number)
+            self.add(slot, place, number, weight)
 
     def take(self) -> tuple[Tally, ...]:
         """The tallies since the last time; the totals grow by them."""
-        taken = tuple(Tally(slot, *counts) for slot, counts in sorted(self._slots.items()))
-        self._slots = {}
+        taken = tuple(
+            Tally(slot, *[*counts, self._weights.get(slot, 1)])
+            for slot, counts in sorted(self._slots.items())
+        )
+        self._slots, self._weights = {}, {}
         self.shipped_total += sum(tally.shipped for tally in taken)
         self.seen_total += sum(tally.seen for tally in taken)
         return taken

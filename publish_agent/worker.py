@@ -24,6 +24,8 @@ _log = logging.getLogger("publish_agent")
 _LONGEST_WAIT_MS = 1_000
 """The clock may be set: never sleep longer."""
 _LOOK_UP_US = 10_000_000
+_PAUSE_S, _LONGEST_S = 0.5, 60.0
+"""Before an agent that failed begins anew: longer each time."""
 LINGER_MS = 200
 CLOSE_S = 0.4
 
@@ -43,8 +45,13 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="mql-agent", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin. Raises RuntimeError where no thread can be started."""
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._reader.close()
+            self._writer.close()
+            raise
 
     def offer(self, stream: Stream) -> None:
         """Offer one more stream. From any thread."""
@@ -64,25 +71,33 @@ class Worker:
             self._writer.send(b"\0")
 
     def _run(self) -> None:
-        planned("select a from s where b == 1", "")  # else the first query waits for the parser
+        pause_s = _PAUSE_S
         while not self._stop.is_set():
-            sockets = Sockets(self._keys)
+            sockets, began_s = None, time.monotonic()
             try:
+                planned("select a from s where b == 1", "")  # or the first query waits for this
+                sockets = Sockets(self._keys)
                 self._loop(sockets)
             except Exception:  # noqa: BLE001 - a host never hears of our bugs, but in its log
                 _log.exception("the agent begins anew")
                 self._new.extend(self._all)
-                self._stop.wait(1.0)
+                pause_s = _PAUSE_S if time.monotonic() - began_s > _LONGEST_S else pause_s * 2
+                pause_s = min(pause_s, _LONGEST_S)
             finally:
                 for stream in self._all:
                     stream.intake = Closed() if self._stop.is_set() else None
-                sockets.close(LINGER_MS)
+                if sockets is not None:
+                    sockets.close(LINGER_MS)
+            self._stop.wait(pause_s)
         self._reader.close()
         self._writer.close()
 
     def _loop(self, sockets: Sockets) -> None:
         state = AgentState(
-            self._settings, Identity(secrets.token_hex(8), os.getpid()), time.time_ns
+            self._settings,
+            Identity(secrets.token_hex(8), os.getpid()),
+            time.time_ns,
+            time.thread_time_ns,
         )
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())

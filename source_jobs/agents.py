@@ -36,10 +36,17 @@ class Agent:
     offset_us: int = 0
     lag_us: int = 0
     dropped: int = 0
+    weight: int = 1
+    cpu_share: float = 0.0
     owed: int = 0
     looked_us: int | None = None
     catalogue_us: int | None = None
     catalogue: tuple[StreamSeen, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """The share of events that its budget lets it look at."""
+        return 1 / self.weight
 
     @property
     def name(self) -> str:
@@ -57,6 +64,7 @@ class Agent:
         """Note what a heartbeat says."""
         self.watermark_ms, self.dropped = message.watermark_ms, message.dropped
         self.offset_us, self.lag_us = message.offset_us, message.lag_us
+        self.weight, self.cpu_share = max(message.weight, 1), message.cpu_share
 
     def wants_look(self, now_us: int, old_us: int) -> bool:
         """Whether it is time to ask what it has seen: not known, or older than `old_us`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pyarrow as pa
 
 from mql.events.decode import EventReader
@@ -20,12 +21,13 @@ from mql.ledger import Completeness
 from mql.planner.logical import Join
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Part
-from source_jobs.ledger import Ledger, Totals, check_tally
+from source_jobs.estimates import stated_errors
+from source_jobs.ledger import Ledger, Totals, check_tally, check_weight
 from source_jobs.merge import MergeBuffer
 from source_jobs.pieces import Piece, columns_of, cut
 from source_jobs.questions import SECOND_MS, Question
 from source_jobs.reporters import Reporter, Reporters
-from source_jobs.shipment import Shipment, needs_of, sided
+from source_jobs.shipment import Shipment, needs_of, sided, weighed, with_weight
 
 _RELEASE_BYTES = 1 << 22
 """So many bytes of rows go on although they close no window yet."""
@@ -73,7 +75,8 @@ class Execution:
             needs_of(empty, self._side(source), believes=bool(question.time))
             for source in range(len(question.streams))
         ]
-        self._merge = MergeBuffer(sided(empty, self._side(0)), held.bytes)
+        empty = sided(empty, self._side(0))
+        self._merge = MergeBuffer(with_weight(empty, 1) if question.weighs else empty, held.bytes)
         self._joins = any(isinstance(step, Join) for step in question.plan.job)
         self._columns = columns_of(question.layout)
         self._told_ms = first_ms // SECOND_MS * SECOND_MS
@@ -103,11 +106,14 @@ class Execution:
         """
         for tally in part.tallies:
             check_tally(tally)
+        check_weight(part.weight)
         rows = None
         if shipment is not None and shipment.holds_states:
-            self._absorb(shipment.states)
+            self._absorb(shipment.states, part.weight)
         elif shipment is not None:
             rows = shipment.rows(self._needs[part.source], part.rows)
+            if self.question.weighs:
+                rows = weighed(rows, part.weight)
         before_ms = reporter.watermark_ms
         lost = reporter.take(part, now_ms)
         self.ledger.add_transit(lost, before_ms)
@@ -118,11 +124,11 @@ class Execution:
         if rows is not None:
             self.ledger.add_late(self._merge.add(rows, part.source))
 
-    def _absorb(self, states: pa.RecordBatch) -> None:
+    def _absorb(self, states: pa.RecordBatch, weight: int) -> None:
         if not self.question.takes_states:
             raise ProtocolError("states of a query that has none")
         try:
-            self._pipeline.absorb(states)
+            self._pipeline.absorb(states, weight)
         except ValueError as error:
             raise ProtocolError(f"states that do not fit: {error}") from None
 
@@ -218,6 +224,9 @@ class Execution:
         if start_ms is not None and end_ms is not None:
             is_cut = cut_ms is not None and cut_ms < end_ms
             completeness = self._close(start_ms, end_ms, cut_ms if is_cut else None)
+            known = self._counters.errors.pop(window, {})
+            errors = stated_errors(self.question.plan.job, known, completeness.tally.weight)
+            completeness = msgspec.structs.replace(completeness, errors=errors)
             assert self.question.window is not None
             self.ledger.forget_before(start_ms + self.question.window.shift_ms)
             self._closed_ms = max(self._closed_ms, end_ms)

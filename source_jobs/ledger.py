@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mql.ledger import Completeness, Tally
 from mql.wire.codec import ProtocolError
+from mql.wire.messages import MAX_WEIGHT
 from source_jobs.reporters import RollCall
 
 _LARGEST = 2**40
@@ -36,6 +37,13 @@ def check_tally(tally: Tally) -> None:
     )
     if min(counts) < 0 or max(counts) > _LARGEST:
         raise ProtocolError("a count that cannot be")
+    check_weight(tally.weight)
+
+
+def check_weight(weight: int) -> None:
+    """Raise ProtocolError if an event cannot stand for so many."""
+    if not 1 <= weight <= MAX_WEIGHT:
+        raise ProtocolError(f"a weight of {weight}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,7 @@ class Ledger:
     def _completeness(
         self, start_ms: int, end_ms: int, counts: Totals, call: RollCall, *, partial: bool
     ) -> Completeness:
-        seen, sampled = counts.tally.seen, counts.tally.sampled_out
+        seen, sampled, weight = counts.tally.seen, counts.tally.sampled_out, counts.tally.weight
         return Completeness(
             start_ms,
             end_ms,
@@ -138,7 +146,7 @@ class Ledger:
             tally=counts.tally,
             transit=counts.transit,
             late=counts.late,
-            rate=min(self._rate, (seen - sampled) / seen if seen else 1.0),
+            rate=min(self._rate, (seen - sampled) / seen if seen else 1.0) / weight,
             partial=partial or call.joined_late,
             early=call.early,
         )
@@ -170,4 +178,5 @@ def _minus(tally: Tally, before: Tally) -> Tally:
         tally.credit - before.credit,
         tally.failed - before.failed,
         tally.upstream - before.upstream,
+        tally.weight if tally.budget > before.budget else 1,
     )

@@ -8,10 +8,18 @@ from math import gcd
 from mql.format import format_query
 from mql.layout import RowLayout, layout_of
 from mql.parser import parse
-from mql.planner.logical import Join, Limit, Sample, Step, WindowAggregate, WindowRows
+from mql.planner.logical import (
+    Join,
+    Limit,
+    Sample,
+    Step,
+    WindowAggregate,
+    WindowRows,
+)
 from mql.planner.plan import plan
 from mql.planner.split import QueryPlan
 from mql.syntax import RandomSample, RateSample, StickySample, TimeWindow
+from source_jobs.estimates import weighs
 
 SECOND_MS = 1_000
 _MIN_SLOT_MS = 100
@@ -58,6 +66,11 @@ class Question:
     def takes_states(self) -> bool:
         """Whether agents may aggregate first: not by a time that only the events know."""
         return self.plan.agent.aggregate is not None and not self.time
+
+    @property
+    def weighs(self) -> bool:
+        """Whether counts and sums are scaled where agents sample."""
+        return weighs(self.plan.job)
 
     @property
     def ends_by_itself(self) -> bool:

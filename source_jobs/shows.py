@@ -47,8 +47,16 @@ class Shows:
         running = queries.find(question) or _same(question, queries)
         reporters = running.execution.reporters.all if running else {}
         offering = {a.agent: a for stream in question.streams for a in agents.offering(stream)}
+        rates = {a.agent: a.rate for a in agents}
         shown = [
-            {"agent": r.agent, "name": r.name, "source": source, **_state(r), "cost": r.cost}
+            {
+                "agent": r.agent,
+                "name": r.name,
+                "source": source,
+                **_state(r),
+                "rate": rates.get(r.agent),
+                "cost": r.cost,
+            }
             for (_, source), r in reporters.items()
         ]
         asked = {agent for agent, _ in reporters}
@@ -83,6 +91,8 @@ def _agent(agent: Agent, errors: int, running: list[Running], now_us: int) -> di
         "lag_ms": agent.lag_us / 1000,
         "offset_ms": agent.offset_us / 1000,
         "dropped": agent.dropped,
+        "rate": agent.rate,
+        "cpu_share": agent.cpu_share,
         "watermark_ms": agent.watermark_ms,
         "silent_ms": (now_us - agent.heard_us) // 1000,
         "gone": agent.is_gone,

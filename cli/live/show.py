@@ -86,13 +86,24 @@ COLUMNS = {
     "streams": ("stream", "rate", "agents", "services", "field", "kinds", "example"),
     "agents": (
         "service", "host", "version", "pid", "state", "streams", "lag_ms", "offset_ms",
-        "dropped", "queries", "tags",
+        "dropped", "rate", "queries", "tags",
     ),
     "queries": ("query", "users", "runs", "agents", "rows", "cpu_ms", "sent", "text"),
 }  # fmt: skip
 """What the tables show; NDJSON has all there is, as docs/protocol.md says."""
 
-_COST = ("agent", "state", "screen", "tested", "passed", "shipped", "share", "cpu_us", "sent")
+_COST = (
+    "agent",
+    "state",
+    "screen",
+    "tested",
+    "passed",
+    "shipped",
+    "share",
+    "rate",
+    "cpu_us",
+    "sent",
+)
 
 
 def _stream_rows(stream: Record) -> Iterable[Record]:
@@ -119,6 +130,7 @@ def _agent_rows(agent: Record) -> Iterable[Record]:
     yield {
         **{name: agent.get(name) for name in COLUMNS["agents"]},
         "state": "gone" if agent.get("gone") else "connected",
+        "rate": _percent(agent.get("rate")),
         "streams": _joined(agent.get("streams")),
         "queries": len(cast("list[object]", agent.get("queries") or [])),
         "tags": ", ".join(f"{key}={value}" for key, value in tags.items()),
@@ -156,6 +168,7 @@ def _cost_row(agent: Record, before: dict[str, Any]) -> Record:
         "passed": passed,
         "shipped": shipped,
         "share": f"{shipped / tested:.2%}" if tested else "",
+        "rate": _percent(agent.get("rate")),
         "cpu_us": spent_ns / 1e3,
         "sent": _bytes(sent),
     }
@@ -171,6 +184,15 @@ def _joined(values: object) -> str:
 
 def _rate(value: object) -> str:
     return f"{value:,.1f}/s" if isinstance(value, int | float) else ""
+
+
+def _percent(share: object) -> str:
+    """A share for people.
+
+    >>> _percent(1.0), _percent(0.05), _percent(1 / 3)
+    ('100%', '5%', '33.3%')
+    """
+    return f"{share * 100:.3g}%" if isinstance(share, int | float) else ""
 
 
 def _bytes(size: float) -> str:

@@ -93,6 +93,7 @@ def as_json(known: Completeness) -> dict[str, object]:
         "rate": known.rate,
         "partial": known.partial,
         "early": known.early,
+        "errors": known.errors,
     }
 
 
@@ -142,6 +143,10 @@ class Summary:
             late=before.late + known.late,
             subscriber=before.subscriber + known.subscriber,
             rate=min(before.rate, known.rate),
+            errors={
+                name: max(before.errors.get(name, 0.0), known.errors.get(name, 0.0))
+                for name in before.errors | known.errors
+            },
         )
 
     def describe(self, total: Completeness | None = None) -> str:
@@ -151,7 +156,8 @@ class Summary:
         if known is None:
             return "it ended before anything was known of its completeness"
         # All of an answer is the time of the query, of which nothing is left out.
-        known = msgspec.structs.replace(known, partial=False)
+        errors = self.known.errors if self.known else {}
+        known = msgspec.structs.replace(known, partial=False, errors=errors)
         return describe(known, partial_windows=self.partial_windows, missed=self.missed)
 
 
@@ -160,7 +166,9 @@ def _exactness(known: Completeness, missed: list[str]) -> str:
     match known.exactness:
         case Exactness.ESTIMATE:
             text = f"estimate from {known.rate:.3%}".rstrip("%").rstrip("0").rstrip(".")
-            return f"{text}% of the events" + (f": {lost}" if lost else "")
+            errors = [f"{name} ± {error:,.4g}" for name, error in known.errors.items()]
+            text = f"{text}% of the events" + (f" ({', '.join(errors)})" if errors else "")
+            return text + (f": {lost}" if lost else "")
         case _ if lost:
             return f"{Exactness.LOWER_BOUND}: {lost}"
         case _:

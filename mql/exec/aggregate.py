@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import Ints
+from mql.batch import Doubles, Ints
 from mql.errors import RunError
-from mql.exec.aggregators import Additive, Aggregator, make
+from mql.exec.aggregators import Additive, Aggregator, Weighable, make
 from mql.exec.conditions import test
 from mql.exec.exchange import Groups, Key, only, read_groups, write_groups
 from mql.exec.frame import Frame
 from mql.exec.group import combine, encode, grown, hashable_keys
 from mql.exec.limits import Limits
-from mql.exec.operator import WINDOW, Block, Counters
+from mql.exec.operator import WEIGHT, WINDOW, Block, Counters
 from mql.exec.panes import panes_for
+from mql.exec.spread import Spread
 from mql.format import format_aggregate, format_property
+from mql.functions import FUNCTIONS
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
 
@@ -28,21 +30,40 @@ class _Column:
     """One aggregate, or one property's first value, with its states.
 
     Where the property is a `key` of the groups, the row with which a group begins says it all.
+    `spread` is there for counts and sums once a row has stood for more than itself.
     """
 
     name: str
     aggregate: Aggregate
     states: Aggregator
     key: Property | None = None
+    spread: Spread | None = None
+
+    @property
+    def scales(self) -> bool:
+        """Whether sampling makes the result smaller."""
+        return FUNCTIONS[self.aggregate.function].scales and not self.aggregate.distinct
 
 
 class States:
-    """The states of all open groups. A group is a pane and a tuple of key values."""
+    """The states of all open groups. A group is a pane and a tuple of key values.
 
-    def __init__(self, step: WindowAggregate, limits: Limits, now_ms: Callable[[], int]) -> None:
+    With `spread` they hold what the errors of a sample follow from, of all rows alike; otherwise
+    they get it from such states, when those are added with a weight.
+    """
+
+    def __init__(
+        self,
+        step: WindowAggregate,
+        limits: Limits,
+        now_ms: Callable[[], int],
+        *,
+        spread: bool = False,
+    ) -> None:
         self._step = step
         self._limits = limits
         self._now_ms = now_ms
+        self._spread = spread
         self._numbers: dict[Key, int] = {}
         self.panes = np.zeros(0, np.int64)
         self.first_rows = np.zeros(0, np.int64)
@@ -52,6 +73,15 @@ class States:
             aggregate = Aggregate("FIRST", first)
             key = first if first in step.group_by else None
             self._columns.append(_Column(format_property(first), aggregate, make(aggregate), key))
+        if spread:
+            self._spread_out()
+
+    def _spread_out(self) -> None:
+        """From now on hold what errors follow from."""
+        for column in self._columns:
+            if column.scales and column.spread is None:
+                column.spread = Spread()
+                column.spread.resize(self.size)
 
     @property
     def size(self) -> int:
@@ -59,12 +89,34 @@ class States:
         return len(self._numbers)
 
     def update(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
-        """Take rows in: their pane, and their place in the order of arrival."""
+        """Take rows in: their pane, and their place in the order of arrival.
+
+        A column `*weight` says for how many events each row stands.
+        """
+        if WEIGHT not in batch.schema.names:
+            self._take(batch, panes, order)
+            return
+        weights: Ints = batch.column(WEIGHT).to_numpy()
+        batch = batch.drop_columns([WEIGHT])
+        for weight in np.unique(weights).tolist():
+            rows = np.flatnonzero(weights == weight)
+            some = batch if len(rows) == len(weights) else batch.take(pa.array(rows))
+            if weight == 1:
+                self._take(some, panes[rows], order[rows])
+            else:
+                part = States(self._step, self._limits, self._now_ms, spread=True)
+                part._take(some, panes[rows], order[rows])
+                self._add(part, weight)
+
+    def _take(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
+        """Take rows in that stand for themselves."""
         frame = Frame(batch, self._now_ms())
         ids, new = self._identify(frame, panes, order)
         self._events[: self.size] += np.bincount(ids, minlength=self.size)
         for column in self._columns:
             column.states.resize(self.size)
+            if column.spread is not None:
+                column.spread.resize(self.size)
             if column.key is None:
                 self._update(column, frame, ids, order)
             elif len(new):
@@ -80,31 +132,54 @@ class States:
     def export(self) -> pa.RecordBatch:
         """All groups as a record batch that `absorb` takes; for states that can be added."""
         states: list[pa.Array] = []
+        spreads: list[pa.Array] = []
         for column in self._columns:
             states += _additive(column.states).parts()
+            spreads += column.spread.parts() if column.spread else []
         n = self.size
         keys = [key[1:] for key in self._numbers]
-        return write_groups(self.panes[:n], self.first_rows[:n], self._events[:n], keys, states)
+        panes, order, events = self.panes[:n], self.first_rows[:n], self._events[:n]
+        return write_groups(panes, order, events, keys, states, spreads)
 
-    def absorb(self, groups: Groups) -> None:
-        """Add groups that were made elsewhere. Raises ValueError if their states do not fit."""
+    def absorb(self, groups: Groups, weight: int = 1) -> None:
+        """Add groups that were made elsewhere, each of whose events stands for so many.
+
+        Raises ValueError if their states do not fit.
+        """
         keys = [(pane, *key) for pane, key in zip(groups.panes.tolist(), groups.keys, strict=True)]
         if len(set(keys)) < len(keys):
             raise ValueError("a group that comes twice")
-        made: list[Aggregator] = []
+        made = States(self._step, self._limits, self._now_ms, spread=weight > 1)
         try:
-            for column in self._columns:
-                made.append(make(column.aggregate))
-                _additive(made[-1]).fill(groups.states, len(keys))
+            for column in made._columns:
+                _additive(column.states).fill(groups.states, len(keys))
+                if column.spread is not None:
+                    column.spread.fill(groups.spreads, len(keys))
         except StopIteration:
             raise ValueError("columns of states are missing") from None
-        self._open(keys, groups.panes, groups.order)
+        made._numbers = {key: number for number, key in enumerate(keys)}
+        made.panes, made.first_rows, made._events = groups.panes, groups.order, groups.events
+        self._add(made, weight)
+
+    def _add(self, other: States, weight: int) -> None:
+        """Add other groups, each of whose events stands for so many; they are used up."""
+        keys, n = list(other._numbers), other.size
+        self._open(keys, other.panes[:n], other.first_rows[:n])
         ids = np.array([self._numbers[key] for key in keys], np.int64)
-        np.add.at(self._events, ids, groups.events)
-        np.minimum.at(self.first_rows, ids, groups.order)
-        for column, states in zip(self._columns, made, strict=True):
+        np.add.at(self._events, ids, other._events[:n])
+        np.minimum.at(self.first_rows, ids, other.first_rows[:n])
+        if weight > 1:
+            self._spread_out()
+        for column, its in zip(self._columns, other._columns, strict=True):
+            if weight > 1 and isinstance(its.states, Weighable):
+                its.states.weigh(weight)
             column.states.resize(self.size)
-            column.states.merge(states, ids)
+            column.states.merge(its.states, ids)
+            if column.spread is not None:
+                column.spread.resize(self.size)
+            if column.spread is not None and its.spread is not None:
+                its.spread.weigh(weight)
+                column.spread.merge(its.spread, ids)
         self._check_held()
 
     def _update(self, column: _Column, frame: Frame, ids: Ints, order: Ints) -> None:
@@ -114,6 +189,8 @@ class States:
             mask = test(condition, frame)
             ids, order, values = ids[mask], order[mask], values.filter(pa.array(mask))
         column.states.update(ids, values, order)
+        if self._spread and column.spread is not None:
+            column.spread.update(ids, values, counts=column.aggregate.function == "COUNT")
 
     def _identify(self, frame: Frame, panes: Ints, order: Ints) -> tuple[Ints, Ints]:
         """The group of each row, and the rows with which new groups began."""
@@ -164,6 +241,8 @@ class States:
         self._open([(pane,) for pane in panes], np.array(panes, np.int64), rows)
         for column in self._columns:
             column.states.resize(self.size)
+            if column.spread is not None:
+                column.spread.resize(self.size)
 
     def of_panes(self, low: int, high: int) -> Ints:
         """The groups whose pane is in [low, high), ordered by pane, then by first appearance."""
@@ -175,20 +254,32 @@ class States:
         """The columns of some groups."""
         return {c.name: c.states.select(ids).result() for c in self._columns}
 
-    def merged_results(self, ids: Ints) -> tuple[int, dict[str, pa.Array]]:
-        """The columns of some groups, those that differ in their pane alone made one."""
+    def errors(self, ids: Ints) -> dict[str, Doubles]:
+        """By how much the counts and sums of some groups may be off, where they are scaled."""
+        return {c.name: c.spread.select(ids).errors() for c in self._columns if c.spread}
+
+    def merged_results(self, ids: Ints) -> tuple[int, dict[str, pa.Array], dict[str, Doubles]]:
+        """The columns of some groups, those that differ in their pane alone made one.
+
+        Returns how many there are, their columns, and by how much those may be off.
+        """
         keys = list(self._numbers)
         order = ids[np.argsort(self.first_rows[ids], kind="stable")]
         numbers: dict[Key, int] = {}
         into = [numbers.setdefault(keys[i][1:], len(numbers)) for i in order.tolist()]
         target = np.array(into, np.int64)
-        columns = {}
+        columns, errors = {}, {}
         for column in self._columns:
             states = make(column.aggregate)
             states.resize(len(numbers))
             states.merge(column.states.select(order), target)
             columns[column.name] = states.result()
-        return len(numbers), columns
+            if column.spread is not None:
+                spread = Spread()
+                spread.resize(len(numbers))
+                spread.merge(column.spread.select(order), target)
+                errors[column.name] = spread.errors()
+        return len(numbers), columns, errors
 
     def drop_before(self, pane: int) -> None:
         """Forget the groups of earlier panes."""
@@ -202,6 +293,9 @@ class States:
         for column in self._columns:
             column.states = column.states.select(kept) if len(kept) else make(column.aggregate)
             column.states.resize(len(kept))
+            if column.spread is not None:
+                column.spread = column.spread.select(kept)
+                column.spread.resize(len(kept))
 
 
 def _additive(states: Aggregator) -> Additive:
@@ -243,10 +337,10 @@ class AggregateOperator:
             out += self._close(self._panes.closing(closed))
         return out
 
-    def absorb(self, batch: pa.RecordBatch) -> int:
+    def absorb(self, batch: pa.RecordBatch, weight: int = 1) -> int:
         """Take states that `PartialAggregate` gave in a service; how many of its events are late.
 
-        Raises ValueError if the batch holds something else.
+        Each event stands for `weight`. Raises ValueError if the batch holds something else.
         """
         groups = read_groups(batch, self._key_count)
         late = self._panes.late(groups.panes)
@@ -254,7 +348,7 @@ class AggregateOperator:
         if late.any():
             groups = only(groups, np.flatnonzero(~late))
         if len(groups.keys):
-            self._states.absorb(groups)
+            self._states.absorb(groups, weight)
         self._counters.late += lost
         return lost
 
@@ -278,6 +372,7 @@ class AggregateOperator:
             self._states.ensure(list(windows))
         ids = self._states.of_panes(windows[0], windows[-1] + 1)
         index = np.searchsorted(np.array(windows), self._states.panes[ids])
+        self._note(windows, index, self._states.errors(ids))
         return [self._block(windows, index, self._states.results(ids))]
 
     def _close_merged(self, windows: Sequence[int]) -> list[Block]:
@@ -288,9 +383,22 @@ class AggregateOperator:
             if not self._grouped:
                 self._states.ensure([panes[0]])
             ids = self._states.of_panes(panes[0], panes[-1] + 1)
-            size, columns = self._states.merged_results(ids)
-            blocks.append(self._block([k], np.zeros(size, np.int64), columns))
+            size, columns, errors = self._states.merged_results(ids)
+            index = np.zeros(size, np.int64)
+            self._note([k], index, errors)
+            blocks.append(self._block([k], index, columns))
         return blocks
+
+    def _note(self, windows: Sequence[int], index: Ints, errors: dict[str, Doubles]) -> None:
+        """Say by how much the values of each window may be off, at most."""
+        if not errors or not len(index):
+            return
+        present, firsts = np.unique(index, return_index=True)
+        most = {name: np.maximum.reduceat(values, firsts) for name, values in errors.items()}
+        for place, number in enumerate(present.tolist()):
+            bounds = self._panes.bounds(windows[number])
+            known = {name: float(values[place]) for name, values in most.items()}
+            self._counters.errors[bounds] = known
 
     def _block(self, windows: Sequence[int], index: Ints, columns: dict[str, pa.Array]) -> Block:
         columns = {WINDOW: pa.array(index), **columns}

@@ -64,6 +64,14 @@ class Additive(Aggregator, Protocol):
         """Become the states that `parts` gave, somewhere else; takes the columns it needs."""
 
 
+@runtime_checkable
+class Weighable(Aggregator, Protocol):
+    """States whose events may stand for more than themselves."""
+
+    def weigh(self, weight: int) -> None:
+        """Let each event so far stand for so many."""
+
+
 def make(aggregate: Aggregate) -> Aggregator:
     """The empty states of an aggregate."""
     function = FUNCTIONS[aggregate.function]
@@ -127,6 +135,10 @@ class Count:
         """Add another's counts."""
         assert isinstance(other, Count)
         np.add.at(self._counts, ids, other._counts[: other._size])
+
+    def weigh(self, weight: int) -> None:
+        """Let each event so far stand for so many."""
+        self._counts *= weight
 
     def result(self) -> pa.Array:
         """The counts, int64."""
@@ -210,6 +222,14 @@ class Sum:
         np.logical_or.at(self._any_double, ids, other._any_double[:size])
         self._carry()
 
+    def weigh(self, weight: int) -> None:
+        """Let each event so far stand for so many."""
+        self._high *= weight
+        self._low *= weight
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._doubles *= weight
+        self._carry()
+
     def doubles(self) -> Doubles:
         """The sums as doubles, infinite where they are too large."""
         n = self._size
@@ -272,6 +292,11 @@ class Average:
         assert isinstance(other, Average)
         self._sum.merge(other._sum, ids)
         self._count.merge(other._count, ids)
+
+    def weigh(self, weight: int) -> None:
+        """Let each event so far stand for so many."""
+        self._sum.weigh(weight)
+        self._count.weigh(weight)
 
     def result(self) -> pa.Array:
         """Doubles; null without a number."""
@@ -349,6 +374,12 @@ class Deviation:
             now = left[first]
             self._add(ids[now], other._counts[now], other._means[now], other._squares[now])
             left = np.delete(left, first)
+
+    def weigh(self, weight: int) -> None:
+        """Let each event so far stand for so many."""
+        self._counts *= weight
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._squares *= weight
 
     def result(self) -> pa.Array:
         """Doubles; null without two numbers."""

@@ -7,6 +7,7 @@ A row is a group of a pane:
     *events  int64   how many events the group is made of
     key i            the value of the i-th property of `group by`
     state i          the columns of the aggregates' states, in the plan's order
+    spread i         double: of a sample only, what `mql.exec.spread` has of each count and sum
 """
 
 from __future__ import annotations
@@ -26,23 +27,33 @@ _PANE, _ORDER, _EVENTS = "*pane", "*order", "*events"
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Groups of panes from somewhere else; `states` gives the columns of their states in turn."""
+    """Groups of panes from somewhere else; `states` gives the columns of their states in turn.
+
+    `spreads` gives those of what the errors of a sample follow from.
+    """
 
     panes: Ints
     order: Ints
     events: Ints
     keys: list[Key]
     states: Iterator[pa.Array]
+    spreads: Iterator[pa.Array]
 
 
 def write_groups(
-    panes: Ints, order: Ints, events: Ints, keys: Sequence[Key], states: Sequence[pa.Array]
+    panes: Ints,
+    order: Ints,
+    events: Ints,
+    keys: Sequence[Key],
+    states: Sequence[pa.Array],
+    spreads: Sequence[pa.Array],
 ) -> pa.RecordBatch:
     """The record batch of some groups."""
     columns = {_PANE: pa.array(panes), _ORDER: pa.array(order), _EVENTS: pa.array(events)}
     for i, values in enumerate(zip(*keys, strict=True)):
         columns[f"key {i}"] = column_of([_plain(value) for value in values])
     columns |= {f"state {i}": column for i, column in enumerate(states)}
+    columns |= {f"spread {i}": column for i, column in enumerate(spreads)}
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
 
 
@@ -62,8 +73,11 @@ def read_groups(batch: pa.RecordBatch, key_count: int) -> Groups:
     if (events < 0).any():
         raise ValueError("a negative number of events")
     keys: list[Key] = list(zip(*parts, strict=True)) if parts else [()] * len(panes)
-    names = [name for name in batch.schema.names if name.startswith("state ")]
-    return Groups(panes, order, events, keys, iter([batch.column(name) for name in names]))
+    states, spreads = (
+        iter([batch.column(name) for name in batch.schema.names if name.startswith(start)])
+        for start in ("state ", "spread ")
+    )
+    return Groups(panes, order, events, keys, states, spreads)
 
 
 def only(groups: Groups, rows: Ints) -> Groups:
@@ -75,6 +89,7 @@ def only(groups: Groups, rows: Ints) -> Groups:
         groups.events[rows],
         [groups.keys[row] for row in rows.tolist()],
         (column.take(taken) for column in groups.states),
+        (column.take(taken) for column in groups.spreads),
     )
 
 

@@ -8,7 +8,7 @@ step stays with events.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,9 @@ import pyarrow as pa
 from mql.batch import Ints, Mask
 
 WINDOW = "*window"
+
+WEIGHT = "*weight"
+"""The column that says for how many events one stands that was kept of a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,17 @@ class Operator(Protocol):
 
 @dataclass(slots=True)
 class Counters:
-    """What operators count for the one who asked. They only ever add."""
+    """What operators count for the one who asked. They only ever add.
+
+    `errors` are, for each window that has closed, by how much the counts and sums that stand for
+    more events than were seen may be off, at most, by column; whoever reads them takes them out.
+    """
 
     late: int = 0
     without_time: int = 0
     sampled_out: int = 0
     gaps: int = 0
+    errors: dict[Window, dict[str, float]] = field(default_factory=dict)
 
 
 class PerBlock:

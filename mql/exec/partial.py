@@ -20,12 +20,22 @@ _WITHIN_MS = 20
 
 
 class PartialAggregate:
-    """Takes rows in, and gives record batches of states, which a source job adds up."""
+    """Takes rows in, and gives record batches of states, which a source job adds up.
 
-    def __init__(self, step: WindowAggregate, limits: Limits, now_ms: Callable[[], int]) -> None:
+    With `spread` they say what the errors of a sample follow from.
+    """
+
+    def __init__(
+        self,
+        step: WindowAggregate,
+        limits: Limits,
+        now_ms: Callable[[], int],
+        *,
+        spread: bool = False,
+    ) -> None:
         assert isinstance(step.window, TimeWindow)
         self._span = Span(step.window)
-        self._make: Callable[[], States] = lambda: States(step, limits, now_ms)
+        self._make: Callable[[], States] = lambda: States(step, limits, now_ms, spread=spread)
         self._states = self._make()
 
     @property

@@ -14,6 +14,9 @@ from mql.ledger import Completeness, Tally
 PROTOCOL = 1
 """The protocol's version; both sides refuse another."""
 
+MAX_WEIGHT = 1_000
+"""One event stands for at most so many."""
+
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
     """The root of all messages."""
@@ -63,7 +66,8 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     will follow. `shipped_total` and `seen_total` are sums over all parts up to this one, so that
     a gap in the sequence says how much it held. `rows` are indices into the payload, as
     little-endian uint32; None means all rows. `has_rows` is whether the payload concerns this
-    part at all.
+    part at all. Each event in it stands for `weight` that were published: more than 1 if it was
+    kept at random to stay inside the agent's budget.
     """
 
     query: int
@@ -75,6 +79,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     tallies: tuple[Tally, ...] = ()
     has_rows: bool = False
     rows: bytes | None = None
+    weight: int = 1
 
 
 class Batch(Message, frozen=True, tag="batch"):
@@ -109,7 +114,8 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
     """Sent every second, and at once when a new stream appears.
 
     `offset_us` is by how much the source job's clock is ahead, as the agent knows it, `lag_us` how
-    late the agent's background thread wakes, and `dropped` all events it ever dropped.
+    late the agent's background thread wakes, and `dropped` all events it ever dropped. It keeps
+    one event of `weight`, and takes `cpu_share` of a core.
     """
 
     sent_us: int
@@ -119,6 +125,8 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
     dropped: int = 0
     streams: tuple[str, ...] = ()
     costs: tuple[QueryCost, ...] = ()
+    weight: int = 1
+    cpu_share: float = 0.0
 
 
 class FieldSeen(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -131,11 +131,14 @@ class Bench:
     """An agent's core on a bench: `publish` and `tick`, and the jobs at the other ends."""
 
     def __init__(
-        self, settings: Settings | None = None, *, credit: int = PLENTY, streams: str = "s"
-    ) -> None:
+        self, settings: Settings | None = None, *, credit: int = PLENTY, streams: str = "s",
+        cpu_ns: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
         self.now_us = START_US
         self.settings = settings or Settings(service="checkout", host="h1")
-        self.state = AgentState(self.settings, Identity("a1", 42), lambda: self.now_us * 1000)
+        self.state = AgentState(
+            self.settings, Identity("a1", 42), lambda: self.now_us * 1000, cpu_ns
+        )
         self.streams = {name: Stream(name) for name in streams.split()}
         for stream in self.streams.values():
             self.state.adopt(stream)

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mql.ledger import Tally
 from mql.wire.messages import Batch, Credit
-from publish_agent.intake import Status
+from publish_agent.intake import ROW_BYTES, Status
 from publish_agent.pack import MAX_PAYLOAD
 from publish_agent.settings import Settings
 from tests.agent.support import ALL, LINK, Bench
@@ -30,7 +30,7 @@ def test_a_full_buffer_drops_the_new_event_and_counts_it() -> None:
 
 
 def test_the_buffer_is_bounded_in_bytes_too() -> None:
-    bench = Bench(small(events=1000, size=1000))
+    bench = Bench(small(events=1000, size=4 * (300 + ROW_BYTES)))
     bench.subscribe(1, ALL)
     bench.publish(*({"a": "x" * 300} for _ in range(10)))
     bench.settle()
@@ -333,6 +333,10 @@ class Books(RuleBasedStateMachine):
     @rule(size=st.sampled_from([0, 500, 3_000]))
     def credit(self, size: int) -> None:
         self.bench.give(Credit(size))
+
+    @rule(weight=st.sampled_from([1, 2, 50]))
+    def budget(self, weight: int) -> None:
+        self.bench.state.budget.weight = weight
 
     @invariant()
     def nothing_is_counted_twice(self) -> None:

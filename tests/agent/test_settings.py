@@ -28,6 +28,9 @@ ENVIRONMENT = {
     "MQL_REDACT": "password, *token*",
     "MQL_VERSION": "9",
     "MQL_DISABLED": "1",
+    "MQL_CPU_SHARE": "0.1",
+    "MQL_MEMORY": "8388608",
+    "MQL_BYTES_PER_S": "1000",
 }
 
 
@@ -39,6 +42,7 @@ def test_the_environment_says_what_arguments_do_not() -> None:
     assert made.redact == ("password", "*token*")
     assert made.version == "9"
     assert made.disabled
+    assert (made.cpu_share, made.memory, made.bytes_per_s) == (0.1, 8 * 1024 * 1024, 1000)
 
 
 def test_arguments_beat_the_environment() -> None:
@@ -49,10 +53,12 @@ def test_arguments_beat_the_environment() -> None:
         tags={"zone": "us"},
         redact=[],
         buffer_events=5,
+        cpu_share=2,
     )
     assert (made.service, made.source_jobs, made.redact) == ("mine", ("tcp://b:3",), ())
     assert dict(made.tags) == {"zone": "us", "tier": "web=2"}
     assert made.buffer_events == 5
+    assert made.cpu_share == 2
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,11 @@ def test_arguments_beat_the_environment() -> None:
         ({"service": "x", "redact": "password"}, "list"),
         ({"service": "x", "redact": ["e['a'"]}, "path"),
         ({"service": "x", "buffer_events": 0}, "buffer_events"),
+        ({"service": "x", "memory": 1000}, "memory is a whole number from 1,048,576 up"),
+        ({"service": "x", "bytes_per_s": 0.5}, "bytes_per_s"),
+        ({"service": "x", "cpu_share": 0}, "cpu_share is a part of a core"),
+        ({"service": "x", "cpu_share": float("nan")}, "cpu_share"),
+        ({"service": "x", "cpu_share": "5%"}, "cpu_share"),
         ({"service": "x", "tags": {"a": 3}}, "tag 'a'"),
         ({"service": "x" * 300}, "200 characters"),
         ({"service": "\ud800"}, "Unicode"),
@@ -79,6 +90,12 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, object], says: str)
 def test_tags_without_a_value_are_refused() -> None:
     with pytest.raises(ValueError, match="zone=eu-1"):
         settings({"MQL_SERVICE": "x", "MQL_TAGS": "zone"})
+
+
+@pytest.mark.parametrize("variable", ["MQL_CPU_SHARE", "MQL_MEMORY", "MQL_BYTES_PER_S"])
+def test_a_budget_that_is_no_number_is_refused(variable: str) -> None:
+    with pytest.raises(ValueError, match=variable):
+        settings({"MQL_SERVICE": "x", variable: "much"})
 
 
 def test_the_agent_itself_refuses_them(monkeypatch: pytest.MonkeyPatch) -> None:

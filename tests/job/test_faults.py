@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from mql.exec.limits import Limits
 from mql.ledger import Tally
 from mql.wire import messages
 from mql.wire.codec import encode
-from mql.wire.messages import Batch, Heartbeat, Part, Subscribe, Unknown, Unsubscribe
+from mql.wire.messages import MAX_WEIGHT, Batch, Heartbeat, Part, Subscribe, Unknown, Unsubscribe
 from mql.wire.payload import write_batch
 from source_jobs.settings import Settings
 from tests.job.stage import FakeAgent, FakeClient, Stage
@@ -47,7 +48,7 @@ def values_of(kind: type) -> st.SearchStrategy[object]:
 
 st.register_type_strategy(int, small | st.integers(-(2**63), 2**64 - 1))
 st.register_type_strategy(str, names | st.text(max_size=3))  # never `good`: a name is its owner's
-st.register_type_strategy(Tally, st.builds(Tally, *[small] * 9))
+st.register_type_strategy(Tally, st.builds(Tally, *[small] * 10))
 
 from_agents = st.one_of(
     [values_of(kind) for kind in messages.AgentMessage.__args__]  # type: ignore[attr-defined]
@@ -142,6 +143,10 @@ def test_a_payload_that_is_not_what_it_should_be_costs_its_sender_the_connection
     [
         Part(1, 0, 1, 0, 0, 0, (Tally(0, shipped=-1),)),
         Part(1, 0, 1, 0, 0, 0, (Tally(0, shipped=5),)),
+        Part(1, 0, 1, 0, 0, 0, weight=0),
+        Part(1, 0, 1, 0, 0, 0, weight=MAX_WEIGHT + 1),
+        Part(1, 0, 1, 0, 0, 1, (Tally(0, shipped=1, weight=0),)),
+        Part(1, 0, 1, 0, 0, 1, (Tally(0, shipped=1, weight=2**40),)),
         Part(1, 0, 0, 0, 0, 0),
         Part(1, 0, 1, 0, 0, 2**60),
         Part(1, 0, 1, 0, 0, 0, has_rows=True, rows=b"123"),
@@ -160,6 +165,25 @@ def test_a_part_that_cannot_be_changes_nothing(part: Part) -> None:
     bad.send(Batch((part,)), table(**{"*time": NOW, "n": [1]}))
     assert before.execution.ledger.totals == totals
     assert_unharmed(stage, good, client, request)
+
+
+@pytest.mark.parametrize("spread", [None, [-1.0, 1.0], ["x", "y"], [1.0]])
+def test_states_of_a_sample_without_what_errors_follow_from_are_refused(
+    spread: list[object] | None,
+) -> None:
+    stage = Stage()
+    agent, client = stage.agent("a", "requests"), stage.client()
+    client.ask("select count(*) from requests window 1")
+    agent.accept()
+    (asked,) = agent.got(Subscribe)
+    columns: dict[str, list[object]] = {"*pane": [stage.now_ms // 1000], "state 0": [1]}
+    columns |= {"*order": [0], "*events": [1]}
+    columns |= {f"spread {i}": [value] for i, value in enumerate(spread or [])}
+    payload = write_batch(pa.RecordBatch.from_pydict(columns)).to_pybytes()
+    part = agent.part(asked, stage.now_ms, [Tally(0, shipped=1, weight=5)], has_rows=True)
+    agent.send(Batch((msgspec.structs.replace(part, weight=5),), states=True), payload)
+    assert agent.got(Unknown)
+    stage.tick()
 
 
 def test_numbers_that_an_agent_makes_up_do_not_break_a_window() -> None:

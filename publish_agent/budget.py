@@ -1,0 +1,200 @@
+"""What an agent may cost its host, and what it does when it costs more: it looks at less.
+
+Over its budget it first drains less often, so that each drain pays off, and then keeps only one
+event of `weight`, at random; the counts are scaled by that. A burst may cost what a second may,
+and a look after that it is tightened. To loosen takes longer, and longer still where that has
+proved to be too soon. Costs and the time are arguments.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from mql.wire.messages import MAX_WEIGHT
+from publish_agent.settings import Settings
+
+LOOK_US = 100_000
+"""So long costs are added up before they are judged."""
+PAUSES_US = (0, 20_000, 100_000)
+"""The least pauses between drains: as it is well, and where an agent is over its budget."""
+
+_AIM = 0.75
+"""The share of the budget that is aimed at where it is tightened."""
+_FULL = 0.9
+"""The share that may be expected to be spent where it is loosened."""
+_EACH = 2
+"""So many times what keeping an event takes on its caller's thread is what each one costs."""
+_LEAST_AIM = 0.2
+"""So much of it is left to events, whatever else costs: then sampling would not help."""
+_SMOOTH = 10
+"""Looks that are seen together: a second, so that a burst may take what a second may."""
+_DRAIN_SHARE = 4.0
+"""By so much, at most, each longer pause is taken to help."""
+_HURRY_BELOW = 0.15
+"""With less than this share a pause may become shorter again, if drains were all that costs."""
+_WORTH = 0.8
+"""A change of the weight by less than this is none."""
+_CALM, _MOST_CALM = 10, 300
+"""Looks without tightening before it is loosened: at first, and where that was too soon before."""
+_SOON = 20
+"""Looks after loosening within which having to tighten means that it was too soon."""
+_LONGEST_US = 2_000_000
+"""After a longer time than this the agent has slept, or the clock was set."""
+
+
+class Share:
+    """What was spent of one limit, as a share of it.
+
+    `events` is what of it was spent where events are kept and drained, and `each` what surely
+    follows their number, without what a drain costs however few there are.
+    """
+
+    __slots__ = ("_now", "_now_events", "all", "each", "events")
+
+    def __init__(self) -> None:
+        self._now = self._now_events = self.all = self.events = self.each = 0.0
+
+    def add(self, all_: float, events: float, each: float) -> None:
+        """Take what the last look found."""
+        self._now, self._now_events = all_, min(events, all_)
+        self.all += (self._now - self.all) / _SMOOTH
+        self.events += (self._now_events - self.events) / _SMOOTH
+        self.each += (min(each, events) - self.each) / _SMOOTH
+
+    def forget(self) -> None:
+        """What comes now is not as it was."""
+        self.all, self.events, self.each = (
+            min(share, _AIM) for share in (self.all, self.events, self.each)
+        )
+
+    def expect(self, factor: float) -> None:
+        """From now on so many times as many events are kept."""
+        more = self.each * (factor - 1)
+        self.all, self.events, self.each = self.all + more, self.events + more, self.each + more
+
+    @property
+    def excess(self) -> float:
+        """By which factor what events cost has to shrink; 1 if it need not."""
+        all_, events = max((self.all, self.events), (self._now, self._now_events))
+        return max(events / max(_AIM - (all_ - events), _LEAST_AIM), 1.0)
+
+    @property
+    def spare(self) -> float:
+        """To which part of itself the weight may shrink."""
+        left = _FULL - self.all + self.each
+        return self.each / left if left > self.each else 1.0
+
+
+class Budget:
+    """Turns what the agent costs into how often it drains, and which share of events it keeps."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limit_cpu = settings.cpu_share
+        self._limit_bytes = settings.bytes_per_s
+        self.buffer_bytes = min(settings.buffer_bytes, settings.memory // 4)
+        """What the intakes may hold as text. As columns and as payloads it is as much again."""
+        self.state_bytes = settings.memory // 4
+        """What states may hold before they are sent."""
+        self.weight = 1
+        """Each event that is kept stands for so many."""
+        self._pause = 0
+        self.cpu_share = 0.0
+        """What the agent took lately, in cores."""
+        self._cpu, self._bytes, self._held = Share(), Share(), Share()
+        self._allowed_bytes = settings.bytes_per_s
+        self._since_us = self._refilled_us = 0
+        self._cpu_before_ns = self._inline_ns = self._events_ns = 0
+        self._sent_bytes = self._most_held = 0
+        self._calm, self._calm_needed, self._looks_since_loose = 0, _CALM, _SOON
+
+    @property
+    def pause_us(self) -> int:
+        """The least pause between drains."""
+        return PAUSES_US[self._pause]
+
+    def spend(self, keep_ns: int, drop_ns: int) -> None:
+        """Note what callers' threads spent on events that are kept, and on others."""
+        self._inline_ns += keep_ns + drop_ns
+        self._keep_ns += keep_ns
+        self._events_ns += keep_ns
+
+    def drained(self, cpu_ns: int) -> None:
+        """Note what the agent's own thread took for the events of a drain."""
+        self._events_ns += cpu_ns
+
+    def hold(self, held_bytes: int) -> None:
+        """Note what the intakes hold."""
+        self._most_held = max(self._most_held, held_bytes)
+
+    def allows(self, size: int) -> bool:
+        """Whether so many bytes may be sent now; then they count as sent."""
+        self._sent_bytes += size
+        if size > self._allowed_bytes:
+            return False
+        self._allowed_bytes -= size
+        return True
+
+    def look(self, now_us: int, cpu_ns: int) -> None:
+        """Judge what has been spent; `cpu_ns` is what the agent's own thread ever took."""
+        self._refill(now_us)
+        span_us = now_us - self._since_us
+        if 0 <= span_us < LOOK_US:
+            return
+        if 0 < span_us <= _LONGEST_US:
+            self._measure(span_us, cpu_ns - self._cpu_before_ns + self._inline_ns)
+            self._judge()
+        self._since_us, self._cpu_before_ns = now_us, cpu_ns
+        self._inline_ns = self._keep_ns = self._events_ns = 0
+        self._sent_bytes = self._most_held = 0
+
+    def _refill(self, now_us: int) -> None:
+        passed_us = min(max(now_us - self._refilled_us, 0), 1_000_000)
+        self._refilled_us = now_us
+        more = passed_us * self._limit_bytes // 1_000_000
+        self._allowed_bytes = min(self._allowed_bytes + more, self._limit_bytes)
+
+    def _measure(self, span_us: int, spent_ns: int) -> None:
+        cores = 1 / (span_us * 1000)
+        self.cpu_share += (spent_ns * cores - self.cpu_share) / _SMOOTH
+        spent = spent_ns, self._events_ns, self._keep_ns * _EACH
+        self._cpu.add(*(ns * cores / self._limit_cpu for ns in spent))
+        sent = self._sent_bytes * 1e6 / (span_us * self._limit_bytes)
+        self._bytes.add(sent, sent, sent)
+        held = self._most_held / self.buffer_bytes
+        self._held.add(held, held, held)
+
+    def _judge(self) -> None:
+        shares = self._cpu, self._bytes, self._held
+        self._looks_since_loose += 1
+        self._calm += 1
+        over = [share for share in shares if share.all > 1]
+        if over:
+            self._tighten(max(share.excess for share in over))
+            for share in shares:
+                share.forget()
+        elif self._calm >= self._calm_needed:
+            self._loosen(max(share.spare for share in shares))
+
+    def _tighten(self, factor: float) -> None:
+        too_soon = self._looks_since_loose < _SOON
+        self._calm_needed = min(self._calm_needed * 2, _MOST_CALM) if too_soon else _CALM
+        self._calm = 0
+        too_much = True
+        while too_much and self._pause < len(PAUSES_US) - 1:
+            self._pause += 1
+            factor /= _DRAIN_SHARE
+            too_much = factor > 1
+        if factor * _WORTH > 1:
+            self.weight = min(ceil(self.weight * factor), MAX_WEIGHT)
+
+    def _loosen(self, factor: float) -> None:
+        before, pause = self.weight, self._pause
+        if before > 1:
+            if factor < _WORTH or before * factor <= 1:
+                self.weight = max(ceil(before * factor), before // 2)
+        elif pause and self._cpu.all < _HURRY_BELOW:
+            self._pause -= 1
+        if (self.weight, self._pause) != (before, pause):
+            self._calm = self._looks_since_loose = 0
+            for share in (self._cpu, self._bytes, self._held):
+                share.expect(before / self.weight)

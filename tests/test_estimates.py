@@ -1,0 +1,185 @@
+"""Counts and sums of a sample lie, in 95 of 100 cases, no further from the truth than is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mql.batch import TIME
+from mql.events.decode import EventReader
+from mql.exec.build import Context, Pipeline
+from mql.exec.clock import EventClock
+from mql.exec.limits import Limits
+from mql.exec.operator import WEIGHT, Block, Counters, Window, window_index
+from mql.exec.partial import PartialAggregate
+from mql.layout import layout_of
+from mql.planner.logical import WindowAggregate
+from mql.result import Chunk
+from publish_agent.sampler import MOST, Sampler
+from source_jobs.estimates import stated_errors
+from source_jobs.questions import Question, read_question
+
+RUNS = 1_000
+"""Each is a window of a second, of events that are like those of no other window."""
+
+NOISE = 3 * (0.95 * 0.05 / RUNS) ** 0.5
+"""How far below 95% so many runs may come by chance, in one case of 700."""
+
+WEIGHTS = (1, 3, 20)
+"""Where the events of each window were looked at: by agents, and at times, that kept so many."""
+
+GROUPS = 4
+
+MANY = 1_000
+"""Events in a window; of fewer the bounds have to be wide."""
+
+
+@dataclass
+class Load:
+    """The events that match, as columns: when, how large, of which group; and which were kept."""
+
+    weight: int
+    times: np.ndarray
+    x: np.ndarray
+    g: np.ndarray
+    kept: np.ndarray
+
+    def rows(self) -> pa.RecordBatch:
+        columns = [pa.array(c[self.kept]) for c in (self.times, self.x, self.g)]
+        return pa.RecordBatch.from_arrays(columns, [TIME, "x", "g"])
+
+
+def loads(random: np.random.Generator) -> list[Load]:
+    """What came in each window at each weight: from many events to few, from all matching to 1%."""
+    return [one_load(random, weight) for weight in WEIGHTS]
+
+
+def one_load(random: np.random.Generator, weight: int) -> Load:
+    offered = (10 ** random.uniform(2, 3.3, RUNS)).astype(int)
+    share = 10 ** random.uniform(-2, 0, RUNS)
+    run = np.repeat(np.arange(RUNS), offered)
+    total = len(run)
+    matches = random.random(total) < share[run]
+    kept = np.ones(total, np.bool_)
+    if weight > 1:
+        for start in range(0, total, MOST):
+            takes = Sampler(weight, random, MOST).takes
+            kept[start : start + MOST] = [takes() for _ in range(min(MOST, total - start))]
+    return Load(
+        weight,
+        run[matches] * 1000 + random.integers(0, 1000, int(matches.sum())),
+        random.lognormal(3.0, 0.7, int(matches.sum())),
+        np.minimum(random.geometric(0.5, int(matches.sum())), GROUPS),
+        kept[matches],
+    )
+
+
+def answer_of(
+    question: Question, parts: list[Load], *, as_rows: bool = False
+) -> dict[int, tuple[list[dict[str, float]], dict[str, float]]]:
+    """The rows of each window, and by how much they may be off."""
+    counters = Counters()
+    pipeline = Pipeline(question.plan.job, Context(lambda: 0, start_ms=0, counters=counters))
+    step = question.plan.job[0]
+    assert isinstance(step, WindowAggregate)
+    nothing = EventReader(question.plan.agent.ships).from_events([]).batch
+    blocks: list[Block] = []
+    batches = [part.rows().select(nothing.schema.names) for part in parts]
+    if as_rows:
+        weights = [np.full(b.num_rows, p.weight) for b, p in zip(batches, parts, strict=True)]
+        rows = pa.Table.from_batches(batches).append_column(WEIGHT, [np.concatenate(weights)])
+        (rows,) = rows.sort_by(TIME).combine_chunks().to_batches()
+        blocks += pipeline.push(EventClock().stamp(rows, 0))
+    for part, batch in zip(parts, batches, strict=True):
+        partial = PartialAggregate(step, Limits(), lambda: 0, spread=part.weight > 1)
+        partial.update(batch)
+        states = partial.take()
+        if not as_rows and states is not None:
+            pipeline.absorb(states, part.weight)
+    blocks += pipeline.push(EventClock().stamp(nothing, 0))
+    blocks += pipeline.finish(RUNS * 1000)
+    layout = layout_of(question.plan.steps)
+    answer = {}
+    for block in blocks:
+        index = window_index(block)
+        for number, window in enumerate(block.windows or ()):
+            first, last = index.searchsorted([number, number + 1])
+            rows = Chunk(layout, block.batch.slice(first, last - first), window).rows()
+            known = counters.errors.get(Window(window.start_ms, window.end_ms), {})
+            errors = stated_errors(question.plan.job, known, max(WEIGHTS))
+            assert window.start_ms is not None
+            answer[window.start_ms // 1000] = rows, errors
+    return answer
+
+
+@pytest.mark.parametrize("as_rows", [False, True], ids=["states travel", "rows travel"])
+def test_the_true_count_and_sum_are_inside_the_stated_bounds(*, as_rows: bool) -> None:
+    parts = loads(np.random.default_rng(1))
+    question = read_question("select count(*), sum(x) from s window 1")
+    answer = answer_of(question, parts, as_rows=as_rows)
+    runs = np.concatenate([part.times // 1000 for part in parts])
+    true = {
+        "COUNT(*)": np.bincount(runs, minlength=RUNS),
+        "SUM(x)": np.bincount(runs, np.concatenate([part.x for part in parts]), minlength=RUNS),
+    }
+    for name, values in true.items():
+        pairs = [
+            (row[name] - values[run], errors[name], true["COUNT(*)"][run] > MANY)
+            for run, ((row,), errors) in answer.items()
+            if name in errors
+        ]
+        assert len(pairs) > 0.95 * RUNS, "of a sum nothing is said where nothing was seen"
+        difference, error, many = np.array(pairs).T
+        inside, half = (abs(difference) <= error / part for part in (1, 2))
+        assert inside.mean() >= 0.95 - NOISE, name
+        assert half[many > 0].mean() < 0.95 - NOISE, "of many events half would not be enough"
+        assert abs(difference.sum()) < 2 * (error**2).sum() ** 0.5, "scaling has no bias"
+
+
+def test_each_group_is_inside_the_bounds_of_its_window() -> None:
+    parts = loads(np.random.default_rng(2))
+    question = read_question("select count(*), sum(x), g from s window 1 group by g")
+    answer = answer_of(question, parts)
+    cells = np.concatenate([part.times // 1000 * (GROUPS + 1) + part.g for part in parts])
+    size = RUNS * (GROUPS + 1)
+    counts = np.bincount(cells, minlength=size).reshape(RUNS, -1)
+    sums = np.bincount(cells, np.concatenate([p.x for p in parts]), size).reshape(RUNS, -1)
+    inside = []
+    for run, (rows, errors) in answer.items():
+        found = {int(row["g"]): row for row in rows}
+        for g in range(1, GROUPS + 1):
+            row = found.get(g, {"COUNT(*)": 0, "SUM(x)": 0.0})
+            inside.append(
+                (
+                    abs(row["COUNT(*)"] - counts[run, g]) <= errors["COUNT(*)"],
+                    abs(row["SUM(x)"] - sums[run, g]) <= errors.get("SUM(x)", np.inf),
+                )
+            )
+    assert np.mean(inside, axis=0).min() >= 0.95 - NOISE
+
+
+@pytest.mark.parametrize("weight", [2, 7, 100, 1000])
+def test_a_sampler_keeps_each_event_with_the_same_chance(weight: int) -> None:
+    random = np.random.default_rng(weight)
+    size, runs = 5_000, 200
+    kept = np.zeros(size)
+    for _ in range(runs):
+        takes = Sampler(weight, random, size).takes
+        kept += np.fromiter((takes() for _ in range(size)), np.float64)
+    expected = runs / weight
+    total = kept.sum()
+    assert abs(total - expected * size) < 4 * (expected * size) ** 0.5
+    thirds = [part.sum() for part in np.array_split(kept, 3)]
+    assert max(thirds) - min(thirds) < 6 * (expected * size / 3) ** 0.5
+    pairs = (kept[1:] * kept[:-1]).mean()
+    assert pairs == pytest.approx(expected**2, rel=0.5, abs=0.2), "each by itself"
+
+
+def test_a_sampler_goes_on_where_its_dice_end() -> None:
+    sampler = Sampler(3, np.random.default_rng(0), 10 * MOST)
+    first = [sampler.takes() for _ in range(MOST)]
+    assert [sampler.takes() for _ in range(MOST)] == first
+    assert set(first) == {0, 1}
