@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
-from lark import Token, Transformer, UnexpectedEOF, UnexpectedInput, v_args
+from lark import Token, Transformer, Tree, UnexpectedEOF, UnexpectedInput, v_args
 from lark.exceptions import VisitError
 
 from mql.errors import QueryError, Span
@@ -55,6 +55,9 @@ from mql.traverse import properties_in, values_in
 MAX_TEXT = 1 << 20
 """A longer query (in characters) is refused."""
 
+MAX_WORDS = 20_000
+"""A query of more words and signs is refused: reading one takes some ten microseconds."""
+
 MAX_DEPTH = 200
 """Deeper nesting of parentheses and `not` is refused."""
 
@@ -82,10 +85,7 @@ def parse(text: str) -> Query:
         raise QueryError(reason, text[:200], Span(0, 1))
     _check_depth(text)
     try:
-        tree = grammar().parse(text)
-        query = _Builder(text).transform(tree)
-    except UnexpectedInput as error:
-        raise _unexpected(error, text) from None
+        query = _Builder(text).transform(_read(text))
     except VisitError as error:
         if isinstance(error.orig_exc, QueryError):
             raise error.orig_exc from None
@@ -96,6 +96,22 @@ def parse(text: str) -> Query:
         raise _too_deep(text, 0) from None
     assert isinstance(query, Query)
     return query
+
+
+def _read(text: str) -> Tree[Token]:
+    """The parse tree. Raises QueryError where the grammar ends, or the text goes on too long."""
+    parser = grammar().parse_interactive(text)
+    token: Token | None = None
+    try:
+        for number, token in enumerate(parser.iter_parse()):
+            if number == MAX_WORDS:
+                reason = f"more words and signs than a query may have: {MAX_WORDS:,}"
+                raise QueryError(reason, text, _span(token))
+        tree = parser.feed_eof(token)  # type: ignore[no-untyped-call]
+    except UnexpectedInput as error:
+        raise _unexpected(error, text) from None
+    assert isinstance(tree, Tree)
+    return tree
 
 
 def _check_depth(text: str) -> None:

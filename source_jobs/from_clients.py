@@ -33,7 +33,7 @@ from source_jobs.running import Running
 from source_jobs.sessions import Session, Sessions
 from source_jobs.settings import Settings
 from source_jobs.shows import Shows
-from source_jobs.subscribers import Subscriber
+from source_jobs.subscribers import Room, Subscriber
 
 _LONGEST_MS = 7 * 86_400_000
 _LONGEST_NAME = 1_000
@@ -68,6 +68,7 @@ class ClientSide:
     outbox: Outbox
     shows: Shows
     looking: Looking
+    room: Room
     _openings: list[_Opening] = field(default_factory=list)
     _showings: list[_Showing] = field(default_factory=list)
 
@@ -104,7 +105,7 @@ class ClientSide:
         session = self.sessions.close(peer)
         if session is not None:
             for subscriber in session.subscribers.values():
-                self.queries.leave(subscriber, now_ms)
+                self._let_go(subscriber, now_ms)
 
     @property
     def due_us(self) -> int | None:
@@ -158,7 +159,7 @@ class ClientSide:
             self._reject_query(session, ask.request, error)
             return
         if running is None:
-            most = f"{self.settings.queries:,} queries run, as many as this source job takes"
+            most = f"{len(self.queries):,} queries run, as many as this source job takes"
             self._reject(session, ask.request, most)
             return
         self._subscribe(session, ask, running, now_us)
@@ -188,6 +189,7 @@ class ClientSide:
             ends_ms=now_ms + ask.ttl_ms if ask.ttl_ms else None,
             since=execution.ledger.totals,
             queue_bytes=self.settings.queue_bytes,
+            room=self.room,
             answering=Answering(ask.request, execution.number, now_ms),
         )
         session.subscribers[ask.request] = subscriber
@@ -210,7 +212,11 @@ class ClientSide:
     def _leave(self, session: Session, request: int, now_ms: int) -> None:
         subscriber = session.subscribers.pop(request, None)
         if subscriber is not None:
-            self.queries.leave(subscriber, now_ms)
+            self._let_go(subscriber, now_ms)
+
+    def _let_go(self, subscriber: Subscriber, now_ms: int) -> None:
+        self.queries.leave(subscriber, now_ms)
+        subscriber.drop()
 
     def _show(self, session: Session, show: Show, now_us: int) -> None:
         shown: bytes | None = None
@@ -260,6 +266,12 @@ class ClientSide:
             reason = f"internal error: {type(error).__name__}: {error}"
             self._reject(session, request, reason[:_LONGEST_NAME])
             return
-        place = (error.line, error.column, error.span.start, error.span.end, error.hint)
-        message = Rejected(request, error.reason, *place, is_query=True)
+        place = (
+            error.line,
+            error.column,
+            error.span.start,
+            error.span.end,
+            error.hint[:_LONGEST_NAME],
+        )
+        message = Rejected(request, error.reason[:_LONGEST_NAME], *place, is_query=True)
         self.outbox.to_client(session.peer, message)

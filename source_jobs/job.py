@@ -34,6 +34,9 @@ CLIENTS = "tcp://127.0.0.1:7767"
 
 _LONGEST_POLL_MS = 100
 _MOST_AT_ONCE = 1_000
+_CLIENTS_TURN_US = 20_000
+"""So long clients are listened to before agents and the queries have their turn: planning takes
+long, and what else comes waits in order, a message of each client in turn."""
 _LINGER_MS = 200
 _SLACK_BYTES = 1 << 10
 _WAITING_MESSAGES = 10_000
@@ -113,7 +116,7 @@ class SourceJob:
                 ready = dict(poller.poll(self._poll_ms()))
                 for side, socket in self._sockets.items():
                     if socket in ready:
-                        self._receive(socket, takers[side])
+                        self._receive(side, takers[side])
                 self._guarded(lambda: self.state.tick(self._clock.now_us()))
         finally:
             self._close()
@@ -167,7 +170,8 @@ class SourceJob:
         wait_us = self.state.next_wake_us() - self._clock.now_us()
         return max(0, min(_LONGEST_POLL_MS, -(-wait_us // 1000)))
 
-    def _receive(self, socket: zmq.Socket[bytes], take: _Take) -> None:
+    def _receive(self, side: Side, take: _Take) -> None:
+        socket, began_us = self._sockets[side], self._clock.now_us()
         for _ in range(_MOST_AT_ONCE):
             try:
                 peer, *frames = socket.recv_multipart(zmq.NOBLOCK)
@@ -175,6 +179,8 @@ class SourceJob:
                 return
             now_us = self._clock.now_us()
             self._guarded(lambda: take(peer, frames, now_us))  # noqa: B023 - called at once
+            if side is Side.CLIENT and self._clock.now_us() - began_us > _CLIENTS_TURN_US:
+                return
 
     def _guarded(self, step: Callable[[], list[Send]]) -> None:
         """Do what the state wants done. A bug in it is logged, and harms nobody else."""

@@ -22,6 +22,7 @@ from source_jobs.queries import Queries
 from source_jobs.sessions import Sessions
 from source_jobs.settings import Settings
 from source_jobs.shows import Shows
+from source_jobs.subscribers import Room
 
 _ROUND_US = 250_000
 """So often peers are looked after."""
@@ -36,13 +37,21 @@ class JobState:
     def __init__(self, settings: Settings, random: Random) -> None:
         self._settings = settings
         self._outbox = outbox = Outbox()
+        self._room = Room(settings.queued_bytes)
         self.agents = Agents(settings.agents)
         self.sessions = Sessions(settings.clients)
         self.queries = Queries(settings, self.agents, outbox, random)
         self._agent_side = AgentSide(settings, self.agents, self.queries, outbox)
         looking = Looking(self.agents, outbox, settings.catalogue_ms * 1000)
         self._client_side = ClientSide(
-            settings, self.agents, self.sessions, self.queries, outbox, Shows(), looking
+            settings,
+            self.agents,
+            self.sessions,
+            self.queries,
+            outbox,
+            Shows(),
+            looking,
+            self._room,
         )
         self._read_agent, self._read_client = from_agents(), from_clients()
         self._round_us = 0
@@ -106,6 +115,8 @@ class JobState:
             for subscriber in session.subscribers.values():
                 assert subscriber.is_over or subscriber.query in numbers
                 assert subscriber.queued_bytes <= self._settings.queue_bytes
+        waiting = (s.weight for session in self.sessions for s in session.subscribers.values())
+        assert self._room.used == sum(waiting)
         for agent in self.agents:
             assert self.agents.of_peer(agent.peer) is agent
 
