@@ -72,12 +72,12 @@ class ClientSide:
     _openings: list[_Opening] = field(default_factory=list)
     _showings: list[_Showing] = field(default_factory=list)
 
-    def take(self, peer: bytes, message: ClientMessage, now_us: int) -> None:
-        """Take a message. Raises ProtocolError."""
+    def take(self, peer: bytes, message: ClientMessage, now_us: int, key: bytes) -> None:
+        """Take a message that came by a connection of a key. Raises ProtocolError."""
         if isinstance(message, Connect):
-            self._connect(peer, message, now_us)
+            self._connect(peer, message, now_us, key)
             return
-        session = self.sessions.get(peer)
+        session = self.sessions.of(peer, key)
         if session is None:
             self.outbox.to_client(peer, Unknown())
             return
@@ -130,16 +130,16 @@ class ClientSide:
                 shown = self.shows.streams(self.agents.present())
                 self.outbox.to_client(showing.peer, Shown(showing.request), shown)
 
-    def _connect(self, peer: bytes, message: Connect, now_us: int) -> None:
+    def _connect(self, peer: bytes, message: Connect, now_us: int, key: bytes) -> None:
         if message.protocol != PROTOCOL or message.credit < 0:
             raise ProtocolError(f"protocol {message.protocol}, credit {message.credit}")
-        for known in {*self.sessions.same_client(message.client), peer}:
+        for known in {*self.sessions.same_client(message.client, key), peer}:
             self.close(known, now_us // 1000)
         if self.sessions.is_full:
             reason = f"this source job has {self.settings.clients:,} clients, as many as it takes"
             self.outbox.to_client(peer, Rejected(0, reason))
             return
-        self.sessions.open(peer, message, now_us)
+        self.sessions.open(peer, message, now_us, key)
         connected = Connected(PROTOCOL, self.settings.name, self.settings.version)
         self.outbox.to_client(peer, connected)
 

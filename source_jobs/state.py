@@ -8,7 +8,7 @@ peer sends raises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 from mql.wire.codec import ProtocolError, from_agents, from_clients
@@ -58,23 +58,31 @@ class JobState:
         self._ticked_us: int | None = None
         self._patient_until_us = 0
 
-    def from_agent(self, peer: bytes, frames: Sequence[bytes], now_us: int) -> list[Send]:
-        """Take a message that came from an agent; returns what is to be sent at once."""
+    def from_agent(
+        self, peer: bytes, frames: Sequence[bytes], now_us: int, key: bytes = b""
+    ) -> list[Send]:
+        """Take a message that came from an agent; returns what is to be sent at once.
+
+        `key` is the public key that its connection has proved to own; empty where there are none.
+        """
         try:
             message, payload = self._read_agent.decode(frames)
-            self._agent_side.take(peer, message, payload, now_us)
+            self._agent_side.take(peer, message, payload, now_us, key)
         except ProtocolError:
-            self._agent_side.drop(peer, now_us)
+            self._agent_side.drop(peer, now_us, key)
         return self._outbox.take()
 
-    def from_client(self, peer: bytes, frames: Sequence[bytes], now_us: int) -> list[Send]:
+    def from_client(
+        self, peer: bytes, frames: Sequence[bytes], now_us: int, key: bytes = b""
+    ) -> list[Send]:
         """Take a message that came from a client; returns what is to be sent at once."""
         try:
             message, _ = self._read_client.decode(frames)
-            self._client_side.take(peer, message, now_us)
+            self._client_side.take(peer, message, now_us, key)
         except ProtocolError:
             self.agents.blame(None)
-            self._client_side.close(peer, now_us // 1000)
+            if self.sessions.of(peer, key):
+                self._client_side.close(peer, now_us // 1000)
             self._outbox.to_client(peer, Unknown())
         return self._outbox.take()
 
@@ -100,6 +108,17 @@ class JobState:
         """The shell could not send: such a client is gone; agents are asked again by and by."""
         if send.side is Side.CLIENT:
             self._client_side.close(send.peer, now_us // 1000)
+        return self._outbox.take()
+
+    def shut_out(self, side: Side, allowed: Collection[bytes], now_us: int) -> list[Send]:
+        """Forget those whose keys are not allowed any more, with all that they ask or report."""
+        if side is Side.AGENT:
+            for agent in [a for a in self.agents if a.key not in allowed]:
+                self.queries.lose(agent.agent, now_us // 1000, left=False)
+                self.agents.forget(agent)
+        else:
+            for session in [s for s in self.sessions if s.key not in allowed]:
+                self._client_side.close(session.peer, now_us // 1000)
         return self._outbox.take()
 
     def validate(self) -> None:
