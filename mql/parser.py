@@ -59,12 +59,14 @@ MAX_WORDS = 20_000
 """A query of more words and signs is refused: reading one takes some ten microseconds."""
 
 MAX_DEPTH = 200
-"""Deeper nesting of parentheses and `not` is refused."""
+"""Deeper nesting of parentheses and `not` is refused, and a path with more steps."""
 
 _SPELLINGS = {"=": "==", "<>": "!="}
 _CONDITIONS = (Constant, Comparison, Matches, Contains, In, Between, Like, Not, And, Or)
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
+_SHOWN = 100
+"""Of something long so many characters are shown."""
 
 _Node = Value | Condition
 _C = TypeVar("_C", bound=Condition)
@@ -465,6 +467,8 @@ class _Builder(Transformer[Token, object]):
         span = _meta_span(meta)
         if not isinstance(steps[0], str):
             self._refuse("the event's own step is a key, such as e['a']", span)
+        if len(steps) > MAX_DEPTH:
+            self._refuse(f"a path has at most {MAX_DEPTH} steps", span)
         if steps.count(AnyElement.ANY) > 1:
             self._refuse("one `[*]` in a path, not two", span)
         return Property(tuple(steps), span)
@@ -497,7 +501,7 @@ class _Builder(Transformer[Token, object]):
         token = children[0]
         value = _number(token)
         if value in (float("inf"), float("-inf")):
-            self._refuse(f"the number {token} is out of range", _span(token))
+            self._refuse(f"the number {token[:_SHOWN]} is out of range", _span(token))
         return Literal(value, str(token), _span(token))
 
     @v_args(inline=True)
@@ -535,7 +539,7 @@ class _Builder(Transformer[Token, object]):
         name = canonical_name(token)
         if name is None:
             known = [*map(str.lower, FUNCTIONS), "avg", "tick"]
-            self._refuse(f"unknown function `{token}`", span, nearest(token, known))
+            self._refuse(f"unknown function `{token[:_SHOWN]}`", span, nearest(token, known))
         if argument is None:
             self._refuse(f"{token}() of what? Name a property: {token}(a)", span)
         if isinstance(argument, Everything):
