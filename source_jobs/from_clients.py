@@ -170,6 +170,11 @@ class ClientSide:
             return f"request {ask.request} is being answered"
         if len(ask.query.encode()) > settings.query_bytes:
             return f"the query is longer than {settings.query_bytes:,} bytes"
+        asked = self.queries.text_bytes(s.query for s in session.subscribers.values())
+        if asked + len(ask.query) > settings.text_bytes_per_client:
+            return (
+                f"what one client asks may have {settings.text_bytes_per_client:,} bytes together"
+            )
         if len(session.subscribers) >= settings.queries_per_client:
             return f"one client may ask {settings.queries_per_client:,} queries at once"
         if max(len(ask.time), len(ask.group)) > _LONGEST_NAME:

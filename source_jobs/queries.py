@@ -7,7 +7,7 @@ goes wrong in a query ends that query, with the reason, and no other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
@@ -62,6 +62,11 @@ class Queries:
     def get(self, number: int) -> Running | None:
         """The query of a number."""
         return self._by_number.get(number)
+
+    def text_bytes(self, numbers: Iterable[int]) -> int:
+        """How long the texts of some queries are together."""
+        running = filter(None, map(self._by_number.get, numbers))
+        return sum(len(each.execution.question.text) for each in running)
 
     def find(self, question: Question) -> Running | None:
         """The query that an equal question would share."""

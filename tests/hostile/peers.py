@@ -73,11 +73,16 @@ class Raw:
     """A DEALER that says what it likes."""
 
     def __init__(
-        self, address: str, secret: Path | None = None, server: Path | None = None
+        self,
+        address: str,
+        secret: Path | None = None,
+        server: Path | None = None,
+        *,
+        linger_ms: int = 0,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
-        self.socket.linger = 0
+        self.socket.linger = linger_ms
         self.socket.sndtimeo = 200
         if secret is not None and server is not None:
             pair: KeyPair = load_pair(secret)
@@ -89,7 +94,7 @@ class Raw:
     @property
     def was_cut(self) -> bool:
         """Whether the other side has ended a connection."""
-        return bool(self._monitor.poll(1_000))
+        return bool(self._monitor.poll(10_000))
 
     def say(self, message: Message, payload: bytes | None = None) -> None:
         self.send(encode(message, payload))

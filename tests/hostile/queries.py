@@ -13,6 +13,7 @@ NESTED = "nested too deeply; at most 200 levels are taken"
 LARGE = "the patterns of this query are too large"
 WORDS = "more words and signs than a query may have: 20,000"
 BAD_FRAME = "its header is longer than a megabyte"
+WIDE = "columns; live at most 500 are taken"
 STEPS = "a path has at most 200 steps"
 LONG = "longer than 65,536 bytes"
 
@@ -49,10 +50,10 @@ HURTFUL: dict[str, Hurtful] = {
     "10,000 sums": Hurtful("select " + " + ".join(["a"] * 5_000), NESTED, NESTED),
     "wide and deep": Hurtful(where(" or ".join(["(" * 150 + "a" + ")" * 150] * 200)), WORDS, WORDS),
     "an open quote": Hurtful(where("a == '" + "\\'" * 30_000), "never closed", "expected"),
-    "64 KB of columns": Hurtful(filled("select ", "a#", 60_000, ",", " from requests"), None, None),
+    "64 KB of columns": Hurtful(filled("select ", "a#", 60_000, ",", " from requests"), None, WIDE),
     "64 KB of one column": Hurtful("select " + "a," * 9_900 + "a from requests", None, None),
     "64 KB of equal names": Hurtful(
-        filled("select ", "a# as b", 60_000, ",", " from requests"), None, None
+        filled("select ", "a# as b", 60_000, ",", " from requests"), None, WIDE
     ),
     "64 KB of equalities": Hurtful(filled(where(""), "a==#", 45_000, " or "), None, None),
     "64 KB of having": Hurtful(
@@ -63,12 +64,18 @@ HURTFUL: dict[str, Hurtful] = {
     "many having": Hurtful(
         filled("select sum(a) from requests window 1 having ", "sum(a#)>1", 40_000, " or "),
         None,
-        None,
+        WIDE,
     ),
     "many keys to order by": Hurtful(
         filled("select sum(a) from requests window 1 order by ", "sum(a#)", 40_000, ","),
         None,
+        WIDE,
+    ),
+    "many columns": Hurtful(filled("select ", "a#", 3_000, ",", " from requests"), None, None),
+    "many aggregates": Hurtful(
+        filled("select ", "sum(a) filter (where b == #)", 30_000, ",") + " from requests window 1",
         None,
+        WIDE,
     ),
     "many prefixes": Hurtful(
         filled("select ", "e[^'#']", 30_000, ",", " from requests"),
@@ -97,5 +104,7 @@ HURTFUL: dict[str, Hurtful] = {
     "numbers without end": Hurtful(
         where(f"a == {'9' * 60_000}"), "is out of range", "is out of range"
     ),
-    "a huge limit": Hurtful(f"select * from requests limit {'9' * 400}", "limit", "limit"),
+    "a huge limit": Hurtful(
+        f"select * from requests limit {'9' * 400}", "is out of range", "is out of range"
+    ),
 }

@@ -37,7 +37,7 @@ def bounded(cpu_s: float = MOST_CPU_S) -> Iterator[None]:
 
 TO_AGENTS = (
     *("a megabyte of one text", "wide and deep", "nested repetitions", "a long path"),
-    *("64 KB of columns", "64 KB of equalities", "many having"),
+    *("64 KB of columns", "many columns", "64 KB of equalities", "many having"),
 )
 
 hurtful = pytest.mark.parametrize("hurt", HURTFUL.values(), ids=HURTFUL)
@@ -109,26 +109,49 @@ def test_ten_thousand_subscriptions_of_one_client() -> None:
     client, other = stage.client(), stage.client("other")
     with bounded(cpu_s=60):
         requests = [client.ask(f"select a{n} from requests") for n in range(10_000)]
-        stage.tick()
+        stage.pass_time(200)
     assert len(client.got(Answering)) == 200
     rejected = client.got(Rejected)
     assert {r.reason for r in rejected} == {"one client may ask 200 queries at once"}
     assert len(rejected) == len(requests) - 200
     assert len(stage.state.queries) == 200
-    assert other.ask("select a from requests")
+    other.ask("select a from requests")
+    stage.pass_time(200)
     assert other.got(Answering)
 
 
 def test_queries_have_a_limit_together_of_their_texts() -> None:
-    stage = Stage(Settings("job", text_bytes=100_000))
+    settings = Settings("job", text_bytes=100_000, text_bytes_per_client=200_000)
+    stage = Stage(settings)
     client = stage.client()
     texts = [f"select a from s where b == '{'x' * 30_000}{n}'" for n in range(6)]
     asked = [client.ask(text) for text in texts]
+    stage.pass_time(200)
     assert [bool(client.got(Answering, request)) for request in asked] == [True] * 3 + [False] * 3
     (rejected,) = client.got(Rejected, asked[-1])
     assert "as many as this source job takes" in rejected.reason
     client.send_cancel(client.query_of(asked[0]))
-    assert client.got(Answering, client.ask(texts[-1]))
+    again = client.ask(texts[-1])
+    stage.pass_time(200)
+    assert client.got(Answering, again)
+
+
+def test_one_client_has_a_limit_of_its_own_which_costs_no_planning() -> None:
+    stage = Stage()
+    client, other = stage.client(), stage.client("other")
+    text = f"select a from s where b in (1, {', '.join(map(str, range(9_000)))})"
+    text += f" or c == '{'x' * (60_000 - len(text))}'"
+    with bounded(cpu_s=12):
+        asked = [client.ask(text.replace("b in (1,", f"b in (-{n},")) for n in range(60)]
+        stage.pass_time(200)
+    assert [bool(client.got(Answering, request)) for request in asked[:6]] == [True] * 4 + [
+        False
+    ] * 2
+    assert len(client.got(Rejected)) == 56
+    assert "262,144 bytes together" in client.got(Rejected)[0].reason
+    request = other.ask(text)
+    stage.pass_time(200)
+    assert other.got(Answering, request)
 
 
 def test_limit_0_is_an_answer_without_rows_at_once() -> None:
@@ -148,7 +171,7 @@ def test_limit_0_is_an_answer_without_rows_at_once() -> None:
 def test_grouping_by_what_is_unique_ends_that_query_alone_at_its_limit() -> None:
     stage = Stage(Settings("job", held=Limits(groups=1_000)))
     agent, client = stage.agent("a", "requests"), stage.client()
-    bad = client.ask("select count(*), p50(n) from requests group by id window 60")
+    bad = client.ask("select count(*), p50(n) from requests group by id window 2")
     good = client.ask("select count(*) as n from requests window 1")
     stage.pass_time(100)
     agent.accept()
