@@ -128,7 +128,9 @@ class ClientSide:
                 self._showings.append(showing)
             else:
                 shown = self.shows.streams(self.agents.present())
-                self.outbox.to_client(showing.peer, Shown(showing.request), shown)
+                session = self.sessions.get(showing.peer)
+                if session is not None:
+                    self._send_shown(session, showing.request, shown)
 
     def _connect(self, peer: bytes, message: Connect, now_us: int, key: bytes) -> None:
         if message.protocol != PROTOCOL or message.credit < 0:
@@ -240,7 +242,7 @@ class ClientSide:
             case what:
                 self._reject(session, show.request, f"there is no {what[:50]!r} to show")
         if shown is not None:
-            self.outbox.to_client(session.peer, Shown(show.request), shown)
+            self._send_shown(session, show.request, shown)
 
     def _explain(self, session: Session, show: Show) -> bytes | None:
         if len(show.query.encode()) > self.settings.query_bytes:
@@ -262,6 +264,14 @@ class ClientSide:
         self.queries.end(running, f"cancelled by {session.user or 'somebody'}", now_ms)
         shown = self.shows.cancelled(cancel.query, subscribers)
         self.outbox.to_client(session.peer, Shown(cancel.request), shown)
+
+    def _send_shown(self, session: Session, request: int, shown: bytes) -> None:
+        """Send JSON. It takes credit as rows do: nothing piles up for who never reads."""
+        if session.credit <= 0:
+            self._reject(session, request, "this client has not read what it was sent before")
+            return
+        session.credit -= len(shown)
+        self.outbox.to_client(session.peer, Shown(request), shown)
 
     def _reject(self, session: Session, request: int, reason: str) -> None:
         self.outbox.to_client(session.peer, Rejected(request, reason))

@@ -12,7 +12,16 @@ from click.testing import CliRunner
 
 from cli.main import main
 from mql.exec.limits import Limits
-from mql.wire.messages import Answering, Ended, Refuse, Rejected, Subscribe, Unknown
+from mql.wire.messages import (
+    Answering,
+    Credit,
+    Ended,
+    Refuse,
+    Rejected,
+    Shown,
+    Subscribe,
+    Unknown,
+)
 from source_jobs.settings import Settings
 from tests.agent.support import Bench
 from tests.fuzz.frames import resident_bytes
@@ -179,7 +188,7 @@ def test_grouping_by_what_is_unique_ends_that_query_alone_at_its_limit() -> None
     with bounded():
         for asked in agent.got(Subscribe):
             agent.ship(asked, [(now_ms, {"id": n, "n": n}) for n in range(5_000)])
-        stage.pass_time(2_500)
+        stage.pass_time(4_000)
     ended = client.ended(bad)
     assert ended
     assert ended.failed
@@ -196,3 +205,15 @@ def test_an_agent_that_groups_by_what_is_unique_ships_instead_of_holding() -> No
             bench.tick()
     bench.goodbye()
     assert bench.got().total.shipped == 60_000
+
+
+def test_who_never_reads_what_it_is_shown_is_shown_no_more() -> None:
+    stage = Stage()
+    for number in range(20):
+        stage.agent(f"a{number}", "requests")
+    client = stage.client(credit=20_000)
+    asked = [client.show("agents") for _ in range(1_000)]
+    assert len(client.got(Shown)) < 10
+    assert "has not read" in client.got(Rejected, asked[-1])[0].reason
+    client.send(Credit(1 << 20))
+    assert client.got(Shown, client.show("agents"))

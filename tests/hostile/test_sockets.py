@@ -75,7 +75,7 @@ def served() -> Iterator[Served]:
         thread.start()
         try:
             with connect(clients, timeout_s=20) as client:
-                until(client.agents)
+                until(lambda: answers(client), 60)
                 made = Served(process, agents, clients, client)
                 made.assert_serves()
                 yield made
