@@ -212,7 +212,7 @@ def test_payloads_are_readable_on_a_plain_wire_and_not_on_an_encrypted_one(keys:
     with keys.serve() as job:
         agents, clients = capture(job, {"key": str(service), **own}, {"key": str(person), **own})
     for seen in (agents, clients):
-        assert len(seen) > 2_000
+        assert len(seen) > 1_000
         assert b"CURVE" in seen
         for readable in (TOLD.encode(), b"requests", b"select", b"shop", b"hello"):
             assert readable not in seen

@@ -116,7 +116,7 @@ def test_ten_thousand_subscriptions_of_one_client() -> None:
     stage = Stage()
     stage.agent("a", "requests")
     client, other = stage.client(), stage.client("other")
-    with bounded(cpu_s=60):
+    with bounded(cpu_s=20):
         requests = [client.ask(f"select a{n} from requests") for n in range(10_000)]
         stage.pass_time(200)
     assert len(client.got(Answering)) == 200
