@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format grammar lint types imports tests properties bench-files bench-live bench-budget lock clean
+.PHONY: demo test check format grammar lint types imports tests properties fuzz fuzz-frames audit \
+	bench-files bench-live bench-budget lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -36,6 +37,20 @@ tests: $(READY)
 
 properties: $(READY) ## the generated tests, with fifty times as many examples
 	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py
+
+SECONDS_EACH := $(or $(SECONDS),60)
+TARGETS := parser wire payload events agent job client
+
+fuzz: $(READY) ## fuzz each target (SECONDS=60 each, TARGETS='parser job'), led by coverage
+	$(BIN)/pip install --quiet 'atheris>=3,<4'
+	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target --seconds $(SECONDS_EACH) || exit 1; done
+
+fuzz-frames: $(READY) ## throw COUNT=1000000 random and mutated frames at agent and source job
+	$(BIN)/python -m tests.fuzz frames --count $(or $(COUNT),1000000)
+
+audit: $(READY) ## ask a database for known vulnerabilities of what is locked; needs a network
+	$(BIN)/pip install --quiet 'pip-audit>=2.9,<3'
+	$(BIN)/pip-audit --requirement requirements-dev.lock --require-hashes --disable-pip
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

@@ -45,6 +45,8 @@ _ENGLISH = {
 _ARITHMETIC = {"PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER"}
 _OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE", "_IS", "NOT"}
 _VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
+_SHOWN = 100
+"""Of a longer word only so much is shown."""
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _WITH_UNIT = re.compile(r"[0-9.]+(?:ms|s|sec|m|min|h|d)")
 _RUN = re.compile(r"[^\s\"',*()\[\]=!<>~;]+")
@@ -70,7 +72,7 @@ def describe_unexpected(text: str, span: Span, expected: set[str]) -> tuple[str,
     `expected` holds the names of the grammar's terminals that could have stood there.
     """
     run = _RUN.match(text, span.start)
-    word = run[0] if run else text[span.start : span.start + 1]
+    word = run[0][:_SHOWN] if run else text[span.start : span.start + 1]
     at_end = span.start >= len(text.rstrip())
     found = "the query ends" if at_end else f"unexpected `{word}`"
     reason = f"{found}; expected {_list_expected(expected)}" if expected else found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
-from lark import Token, Transformer, UnexpectedEOF, UnexpectedInput, v_args
+from lark import Token, Transformer, Tree, UnexpectedEOF, UnexpectedInput, v_args
 from lark.exceptions import VisitError
 
 from mql.errors import QueryError, Span
@@ -55,13 +55,18 @@ from mql.traverse import properties_in, values_in
 MAX_TEXT = 1 << 20
 """A longer query (in characters) is refused."""
 
+MAX_WORDS = 20_000
+"""A query of more words and signs is refused: reading one takes some ten microseconds."""
+
 MAX_DEPTH = 200
-"""Deeper nesting of parentheses and `not` is refused."""
+"""Deeper nesting of parentheses and `not` is refused, and a path with more steps."""
 
 _SPELLINGS = {"=": "==", "<>": "!="}
 _CONDITIONS = (Constant, Comparison, Matches, Contains, In, Between, Like, Not, And, Or)
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
+_SHOWN = 100
+"""Of something long so many characters are shown."""
 
 _Node = Value | Condition
 _C = TypeVar("_C", bound=Condition)
@@ -82,10 +87,7 @@ def parse(text: str) -> Query:
         raise QueryError(reason, text[:200], Span(0, 1))
     _check_depth(text)
     try:
-        tree = grammar().parse(text)
-        query = _Builder(text).transform(tree)
-    except UnexpectedInput as error:
-        raise _unexpected(error, text) from None
+        query = _Builder(text).transform(_read(text))
     except VisitError as error:
         if isinstance(error.orig_exc, QueryError):
             raise error.orig_exc from None
@@ -96,6 +98,22 @@ def parse(text: str) -> Query:
         raise _too_deep(text, 0) from None
     assert isinstance(query, Query)
     return query
+
+
+def _read(text: str) -> Tree[Token]:
+    """The parse tree. Raises QueryError where the grammar ends, or the text goes on too long."""
+    parser = grammar().parse_interactive(text)
+    token: Token | None = None
+    try:
+        for number, token in enumerate(parser.iter_parse()):
+            if number == MAX_WORDS:
+                reason = f"more words and signs than a query may have: {MAX_WORDS:,}"
+                raise QueryError(reason, text, _span(token))
+        tree = parser.feed_eof(token)  # type: ignore[no-untyped-call]
+    except UnexpectedInput as error:
+        raise _unexpected(error, text) from None
+    assert isinstance(tree, Tree)
+    return tree
 
 
 def _check_depth(text: str) -> None:
@@ -449,6 +467,8 @@ class _Builder(Transformer[Token, object]):
         span = _meta_span(meta)
         if not isinstance(steps[0], str):
             self._refuse("the event's own step is a key, such as e['a']", span)
+        if len(steps) > MAX_DEPTH:
+            self._refuse(f"a path has at most {MAX_DEPTH} steps", span)
         if steps.count(AnyElement.ANY) > 1:
             self._refuse("one `[*]` in a path, not two", span)
         return Property(tuple(steps), span)
@@ -481,7 +501,7 @@ class _Builder(Transformer[Token, object]):
         token = children[0]
         value = _number(token)
         if value in (float("inf"), float("-inf")):
-            self._refuse(f"the number {token} is out of range", _span(token))
+            self._refuse(f"the number {token[:_SHOWN]} is out of range", _span(token))
         return Literal(value, str(token), _span(token))
 
     @v_args(inline=True)
@@ -519,7 +539,7 @@ class _Builder(Transformer[Token, object]):
         name = canonical_name(token)
         if name is None:
             known = [*map(str.lower, FUNCTIONS), "avg", "tick"]
-            self._refuse(f"unknown function `{token}`", span, nearest(token, known))
+            self._refuse(f"unknown function `{token[:_SHOWN]}`", span, nearest(token, known))
         if argument is None:
             self._refuse(f"{token}() of what? Name a property: {token}(a)", span)
         if isinstance(argument, Everything):

@@ -89,10 +89,10 @@ def map_condition(condition: Condition, change: Callable[[Value], Value]) -> Con
             return Or(tuple(map_condition(inner, change) for inner in conditions))
 
 
-def patterns_in(condition: Condition) -> list[Matches]:
-    """The regexes of a condition."""
+def patterns_in(condition: Condition) -> list[Matches | Like]:
+    """The regexes and `like` patterns of a condition."""
     match condition:
-        case Matches():
+        case Matches() | Like():
             return [condition]
         case Not(inner):
             return patterns_in(inner)

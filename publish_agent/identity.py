@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mql.wire.messages import PROTOCOL, Hello
 from publish_agent.settings import Settings
@@ -10,10 +10,11 @@ from publish_agent.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A random name for as long as the process lives, and the process."""
+    """A random name for as long as the process lives, its proof, and the process."""
 
     agent: str
     pid: int
+    proof: str = field(default="", repr=False)
 
     def hello(self, settings: Settings, streams: tuple[str, ...], now_us: int) -> Hello:
         """The first message to a source job."""
@@ -27,6 +28,7 @@ class Identity:
             sent_us=now_us,
             tags=dict(settings.tags),
             streams=streams,
+            proof=self.proof,
         )
 
     def provenance(self, settings: Settings) -> dict[str, object]:

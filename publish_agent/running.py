@@ -146,9 +146,16 @@ class Running:
         )
 
 
-@lru_cache(maxsize=1024)
+_SHORT = 2_000
+"""Characters of a query whose plan is kept for the next who asks it."""
+
+
 def planned(text: str, time: str) -> tuple[AgentPlan, Property | None]:
     """The agent's half of a query, and the property of its time. Raises QueryError."""
+    return _known(text, time) if len(text) <= _SHORT else _plan(text, time)
+
+
+def _plan(text: str, time: str) -> tuple[AgentPlan, Property | None]:
     made = plan(text, live=True).agent
     if not time:
         return made, None
@@ -156,6 +163,9 @@ def planned(text: str, time: str) -> tuple[AgentPlan, Property | None]:
     if not isinstance(value, Property) or value.has_any:
         raise ValueError(f"{time!r} is no property that holds a time")
     return made, value
+
+
+_known = lru_cache(maxsize=256)(_plan)
 
 
 def _conditions(made: AgentPlan) -> tuple[Condition, ...]:

@@ -1,14 +1,17 @@
 """The agent's sockets: one DEALER for each address of a source job, and names looked up.
 
-A socket only takes messages while it is connected, so nothing stale waits in it.
+A socket only takes messages while it is connected, so nothing stale waits in it. ZeroMQ gives up
+on a source job that does not let it in; it may do so later, so it is tried again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +27,13 @@ from publish_agent.state import Send
 _QUEUED = 1_000
 """Messages that wait in a socket before further ones are given up."""
 _RECONNECT_MS, _RECONNECT_MAX_MS = 100, 5_000
+_REFUSED_S = 2.0
+"""After so long who was not let in tries again."""
+_REFUSED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
 _LARGEST = 1 << 20
 _MOST = 64
 """Source jobs that one agent serves."""
@@ -45,6 +55,7 @@ class _Line:
     """A socket with its monitor."""
 
     link: int
+    endpoint: str
     socket: zmq.Socket[bytes]
     monitor: zmq.Socket[bytes]
 
@@ -61,6 +72,7 @@ class Sockets:
         self._ready: set[object] = set()
         self._lines: dict[str, _Line] = {}
         self._by_link: dict[int, _Line] = {}
+        self._refused: dict[int, float] = {}
 
     def wake_by(self, descriptor: int) -> None:
         """Also wake when a file descriptor has something to read."""
@@ -83,10 +95,10 @@ class Sockets:
         if self._keys is not None:
             made.curve_publickey, made.curve_secretkey = self._keys.public, self._keys.secret
             made.curve_serverkey = self._keys.server
-        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSED
         monitor = made.get_monitor_socket(events)
         made.connect(endpoint)
-        line = _Line(len(self._by_link), made, monitor)
+        line = _Line(len(self._by_link), endpoint, made, monitor)
         self._lines[endpoint] = self._by_link[line.link] = line
         self._poller.register(made, zmq.POLLIN)
         self._poller.register(monitor, zmq.POLLIN)
@@ -104,8 +116,21 @@ class Sockets:
         for line in self._lines.values():
             for frames in _read(line.monitor) if line.monitor in self._ready else ():
                 event = parse_monitor_message(frames)["event"]
+                if event & _REFUSED:
+                    self._refused[line.link] = time.monotonic() + _REFUSED_S
+                    continue
                 up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
                 yield line.link, Change.UP if up else Change.DOWN
+        self._knock_again()
+
+    def _knock_again(self) -> None:
+        now_s = time.monotonic()
+        for link in [link for link, due_s in self._refused.items() if due_s <= now_s]:
+            del self._refused[link]
+            line = self._by_link[link]
+            with contextlib.suppress(zmq.ZMQError):  # it has no connection any more
+                line.socket.disconnect(line.endpoint)
+            line.socket.connect(line.endpoint)
 
     def messages(self) -> Iterator[tuple[int, list[bytes]]]:
         """The messages that have come."""

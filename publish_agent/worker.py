@@ -93,12 +93,8 @@ class Worker:
         self._writer.close()
 
     def _loop(self, sockets: Sockets) -> None:
-        state = AgentState(
-            self._settings,
-            Identity(secrets.token_hex(8), os.getpid()),
-            time.time_ns,
-            time.thread_time_ns,
-        )
+        identity = Identity(secrets.token_hex(8), os.getpid(), secrets.token_hex(16))
+        state = AgentState(self._settings, identity, time.time_ns, time.thread_time_ns)
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())
         look_up_us = 0

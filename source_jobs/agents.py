@@ -1,7 +1,8 @@
 """Known agents: who they are, what they offer, when they were heard last, and what they owe.
 
-An agent is known by its name, whatever connection it comes by. One that is silent for too long is
-gone, and comes back with the next thing it says; after a minute it is forgotten.
+An agent is known by its name, whatever connection it comes by; the name is its own as long as it is
+known, by its key and the proof in its first hello. One that is silent for too long is gone, and
+comes back with the next thing it says; after a minute it is forgotten.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Agent:
     version: str
     tags: dict[str, str]
     heard_us: int
+    key: bytes = b""
+    proof: str = field(default="", repr=False)
     streams: set[str] = field(default_factory=set)
     is_gone: bool = False
     watermark_ms: int = 0
@@ -90,9 +93,10 @@ class Agents:
     def __iter__(self) -> Iterator[Agent]:
         return iter(list(self._by_name.values()))
 
-    def of_peer(self, peer: bytes) -> Agent | None:
-        """Who speaks on a connection."""
-        return self._by_peer.get(peer)
+    def of_peer(self, peer: bytes, key: bytes | None = None) -> Agent | None:
+        """Who speaks on a connection, if it is of this key (None: whatever it is of)."""
+        agent = self._by_peer.get(peer)
+        return agent if agent is not None and key in (None, agent.key) else None
 
     def named(self, name: str) -> Agent | None:
         """The agent of a name."""
@@ -106,7 +110,7 @@ class Agents:
         """Those that are there and offer a stream."""
         return [agent for agent in self.present() if stream in agent.streams]
 
-    def hello(self, peer: bytes, message: Hello, now_us: int) -> Agent | None:
+    def hello(self, peer: bytes, message: Hello, now_us: int, key: bytes) -> Agent | None:
         """An agent says who it is; None if there are too many."""
         known = self._by_name.get(message.agent)
         if known is None and len(self._by_name) >= self._most:
@@ -125,6 +129,8 @@ class Agents:
             version=message.version[:_SHOWN],
             tags={k[:_SHOWN]: v[:_SHOWN] for k, v in list(message.tags.items())[:_MOST_TAGS]},
             heard_us=now_us,
+            key=key,
+            proof=message.proof,
         )
         self._by_name[agent.agent] = self._by_peer[peer] = agent
         return agent

@@ -41,12 +41,14 @@ class AgentSide:
     queries: Queries
     outbox: Outbox
 
-    def take(self, peer: bytes, message: AgentMessage, payload: bytes, now_us: int) -> None:
-        """Take a message."""
+    def take(
+        self, peer: bytes, message: AgentMessage, payload: bytes, now_us: int, key: bytes
+    ) -> None:
+        """Take a message that came by a connection of a key."""
         if isinstance(message, Hello):
-            self._hello(peer, message, now_us)
+            self._hello(peer, message, now_us, key)
             return
-        agent = self.agents.of_peer(peer)
+        agent = self.agents.of_peer(peer, key)
         if agent is None:
             self.outbox.to_agent(peer, Unknown())
             return
@@ -56,9 +58,9 @@ class AgentSide:
             self.queries.regain(agent.agent)
         self._take(agent, message, payload, now_us)
 
-    def drop(self, peer: bytes, now_us: int) -> None:
+    def drop(self, peer: bytes, now_us: int, key: bytes) -> None:
         """A peer broke the protocol: forget it, and let it begin anew."""
-        agent = self.agents.of_peer(peer)
+        agent = self.agents.of_peer(peer, key)
         self.agents.blame(agent)
         if agent is not None:
             self.queries.lose(agent.agent, now_us // 1000, left=False)
@@ -88,13 +90,16 @@ class AgentSide:
             case _:
                 assert_never(message)
 
-    def _hello(self, peer: bytes, message: Hello, now_us: int) -> None:
+    def _hello(self, peer: bytes, message: Hello, now_us: int, key: bytes) -> None:
         if message.protocol != PROTOCOL:
             raise ProtocolError(f"protocol {message.protocol}")
+        known = self.agents.named(message.agent)
+        if known is not None and (known.key, known.proof) != (key, message.proof):
+            raise ProtocolError(f"the name of another agent: {message.agent[:_LONGEST_REASON]}")
         speaker = self.agents.of_peer(peer)
         if speaker is not None and speaker.agent != message.agent:
             self.queries.lose(speaker.agent, now_us // 1000, left=False)
-        agent = self.agents.hello(peer, message, now_us)
+        agent = self.agents.hello(peer, message, now_us, key)
         if agent is None:
             return
         credit = self.settings.agent_credit

@@ -33,7 +33,7 @@ from source_jobs.running import Running
 from source_jobs.sessions import Session, Sessions
 from source_jobs.settings import Settings
 from source_jobs.shows import Shows
-from source_jobs.subscribers import Subscriber
+from source_jobs.subscribers import Room, Subscriber
 
 _LONGEST_MS = 7 * 86_400_000
 _LONGEST_NAME = 1_000
@@ -68,15 +68,16 @@ class ClientSide:
     outbox: Outbox
     shows: Shows
     looking: Looking
+    room: Room
     _openings: list[_Opening] = field(default_factory=list)
     _showings: list[_Showing] = field(default_factory=list)
 
-    def take(self, peer: bytes, message: ClientMessage, now_us: int) -> None:
-        """Take a message. Raises ProtocolError."""
+    def take(self, peer: bytes, message: ClientMessage, now_us: int, key: bytes) -> None:
+        """Take a message that came by a connection of a key. Raises ProtocolError."""
         if isinstance(message, Connect):
-            self._connect(peer, message, now_us)
+            self._connect(peer, message, now_us, key)
             return
-        session = self.sessions.get(peer)
+        session = self.sessions.of(peer, key)
         if session is None:
             self.outbox.to_client(peer, Unknown())
             return
@@ -104,7 +105,7 @@ class ClientSide:
         session = self.sessions.close(peer)
         if session is not None:
             for subscriber in session.subscribers.values():
-                self.queries.leave(subscriber, now_ms)
+                self._let_go(subscriber, now_ms)
 
     @property
     def due_us(self) -> int | None:
@@ -127,18 +128,20 @@ class ClientSide:
                 self._showings.append(showing)
             else:
                 shown = self.shows.streams(self.agents.present())
-                self.outbox.to_client(showing.peer, Shown(showing.request), shown)
+                session = self.sessions.get(showing.peer)
+                if session is not None:
+                    self._send_shown(session, showing.request, shown)
 
-    def _connect(self, peer: bytes, message: Connect, now_us: int) -> None:
+    def _connect(self, peer: bytes, message: Connect, now_us: int, key: bytes) -> None:
         if message.protocol != PROTOCOL or message.credit < 0:
             raise ProtocolError(f"protocol {message.protocol}, credit {message.credit}")
-        for known in {*self.sessions.same_client(message.client), peer}:
+        for known in {*self.sessions.same_client(message.client, key), peer}:
             self.close(known, now_us // 1000)
         if self.sessions.is_full:
             reason = f"this source job has {self.settings.clients:,} clients, as many as it takes"
             self.outbox.to_client(peer, Rejected(0, reason))
             return
-        self.sessions.open(peer, message, now_us)
+        self.sessions.open(peer, message, now_us, key)
         connected = Connected(PROTOCOL, self.settings.name, self.settings.version)
         self.outbox.to_client(peer, connected)
 
@@ -158,7 +161,7 @@ class ClientSide:
             self._reject_query(session, ask.request, error)
             return
         if running is None:
-            most = f"{self.settings.queries:,} queries run, as many as this source job takes"
+            most = f"{len(self.queries):,} queries run, as many as this source job takes"
             self._reject(session, ask.request, most)
             return
         self._subscribe(session, ask, running, now_us)
@@ -169,6 +172,11 @@ class ClientSide:
             return f"request {ask.request} is being answered"
         if len(ask.query.encode()) > settings.query_bytes:
             return f"the query is longer than {settings.query_bytes:,} bytes"
+        asked = self.queries.text_bytes(s.query for s in session.subscribers.values())
+        if asked + len(ask.query) > settings.text_bytes_per_client:
+            return (
+                f"what one client asks may have {settings.text_bytes_per_client:,} bytes together"
+            )
         if len(session.subscribers) >= settings.queries_per_client:
             return f"one client may ask {settings.queries_per_client:,} queries at once"
         if max(len(ask.time), len(ask.group)) > _LONGEST_NAME:
@@ -188,6 +196,7 @@ class ClientSide:
             ends_ms=now_ms + ask.ttl_ms if ask.ttl_ms else None,
             since=execution.ledger.totals,
             queue_bytes=self.settings.queue_bytes,
+            room=self.room,
             answering=Answering(ask.request, execution.number, now_ms),
         )
         session.subscribers[ask.request] = subscriber
@@ -210,7 +219,11 @@ class ClientSide:
     def _leave(self, session: Session, request: int, now_ms: int) -> None:
         subscriber = session.subscribers.pop(request, None)
         if subscriber is not None:
-            self.queries.leave(subscriber, now_ms)
+            self._let_go(subscriber, now_ms)
+
+    def _let_go(self, subscriber: Subscriber, now_ms: int) -> None:
+        self.queries.leave(subscriber, now_ms)
+        subscriber.drop()
 
     def _show(self, session: Session, show: Show, now_us: int) -> None:
         shown: bytes | None = None
@@ -229,7 +242,7 @@ class ClientSide:
             case what:
                 self._reject(session, show.request, f"there is no {what[:50]!r} to show")
         if shown is not None:
-            self.outbox.to_client(session.peer, Shown(show.request), shown)
+            self._send_shown(session, show.request, shown)
 
     def _explain(self, session: Session, show: Show) -> bytes | None:
         if len(show.query.encode()) > self.settings.query_bytes:
@@ -252,6 +265,14 @@ class ClientSide:
         shown = self.shows.cancelled(cancel.query, subscribers)
         self.outbox.to_client(session.peer, Shown(cancel.request), shown)
 
+    def _send_shown(self, session: Session, request: int, shown: bytes) -> None:
+        """Send JSON. It takes credit as rows do: nothing piles up for who never reads."""
+        if session.credit <= 0:
+            self._reject(session, request, "this client has not read what it was sent before")
+            return
+        session.credit -= len(shown)
+        self.outbox.to_client(session.peer, Shown(request), shown)
+
     def _reject(self, session: Session, request: int, reason: str) -> None:
         self.outbox.to_client(session.peer, Rejected(request, reason))
 
@@ -260,6 +281,12 @@ class ClientSide:
             reason = f"internal error: {type(error).__name__}: {error}"
             self._reject(session, request, reason[:_LONGEST_NAME])
             return
-        place = (error.line, error.column, error.span.start, error.span.end, error.hint)
-        message = Rejected(request, error.reason, *place, is_query=True)
+        place = (
+            error.line,
+            error.column,
+            error.span.start,
+            error.span.end,
+            error.hint[:_LONGEST_NAME],
+        )
+        message = Rejected(request, error.reason[:_LONGEST_NAME], *place, is_query=True)
         self.outbox.to_client(session.peer, message)

@@ -1,7 +1,7 @@
 """The shell of a source job: two sockets, a clock, and a loop around the state.
 
 Without keys it binds to this machine alone; with keys it lets in only those whose public keys are
-in its allow-lists.
+in its allow-lists, and only as long as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import zmq.auth.thread
 import mql
 from mql.wire.codec import MAX_PAYLOAD
 from source_jobs.addresses import check_addresses
+from source_jobs.allowed import AllowList
+from source_jobs.door import Door
 from source_jobs.keys import KeyPair, load_pair
 from source_jobs.outbox import Send, Side
 from source_jobs.settings import Settings
@@ -34,14 +36,19 @@ CLIENTS = "tcp://127.0.0.1:7767"
 
 _LONGEST_POLL_MS = 100
 _MOST_AT_ONCE = 1_000
+_CLIENTS_TURN_US = 20_000
+"""So long clients are listened to before agents and the queries have their turn: planning takes
+long, and what else comes waits in order, a message of each client in turn."""
 _LINGER_MS = 200
+_ALLOWED_US = 1_000_000
+"""So often the allow-lists are looked at."""
 _SLACK_BYTES = 1 << 10
 _WAITING_MESSAGES = 10_000
 _PROBE_MS = 5_000
 """So often ZeroMQ makes sure that a connection is still one."""
 
 _log = logging.getLogger(__name__)
-_Take = Callable[[bytes, Sequence[bytes], int], list[Send]]
+_Take = Callable[[bytes, Sequence[bytes], int, bytes], list[Send]]
 
 
 class SourceJob:
@@ -75,11 +82,14 @@ class SourceJob:
         self._thread: threading.Thread | None = None
         self._context = zmq.Context()
         self._guard: zmq.auth.thread.ThreadAuthenticator | None = None
+        self._doors: dict[Side, Door] = {}
+        self._look_us = 0
         self._sockets: dict[Side, zmq.Socket[bytes]] = {}
         self._addresses: dict[Side, str] = {}
         try:
             if pair is not None:
-                self._guard = _guard(self._context, allowed)
+                self._doors = {s: Door(AllowList(d)) for s, d in allowed.items() if d is not None}
+                self._guard = _guard(self._context, self._doors)
             for side, address in ((Side.AGENT, agents), (Side.CLIENT, clients)):
                 self._sockets[side] = self._bind(side, address, pair)
                 endpoint = self._sockets[side].getsockopt(zmq.LAST_ENDPOINT)
@@ -113,7 +123,8 @@ class SourceJob:
                 ready = dict(poller.poll(self._poll_ms()))
                 for side, socket in self._sockets.items():
                     if socket in ready:
-                        self._receive(socket, takers[side])
+                        self._receive(side, takers[side])
+                self._look_at_the_doors()
                 self._guarded(lambda: self.state.tick(self._clock.now_us()))
         finally:
             self._close()
@@ -167,14 +178,43 @@ class SourceJob:
         wait_us = self.state.next_wake_us() - self._clock.now_us()
         return max(0, min(_LONGEST_POLL_MS, -(-wait_us // 1000)))
 
-    def _receive(self, socket: zmq.Socket[bytes], take: _Take) -> None:
+    def _receive(self, side: Side, take: _Take) -> None:
+        socket, began_us = self._sockets[side], self._clock.now_us()
         for _ in range(_MOST_AT_ONCE):
             try:
-                peer, *frames = socket.recv_multipart(zmq.NOBLOCK)
+                heard = self._hear(side, socket)
             except zmq.Again:
                 return
-            now_us = self._clock.now_us()
-            self._guarded(lambda: take(peer, frames, now_us))  # noqa: B023 - called at once
+            if heard is not None:
+                peer, frames, key = heard
+                now_us = self._clock.now_us()
+                self._guarded(lambda: take(peer, frames, now_us, key))  # noqa: B023 - called at once
+            if side is Side.CLIENT and self._clock.now_us() - began_us > _CLIENTS_TURN_US:
+                return
+
+    def _hear(
+        self, side: Side, socket: zmq.Socket[bytes]
+    ) -> tuple[bytes, Sequence[bytes], bytes] | None:
+        """The next message: peer, frames and key; None if it came by a key that is revoked."""
+        door = self._doors.get(side)
+        if door is None:
+            peer, *frames = socket.recv_multipart(zmq.NOBLOCK)
+            return peer, frames, b""
+        came, *parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        key = door.key_of(came.bytes, came)
+        return None if key is None else (came.bytes, [part.bytes for part in parts], key)
+
+    def _look_at_the_doors(self) -> None:
+        """Shut out those whose keys are no longer on the allow-lists."""
+        now_us = self._clock.now_us()
+        if now_us < self._look_us:
+            return
+        self._look_us = now_us + _ALLOWED_US
+        for side, door in self._doors.items():
+            if door.refresh():
+                _log.info("keys of %ss were revoked", side)
+                allowed = door.allowed.keys
+                self._guarded(lambda: self.state.shut_out(side, allowed, now_us))  # noqa: B023 - called at once
 
     def _guarded(self, step: Callable[[], list[Send]]) -> None:
         """Do what the state wants done. A bug in it is logged, and harms nobody else."""
@@ -218,15 +258,14 @@ class _Clock:
 
 
 def _guard(
-    context: zmq.Context[zmq.Socket[bytes]], allowed: dict[Side, str | Path | None]
+    context: zmq.Context[zmq.Socket[bytes]], doors: dict[Side, Door]
 ) -> zmq.auth.thread.ThreadAuthenticator:
-    """Lets in those whose public keys are in the directory for their side."""
+    """Lets in those whose public keys are in the allow-list for their side."""
     guard = zmq.auth.thread.ThreadAuthenticator(context)
     guard.start()
     try:
-        for side, directory in allowed.items():
-            assert directory is not None
-            guard.configure_curve(domain=side.value, location=str(directory))
+        for side, door in doors.items():
+            guard.configure_curve_callback(side.value, door.allowed)
     except BaseException:
         guard.stop()
         raise

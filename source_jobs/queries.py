@@ -7,7 +7,7 @@ goes wrong in a query ends that query, with the reason, and no other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
@@ -44,6 +44,7 @@ class Queries:
     _by_number: dict[int, Running] = field(default_factory=dict)
     _by_key: dict[Key, Running] = field(default_factory=dict)
     _touched: set[int] = field(default_factory=set)
+    _text_bytes: int = 0
     _last_number: int = 0
     _due_ms: int = 0
 
@@ -62,6 +63,11 @@ class Queries:
         """The query of a number."""
         return self._by_number.get(number)
 
+    def text_bytes(self, numbers: Iterable[int]) -> int:
+        """How long the texts of some queries are together."""
+        running = filter(None, map(self._by_number.get, numbers))
+        return sum(len(each.execution.question.text) for each in running)
+
     def find(self, question: Question) -> Running | None:
         """The query that an equal question would share."""
         return self._by_key.get(key_of(question, "", 0))
@@ -76,13 +82,15 @@ class Queries:
             self._advance(running, now_ms)  # what has come is for those who were there before
             if self._by_key.get(key) is running:
                 return running
-        if len(self._by_number) >= self.settings.queries:
+        text_bytes = self._text_bytes + len(question.text)
+        if len(self._by_number) >= self.settings.queries or text_bytes > self.settings.text_bytes:
             return None
         self._last_number += 1
         execution = Execution(self._last_number, question, self.settings.held, now_ms)
         seed = self.random.randrange(_MOST_SEED)
         running = Running(key, execution, Audience(shared=bool(group)), seed)
         self._by_number[execution.number] = self._by_key[key] = running
+        self._text_bytes = text_bytes
         self._touched.add(execution.number)
         for stream in dict.fromkeys(question.streams):
             for agent in self.agents.offering(stream):
@@ -189,7 +197,8 @@ class Queries:
     def end(self, running: Running, reason: str, now_ms: int, *, failed: bool = False) -> None:
         """End a query for all who asked it, and in all agents."""
         execution = running.execution
-        self._by_number.pop(execution.number, None)
+        if self._by_number.pop(execution.number, None) is not None:
+            self._text_bytes -= len(execution.question.text)
         self._retire(running)
         for subscriber in running.audience.members:
             self._tell_end(subscriber, execution, reason, now_ms, failed=failed)

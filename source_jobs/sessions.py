@@ -22,6 +22,7 @@ class Session:
     user: str
     credit: int
     heard_us: int
+    key: bytes = b""
     subscribers: dict[int, Subscriber] = field(default_factory=dict)
 
     def flush(self, outbox: Outbox) -> None:
@@ -57,15 +58,20 @@ class Sessions:
         """A peer's session."""
         return self._by_peer.get(peer)
 
+    def of(self, peer: bytes, key: bytes) -> Session | None:
+        """A peer's session, if it is that of a key."""
+        session = self._by_peer.get(peer)
+        return session if session is not None and session.key == key else None
+
     @property
     def is_full(self) -> bool:
         """Whether no more clients are taken."""
         return len(self._by_peer) >= self._most
 
-    def open(self, peer: bytes, message: Connect, now_us: int) -> Session:
+    def open(self, peer: bytes, message: Connect, now_us: int, key: bytes) -> Session:
         """A client has come."""
         session = Session(
-            peer, message.client[:_SHOWN], message.user[:_SHOWN], message.credit, now_us
+            peer, message.client[:_SHOWN], message.user[:_SHOWN], message.credit, now_us, key
         )
         self._by_peer[peer] = session
         return session
@@ -74,9 +80,10 @@ class Sessions:
         """A client is gone."""
         return self._by_peer.pop(peer, None)
 
-    def same_client(self, client: str) -> list[bytes]:
+    def same_client(self, client: str, key: bytes) -> list[bytes]:
         """The peers that are this client."""
-        return [s.peer for s in self._by_peer.values() if s.client == client[:_SHOWN]]
+        same = client[:_SHOWN], key
+        return [s.peer for s in self._by_peer.values() if (s.client, s.key) == same]
 
     def silent_since(self, time_us: int) -> list[bytes]:
         """The peers that have said nothing since a time."""

@@ -14,8 +14,11 @@ class Settings:
     `name` is the random name of this job. After `grace_ms` an answer waits no longer for an
     agent, and after `gone_ms` of silence a peer is taken for gone. A catalogue is asked for anew
     after `catalogue_ms`, and waited for no longer than `look_ms`. `agent_credit` are the bytes of
-    payload that an agent may have under way, `queue_bytes` what may wait for a subscriber, and
-    `held` what a query may hold.
+    payload that an agent may have under way, `queue_bytes` what may wait for a subscriber,
+    `queued_bytes` for all of them, and `held` what a query may hold. The texts of all running
+    queries have at most `text_bytes` together, and those that one client asks
+    `text_bytes_per_client`: a plan takes a hundred bytes for one of its text, and a query that is
+    long has many columns or conditions.
     """
 
     name: str
@@ -31,5 +34,8 @@ class Settings:
     queries_per_client: int = 200
     clients: int = 1_000
     agents: int = 10_000
+    text_bytes: int = 4 << 20
+    text_bytes_per_client: int = 256 << 10
     queue_bytes: int = 16 << 20
+    queued_bytes: int = 256 << 20
     held: Limits = field(default_factory=lambda: Limits(bytes=1 << 30))

@@ -8,7 +8,7 @@ peer sends raises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 from mql.wire.codec import ProtocolError, from_agents, from_clients
@@ -22,6 +22,7 @@ from source_jobs.queries import Queries
 from source_jobs.sessions import Sessions
 from source_jobs.settings import Settings
 from source_jobs.shows import Shows
+from source_jobs.subscribers import Room
 
 _ROUND_US = 250_000
 """So often peers are looked after."""
@@ -36,36 +37,52 @@ class JobState:
     def __init__(self, settings: Settings, random: Random) -> None:
         self._settings = settings
         self._outbox = outbox = Outbox()
+        self._room = Room(settings.queued_bytes)
         self.agents = Agents(settings.agents)
         self.sessions = Sessions(settings.clients)
         self.queries = Queries(settings, self.agents, outbox, random)
         self._agent_side = AgentSide(settings, self.agents, self.queries, outbox)
         looking = Looking(self.agents, outbox, settings.catalogue_ms * 1000)
         self._client_side = ClientSide(
-            settings, self.agents, self.sessions, self.queries, outbox, Shows(), looking
+            settings,
+            self.agents,
+            self.sessions,
+            self.queries,
+            outbox,
+            Shows(),
+            looking,
+            self._room,
         )
         self._read_agent, self._read_client = from_agents(), from_clients()
         self._round_us = 0
         self._ticked_us: int | None = None
         self._patient_until_us = 0
 
-    def from_agent(self, peer: bytes, frames: Sequence[bytes], now_us: int) -> list[Send]:
-        """Take a message that came from an agent; returns what is to be sent at once."""
+    def from_agent(
+        self, peer: bytes, frames: Sequence[bytes], now_us: int, key: bytes = b""
+    ) -> list[Send]:
+        """Take a message that came from an agent; returns what is to be sent at once.
+
+        `key` is the public key that its connection has proved to own; empty where there are none.
+        """
         try:
             message, payload = self._read_agent.decode(frames)
-            self._agent_side.take(peer, message, payload, now_us)
+            self._agent_side.take(peer, message, payload, now_us, key)
         except ProtocolError:
-            self._agent_side.drop(peer, now_us)
+            self._agent_side.drop(peer, now_us, key)
         return self._outbox.take()
 
-    def from_client(self, peer: bytes, frames: Sequence[bytes], now_us: int) -> list[Send]:
+    def from_client(
+        self, peer: bytes, frames: Sequence[bytes], now_us: int, key: bytes = b""
+    ) -> list[Send]:
         """Take a message that came from a client; returns what is to be sent at once."""
         try:
             message, _ = self._read_client.decode(frames)
-            self._client_side.take(peer, message, now_us)
+            self._client_side.take(peer, message, now_us, key)
         except ProtocolError:
             self.agents.blame(None)
-            self._client_side.close(peer, now_us // 1000)
+            if self.sessions.of(peer, key):
+                self._client_side.close(peer, now_us // 1000)
             self._outbox.to_client(peer, Unknown())
         return self._outbox.take()
 
@@ -93,6 +110,17 @@ class JobState:
             self._client_side.close(send.peer, now_us // 1000)
         return self._outbox.take()
 
+    def shut_out(self, side: Side, allowed: Collection[bytes], now_us: int) -> list[Send]:
+        """Forget those whose keys are not allowed any more, with all that they ask or report."""
+        if side is Side.AGENT:
+            for agent in [a for a in self.agents if a.key not in allowed]:
+                self.queries.lose(agent.agent, now_us // 1000, left=False)
+                self.agents.forget(agent)
+        else:
+            for session in [s for s in self.sessions if s.key not in allowed]:
+                self._client_side.close(session.peer, now_us // 1000)
+        return self._outbox.take()
+
     def validate(self) -> None:
         """Assert what always holds; for tests."""
         numbers = {running.execution.number for running in self.queries}
@@ -106,6 +134,8 @@ class JobState:
             for subscriber in session.subscribers.values():
                 assert subscriber.is_over or subscriber.query in numbers
                 assert subscriber.queued_bytes <= self._settings.queue_bytes
+        waiting = (s.weight for session in self.sessions for s in session.subscribers.values())
+        assert self._room.used == sum(waiting)
         for agent in self.agents:
             assert self.agents.of_peer(agent.peer) is agent
 

@@ -18,6 +18,25 @@ from source_jobs.outbox import Outbox
 from source_jobs.pieces import Piece
 
 _LONGEST_QUEUE = 10_000
+_PIECE_BYTES = 1_000
+"""What a piece takes beside its rows."""
+
+
+@dataclass(slots=True)
+class Room:
+    """What may wait for all subscribers together, in bytes.
+
+    None of them may have more than is still free, so that whoever takes little finds room however
+    many take none at all.
+    """
+
+    limit: int
+    used: int = 0
+
+    @property
+    def free(self) -> int:
+        """How much is left."""
+        return self.limit - self.used
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,7 @@ class Subscriber:
     ends_ms: int | None
     since: Totals
     queue_bytes: int
+    room: Room
     answering: Answering | None = None
     is_over: bool = False
     _queue: deque[_Waiting] = field(default_factory=deque)
@@ -61,6 +81,11 @@ class Subscriber:
         return self._queued_bytes
 
     @property
+    def weight(self) -> int:
+        """Its share of the room, in bytes."""
+        return self._queued_bytes + _PIECE_BYTES * len(self._queue)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is waiting for it."""
         return not self._queue and self.answering is None
@@ -68,12 +93,12 @@ class Subscriber:
     def offer(self, piece: Piece, payload: pa.Buffer | None) -> None:
         """Queue a piece; where there is no room its rows are given up, and counted."""
         rows, size = piece.num_rows, 0 if payload is None else int(payload.size)
-        if self._queued_bytes + size > self.queue_bytes:
+        if self._queued_bytes + size > min(self.queue_bytes, self.room.free):
             self.give_up(rows)
             payload, rows, size = None, 0, 0
             if piece.completeness is None and not piece.closes:
                 return
-        if len(self._queue) >= _LONGEST_QUEUE:
+        if len(self._queue) >= _LONGEST_QUEUE or self.room.free < _PIECE_BYTES:
             self.give_up(rows)
             return
         completeness = piece.completeness
@@ -83,11 +108,19 @@ class Subscriber:
         answer = Answer(self.request, 0, piece.closes, piece.start_ms, piece.end_ms, completeness)
         self._queue.append(_Waiting(answer, payload, rows))
         self._queued_bytes += size
+        self.room.used += size + _PIECE_BYTES
+
+    def drop(self) -> None:
+        """Let go of all that waits: it is gone."""
+        self.room.used -= self.weight
+        self._queue.clear()
+        self._queued_bytes = 0
 
     def end(self, ended: Ended) -> None:
         """Queue the end of the answer."""
         self.is_over = True
         self._queue.append(_Waiting(ended))
+        self.room.used += _PIECE_BYTES
 
     def give_up(self, rows: int) -> None:
         """Count rows that it does not get."""
@@ -103,6 +136,7 @@ class Subscriber:
             return None
         self._queue.popleft()
         self._queued_bytes -= first.size
+        self.room.used -= first.size + _PIECE_BYTES
         message = first.message
         if isinstance(message, Answer):
             self._sequence += 1

@@ -97,7 +97,7 @@ class LimitOperator:
         self._count = count
         self._per_window = per_window
         self._left = count
-        self.done = False
+        self.done = not per_window and not count
 
     def push(self, block: Block) -> list[Block]:
         """Take a block; give what follows from it."""

@@ -6,11 +6,9 @@ refused here carries the place in the query's text.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
 
-from mql.format import format_property, format_value
+from mql.format import format_property
 from mql.functions import FUNCTIONS
 from mql.planner.checks import check
 from mql.planner.logical import (
@@ -21,7 +19,6 @@ from mql.planner.logical import (
     Join,
     Limit,
     LogicalPlan,
-    Output,
     RollUp,
     Sample,
     Scan,
@@ -33,27 +30,21 @@ from mql.planner.logical import (
     Windowing,
     WindowRows,
 )
+from mql.planner.row import Row
 from mql.syntax import (
     Aggregate,
-    Arithmetic,
     Everything,
-    Item,
-    Literal,
     Prefix,
     Property,
     Query,
     RandomSample,
     RateSample,
     StickySample,
-    Tick,
     Value,
 )
 from mql.traverse import aggregates_in, map_condition, properties_in
 
 ANOMALY_COLUMNS = {"mad": ("anomalous",), "des": ("anomalous", "expected", "score")}
-_NULL = Literal(None, "null")
-_BLANKS = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\s+""", re.DOTALL)
-"""White space outside quotes; what is inside is group 1."""
 
 
 def bind(query: Query, *, live: bool = False) -> LogicalPlan:
@@ -76,7 +67,7 @@ def bind(query: Query, *, live: bool = False) -> LogicalPlan:
 
 
 def _bind_rows(query: Query) -> list[Step]:
-    row = _Row(query)
+    row = Row(query)
     keys = tuple(row.hide(Property(p.steps)) for p in query.group_by)
     late = _after_row(query, row, keys)
     everything = any(isinstance(item.value, Everything) for item in query.items)
@@ -94,7 +85,7 @@ def _bind_rows(query: Query) -> list[Step]:
 
 
 def _bind_aggregates(query: Query) -> list[Step]:
-    row = _Row(query)
+    row = Row(query)
     keys: tuple[Property, ...] = ()
     if query.anomaly:
         keys = tuple(row.hide(Property(p.steps)) for p in query.group_by)
@@ -113,7 +104,7 @@ def _bind_aggregates(query: Query) -> list[Step]:
     return steps + extrapolation
 
 
-def _after_row(query: Query, row: _Row, keys: tuple[Property, ...]) -> list[Step]:
+def _after_row(query: Query, row: Row, keys: tuple[Property, ...]) -> list[Step]:
     """The steps that see the output row, their names resolved; may add hidden columns to it."""
     steps: list[Step] = []
     if query.anomaly:
@@ -128,7 +119,7 @@ def _after_row(query: Query, row: _Row, keys: tuple[Property, ...]) -> list[Step
     return steps
 
 
-def _extrapolation(query: Query, row: _Row) -> list[Step]:
+def _extrapolation(query: Query, row: Row) -> list[Step]:
     """Scale counts and sums last, and compute the expressions over them anew."""
     sample = query.sample
     if not isinstance(sample, RandomSample | StickySample) or not sample.extrapolate:
@@ -152,143 +143,3 @@ def _scales(value: Value) -> bool:
 
 def _is_scaled(value: Value) -> bool:
     return isinstance(value, Aggregate) and FUNCTIONS[value.function].scales
-
-
-class _Row:
-    """The output row under construction: its columns, and what a name means after it."""
-
-    def __init__(self, query: Query) -> None:
-        self._query = query
-        self._aggregate = query.is_aggregate
-        self._everything = any(isinstance(item.value, Everything) for item in query.items)
-        self._prefixes = [i.value.start for i in query.items if isinstance(i.value, Prefix)]
-        self.added: tuple[str, ...] = ()
-        self.outputs: list[Output] = []
-        for item in query.items if self._aggregate else _without_subsumed(query.items):
-            match item.value:
-                case Everything():
-                    self._give_way("")
-                case Prefix(start):
-                    self._give_way(start)
-                case value:
-                    self._add(self._path(item), value)
-
-    def _add(self, path: tuple[str, ...], value: Value) -> None:
-        for i, output in enumerate(self.outputs):
-            if output.path == path:
-                self.outputs[i] = replace(output, values=(value, *output.values))
-                return
-        self.outputs.append(Output(path, (value,)))
-
-    def _give_way(self, prefix: str) -> None:
-        """Columns so far come before the event's own keys, which win where they have a value."""
-        for i, output in enumerate(self.outputs):
-            key = output.path[0]
-            if len(output.path) == 1 and key.startswith(prefix):
-                own = Property((key,))
-                self.outputs[i] = replace(output, values=(own, *output.values))
-
-    def hide(self, *values: Value) -> Property:
-        """A hidden column for values that later steps need."""
-        for output in self.outputs:
-            if output.hidden and output.values == values:
-                return Property(output.path)
-        number = 1
-        while any(output.path == (f"*{number}",) for output in self.outputs):
-            number += 1
-        self.outputs.append(Output((f"*{number}",), values, hidden=True))
-        return Property((f"*{number}",))
-
-    def rebase(self, value: Value) -> Value:
-        """The same value, computed from hidden columns of its aggregates and properties."""
-        match value:
-            case Aggregate() | Property():
-                return self.hide(value)
-            case Arithmetic(operator, left, right, span):
-                return Arithmetic(operator, self.rebase(left), self.rebase(right), span)
-            case Literal() | Tick():
-                return value
-
-    def holds(self, column: Property, test: Callable[[Value], bool]) -> bool:
-        """Whether a hidden column's value passes a test."""
-        return any(o.path == column.steps and all(map(test, o.values)) for o in self.outputs)
-
-    def resolve(self, value: Value) -> Value:
-        """What a value of `having`, `order by` or `anomaly` means, on the output row."""
-        match value:
-            case Property():
-                return self._resolve_property(value)
-            case Aggregate():
-                for output in self.outputs:
-                    if output.values == (value,):
-                        return Property(output.path)
-                return self.hide(value)
-            case Arithmetic(operator, left, right, span):
-                return Arithmetic(operator, self.resolve(left), self.resolve(right), span)
-            case Literal() | Tick():
-                return value
-
-    def _resolve_property(self, wanted: Property) -> Value:
-        path = tuple(map(str, wanted.steps))
-        if self._aggregate:
-            path = (".".join(path),) if self._find((".".join(path),)) else path
-        found = self._find(path)
-        if found and self._everything:
-            return self.hide(*found.values, wanted)
-        if found or path[:1] in [(name,) for name in self.added]:
-            return Property(path)
-        key = path[0]
-        if self._everything or any(key.startswith(prefix) for prefix in self._prefixes):
-            return self.hide(wanted)
-        for size in range(len(path) - 1, 0, -1):
-            if self._find(path[:size]):
-                return Property((*path[:size], *wanted.steps[size:]))
-        return _NULL
-
-    def _find(self, path: tuple[str, ...]) -> Output | None:
-        return next((o for o in self.outputs if o.path == path and not o.hidden), None)
-
-    def _path(self, item: Item) -> tuple[str, ...]:
-        if item.alias is not None:
-            return (item.alias,)
-        match item.value:
-            case Property(steps):
-                path = tuple(map(str, steps))
-                return (".".join(path),) if self._aggregate else path
-            case Literal(_, text):
-                return (text,)
-            case Tick():
-                return ("tick",)
-            case Aggregate(function, argument):
-                inner = "*" if argument is None else ".".join(map(str, argument.steps))
-                return (f"{function}({inner})",)
-            case Arithmetic():
-                return (self._text_of(item.value),)
-            case _:
-                raise AssertionError(item)
-
-    def _text_of(self, value: Arithmetic) -> str:
-        written = self._query.text[value.span.start : value.span.end]
-        return _BLANKS.sub(lambda m: m[1] or " ", written) or format_value(value)
-
-
-def _without_subsumed(items: tuple[Item, ...]) -> list[Item]:
-    """Drop each path that lies inside something else that is selected under its own name."""
-    wholes = [i.value for i in items if i.alias is None]
-    paths = {whole.steps for whole in wholes if isinstance(whole, Property)}
-    lengths = {len(steps) for steps in paths}
-    starts = tuple(whole.start for whole in wholes if isinstance(whole, Prefix))
-    if any(isinstance(whole, Everything) for whole in wholes):
-        starts = ("",)
-
-    def is_inside(item: Item) -> bool:
-        if not isinstance(item.value, Property) or item.alias is not None:
-            return False
-        steps = item.value.steps
-        if len(steps) == 1:
-            return False
-        if str(steps[0]).startswith(starts):
-            return True
-        return any(length < len(steps) and steps[:length] in paths for length in lengths)
-
-    return [item for item in items if not is_inside(item)]

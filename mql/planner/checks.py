@@ -7,19 +7,25 @@ from math import gcd
 from typing import NoReturn
 
 from mql.errors import QueryError, Span
-from mql.regex import problem_with
+from mql.parser import span_of
+from mql.regex import MAX_SIZE, PATTERN_SIZE, like, problem_with, size_of
 from mql.syntax import (
     NOWHERE,
     Aggregate,
     Condition,
     Everything,
     Item,
+    Like,
+    Matches,
     Prefix,
     Query,
     TimeWindow,
     Value,
 )
 from mql.traverse import aggregates_in, patterns_in, properties_in, values_in
+
+MAX_PREFIXES = 100
+"""A select list with more of `*` and prefixes is refused."""
 
 MAX_PANES = 100_000
 """A window that falls into more equal parts than this (10 hours every 0.3 s) is refused."""
@@ -47,6 +53,7 @@ class _Checks:
             self._check_value(key.value, "order by", aggregates=query.is_aggregate)
         if query.anomaly:
             self._check_value(query.anomaly.subject, "anomaly", aggregates=query.is_aggregate)
+        self._check_patterns()
         self._check_window()
         if live:
             self._check_live()
@@ -56,6 +63,10 @@ class _Checks:
         raise QueryError(reason, text, span if text else Span(0, 0), hint)
 
     def _check_items(self) -> None:
+        wide = [i.value for i in self.query.items if isinstance(i.value, Everything | Prefix)]
+        if len(wide) > MAX_PREFIXES:
+            reason = f"more prefixes than a select list may have: {MAX_PREFIXES}"
+            self._refuse(reason, wide[MAX_PREFIXES].span)
         for item in self.query.items:
             match item.value:
                 case Everything() | Prefix():
@@ -72,10 +83,20 @@ class _Checks:
     ) -> None:
         for value in values_in(condition):
             self._check_value(value, clause, aggregates=aggregates, elements=elements)
-        for each in patterns_in(condition):
-            problem = problem_with(each.pattern)
-            if problem:
-                self._refuse(problem, each.span)
+
+    def _check_patterns(self) -> None:
+        """Refuse what RE2 does not take, or what would keep it busy for long."""
+        size = 0
+        for condition in _conditions(self.query):
+            for each in patterns_in(condition):
+                regex = like(each.pattern) if isinstance(each, Like) else each.pattern
+                size += size_of(regex) + PATTERN_SIZE
+                if size > MAX_SIZE:
+                    reason = "the patterns of this query are too large"
+                    hint = f"at most {MAX_SIZE:,} steps are taken, counted repetitions written out"
+                    self._refuse(reason, span_of(each), hint)
+                if isinstance(each, Matches) and (problem := problem_with(regex)):
+                    self._refuse(problem, each.span)
 
     def _check_value(
         self, value: Value, clause: str, *, aggregates: bool, elements: bool = False
@@ -123,6 +144,16 @@ class _Checks:
     def _clause_span(self, word: str) -> Span:
         start = self.query.text.lower().rfind(word)
         return Span(start, start + len(word)) if start >= 0 else NOWHERE
+
+
+def _conditions(query: Query) -> list[Condition]:
+    """All conditions of a query, those of its aggregates too."""
+    values = [i.value for i in query.items if not isinstance(i.value, Everything | Prefix)]
+    values += [key.value for key in query.order_by]
+    values += [query.anomaly.subject] if query.anomaly else []
+    values += values_in(query.having) if query.having else []
+    own = [c for c in (query.where, query.having) if c is not None]
+    return own + [a.condition for v in values for a in aggregates_in(v) if a.condition]
 
 
 def _item_aggregates(item: Item) -> list[Aggregate]:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from mql.errors import QueryError, Span
 from mql.format import format_query
 from mql.parser import parse
 from mql.planner.bind import bind
 from mql.planner.logical import LogicalPlan, format_plan
-from mql.planner.rules import optimize
+from mql.planner.rules import columns_of, optimize
 from mql.planner.split import QueryPlan, split
 from mql.syntax import Query
+
+MAX_LIVE_COLUMNS = 500
+"""A live query that reads more properties, or makes more columns of them, is refused.
+
+Each costs every service some microseconds a batch, and batches are many and small.
+"""
 
 
 def plan(query: str | Query, *, live: bool = False, optimized: bool = True) -> QueryPlan:
     """Plan a query. Raises QueryError.
 
-    `live` refuses what would never answer on a stream without an end; `optimized=False` leaves
-    all rules out, which changes the cost and never the answer.
+    `live` refuses what would never answer on a stream without an end, or would cost the services
+    much; `optimized=False` leaves all rules out, which changes the cost and never the answer.
     """
     tree = parse(query) if isinstance(query, str) else query
     bound = bind(tree, live=live)
-    return split(optimize(bound) if optimized else bound)
+    made = split(optimize(bound) if optimized else bound)
+    values = sum(len(output.values) for output in columns_of(made.steps))
+    columns = max(len(made.agent.reads.paths), values)
+    if live and columns > MAX_LIVE_COLUMNS:
+        reason = f"the query has {columns:,} columns; live at most {MAX_LIVE_COLUMNS} are taken"
+        raise QueryError(reason, tree.text, Span(0, 0), "`select *` sends whole events")
+    return made
 
 
 def explain(query: str | Query, *, rules: bool = False) -> str:

@@ -273,22 +273,20 @@ def _merge_equalities(condition: Condition) -> Condition:
 
 
 def _merge_or(conditions: tuple[Condition, ...]) -> Condition:
-    merged: list[Condition] = []
-    places: dict[Property, int] = {}
-    for condition in conditions:
+    merged: dict[Property | int, Condition] = {}
+    wanted: dict[Property, dict[Value, None]] = {}
+    for number, condition in enumerate(conditions):
         choices = _choices(condition)
         if choices is None:
-            merged.append(condition)
-            continue
-        property_, values = choices
-        place = places.get(property_)
-        if place is None:
-            places[property_] = len(merged)
-            merged.append(condition)
-            continue
-        _, before = _choices(merged[place]) or (property_, ())
-        merged[place] = In(property_, tuple(dict.fromkeys((*before, *values))))
-    return merged[0] if len(merged) == 1 else Or(tuple(merged))
+            merged[number] = condition
+        else:
+            property_, values = choices
+            merged.setdefault(property_, condition)
+            wanted.setdefault(property_, {}).update(dict.fromkeys(values))
+    for path, among in wanted.items():
+        if _choices(merged[path]) != (path, tuple(among)):
+            merged[path] = In(path, tuple(among))
+    return next(iter(merged.values())) if len(merged) == 1 else Or(tuple(merged.values()))
 
 
 def _choices(condition: Condition) -> tuple[Property, tuple[Value, ...]] | None:

@@ -28,8 +28,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
 class Hello(Message, frozen=True, tag="hello"):
     """The first message on a connection, and the answer to `Unknown`.
 
-    `agent` is a random name that this agent keeps until its process ends. `lag_us` and
-    `offset_us` are as in `Heartbeat`.
+    `agent` is a random name that this agent keeps until its process ends. `proof` is a random text
+    that goes with it and is told to nobody else: who says the name without it is somebody else.
     """
 
     protocol: int
@@ -41,6 +41,7 @@ class Hello(Message, frozen=True, tag="hello"):
     sent_us: int
     tags: dict[str, str] = {}
     streams: tuple[str, ...] = ()
+    proof: str = ""
 
 
 class Accept(Message, frozen=True, tag="accept"):

@@ -29,6 +29,9 @@ _HANDSHAKE_FAILED = (
 )
 _REFUSED = "the handshake failed: it wants keys (--key, --server-key), or other ones than these"
 
+_REFUSED_US = 1_000_000
+"""After so long who was not let in tries again, which ZeroMQ by itself does not."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,8 @@ class Link:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._monitor = self._socket.get_monitor_socket(_HANDSHAKE_FAILED)
+        self._address = address
+        self._knock_us: int | None = None
         self._closing = False
         try:
             self._connect(address, keys)
@@ -121,6 +126,9 @@ class Link:
             while True:
                 parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
                 self._state.trouble = _REFUSED
+                self._knock_us = _now_us() + _REFUSED_US
+        if self._knock_us is not None and _now_us() >= self._knock_us:
+            self._knock_again()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._do(self._commands.get_nowait()(_now_us()))
@@ -129,6 +137,12 @@ class Link:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
                 self._do(self._state.receive(frames, _now_us()))
         self._do(self._state.tick(_now_us()))
+
+    def _knock_again(self) -> None:
+        self._knock_us = None
+        with contextlib.suppress(zmq.ZMQError):  # it has no connection any more
+            self._socket.disconnect(self._address)
+        self._socket.connect(self._address)
 
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:

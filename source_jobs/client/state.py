@@ -132,7 +132,9 @@ class ClientState:
             case Rejected():
                 return self._rejected(message)
             case Shown(number):
-                return [Reply(number, payload)] if self._requests.pop(number, None) else []
+                wanted = self._requests.pop(number, None) is not None
+                reply: list[Action] = [Reply(number, payload)] if wanted else []
+                return [*reply, *self._give_back(len(payload))]
 
     def tick(self, now_us: int) -> list[Action]:
         """Do what is due."""
