@@ -227,6 +227,10 @@ class ClientSide:
 
     def _show(self, session: Session, show: Show, now_us: int) -> None:
         shown: bytes | None = None
+        if session.credit <= 0:
+            reason = "this client has not read what it was sent before"
+            self._reject(session, show.request, reason)
+            return
         match show.what:
             case "agents":
                 shown = self.shows.agents(self.agents, self.queries, now_us)
@@ -267,9 +271,6 @@ class ClientSide:
 
     def _send_shown(self, session: Session, request: int, shown: bytes) -> None:
         """Send JSON. It takes credit as rows do: nothing piles up for who never reads."""
-        if session.credit <= 0:
-            self._reject(session, request, "this client has not read what it was sent before")
-            return
         session.credit -= len(shown)
         self.outbox.to_client(session.peer, Shown(request), shown)
 
