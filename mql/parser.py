@@ -55,7 +55,7 @@ from mql.traverse import properties_in, values_in
 MAX_TEXT = 1 << 20
 """A longer query (in characters) is refused."""
 
-MAX_WORDS = 50_000
+MAX_WORDS = 25_000
 """A query of more words and signs is refused: reading one takes some ten microseconds."""
 
 MAX_DEPTH = 200

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mql.parser import MAX_WORDS
+
 MEGABYTE = 1_000_000
 NESTED = "nested too deeply; at most 200 levels are taken"
 LARGE = "the patterns of this query are too large"
-WORDS = "more words and signs than a query may have: 20,000"
+WORDS = f"more words and signs than a query may have: {MAX_WORDS:,}"
 BAD_FRAME = "its header is longer than a megabyte"
 WIDE = "columns; live at most 500 are taken"
 STEPS = "a path has at most 200 steps"
@@ -57,7 +59,7 @@ HURTFUL: dict[str, Hurtful] = {
     ),
     "64 KB of equalities": Hurtful(filled(where(""), "a==#", 45_000, " or "), None, None),
     "64 KB of having": Hurtful(
-        filled("select sum(a) from requests window 1 having ", "sum(a#)>1", 50_000, " or "),
+        filled("select sum(a) from requests window 1 having ", "sum(a#)>1", 63_000, " or "),
         WORDS,
         WORDS,
     ),
