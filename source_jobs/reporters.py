@@ -169,7 +169,9 @@ class Reporters:
 
 
 def _took_part(reporter: Reporter, start_ms: int, end_ms: int) -> bool:
-    began = reporter.asked_ms if reporter.start_ms is None else reporter.start_ms
+    """Whether it should report; one that was there and began only after the end has joined late."""
+    asked_ms = reporter.asked_ms
+    began = asked_ms if reporter.start_ms is None else min(asked_ms, reporter.start_ms)
     return began < end_ms and (reporter.gone_ms is None or reporter.gone_ms > start_ms)
 
 

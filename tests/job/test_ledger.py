@@ -120,6 +120,17 @@ def test_a_window_in_which_the_query_or_an_agent_began_is_partial() -> None:
     assert partial == [True, False, False, True, False]
 
 
+def test_a_window_that_an_agent_was_asked_about_and_began_after_is_partial() -> None:
+    stage, client, request, _ = begin(COUNT, 1)
+    stage.pass_time(900)
+    slow = stage.agent("slow", "requests", service="slow")
+    stage.pass_time(150)
+    slow.accept()
+    stage.pass_time(2_000)
+    first, second, *_ = client.ledgers(request)
+    assert (first.expected, first.partial, second.partial) == (2, True, True)
+
+
 def test_a_silent_agent_is_missing_and_then_gone() -> None:
     stage, client, request, (quiet, loud) = begin(COUNT, 2)
     quiet.is_alive = False
