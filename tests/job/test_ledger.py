@@ -131,6 +131,26 @@ def test_a_window_that_an_agent_was_asked_about_and_began_after_is_partial() -> 
     assert (first.expected, first.partial, second.partial) == (2, True, True)
 
 
+def test_each_window_about_which_something_got_lost_is_a_lower_bound() -> None:
+    query = "select count(*) from requests where ok window 0.5"
+    stage, client, request, (agent,) = begin(query, 1)
+    (asked,) = agent.got(Subscribe)
+    stage.pass_time(500)
+    agent.ship(asked, [])
+    for wait, lose in ((400, False), (200, True), (500, True), (100, False), (400, False)):
+        stage.pass_time(wait)
+        agent.ship(asked, events_at(stage.now_ms, 2, 0), lose=lose)
+    stage.pass_time(500)
+    agent.ship(asked, [])
+    stage.tick()
+    ledgers = client.ledgers(request)
+    assert [ledger.transit for ledger in ledgers] == [0, 4, 0, 0, 0]
+    assert [row["COUNT(*)"] for row in client.rows(request)] == [0, 2, 0, 2, 2]
+    exact = [ledger.exactness is Exactness.EXACT for ledger in ledgers]
+    assert exact == [True, False, False, False, True]
+    assert ledgers[2].missing == ("s0@host",)
+
+
 def test_a_silent_agent_is_missing_and_then_gone() -> None:
     stage, client, request, (quiet, loud) = begin(COUNT, 2)
     quiet.is_alive = False
