@@ -138,12 +138,15 @@ class AgentState:
         return min(wakes)
 
     def goodbye(self, now_us: int) -> list[Send]:
-        """The last messages: all that is left, and that nothing will follow."""
+        """The last messages: all that is left, and that nothing will follow.
+
+        Where something has been counted that cannot be told, silence has to tell of it.
+        """
         for stream in self.queries.streams:
             stream.stream.intake = Closed()
         sends = list(self._drain(now_us, final=True))
-        connected = (link for link in self.links.values() if link.connected)
-        return sends + [self._send(link, Goodbye()) for link in connected]
+        told = (link for link in self.links.values() if link.welcomed or not link.queries)
+        return sends + [self._send(link, Goodbye()) for link in told if link.connected]
 
     def validate(self) -> None:
         """Check what always holds; for tests."""
