@@ -76,7 +76,7 @@ class Reporter:
         if lost:
             self._note_gap(self.watermark_ms, now_ms)
         if self.start_ms is None:
-            self.start_ms = self.asked_ms
+            self.start_ms = now_ms  # it has not been heard to accept: who knows what came before
         self.watermark_ms = max(self.watermark_ms, min(part.watermark_ms, now_ms))
         return lost
 

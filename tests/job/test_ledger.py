@@ -151,6 +151,21 @@ def test_each_window_about_which_something_got_lost_is_a_lower_bound() -> None:
     assert ledgers[2].missing == ("s0@host",)
 
 
+def test_an_agent_that_was_not_heard_to_accept_has_told_of_no_earlier_window() -> None:
+    stage, client, request, _ = begin(COUNT, 0)
+    stage.pass_time(200)
+    agent = stage.agent("a", "requests")
+    (asked,) = agent.got(Subscribe)
+    agent._sequences[asked.query, 0] = agent._seen[asked.query, 0] = 0
+    stage.pass_time(600)
+    for _ in range(3):
+        agent.ship(asked, events_at(stage.now_ms, 1, 0))
+        stage.pass_time(1_000)
+    first, second, *_ = client.ledgers(request)
+    assert (first.partial, first.exactness) == (True, Exactness.LOWER_BOUND)
+    assert second.exactness is Exactness.EXACT
+
+
 def test_a_silent_agent_is_missing_and_then_gone() -> None:
     stage, client, request, (quiet, loud) = begin(COUNT, 2)
     quiet.is_alive = False
