@@ -39,6 +39,7 @@ class Question:
         """The message that asks, with what is left of the time to live."""
         self.request = request
         self._sequence = 0
+        self._given_up_total = self._given_up  # what has been told was of the answer before
         ttl_ms = 0 if self._ends_us is None else max(1, (self._ends_us - now_us) // 1_000)
         return msgspec.structs.replace(self._ask, request=request, ttl_ms=ttl_ms)
 
