@@ -77,6 +77,9 @@ class Subscriber:
             self.give_up(rows)
             return
         completeness = piece.completeness
+        if completeness is not None and not piece.closes and completeness.start_ms < self.start_ms:
+            # A second in which it came to a query that ran: it has not got the rows before.
+            completeness = msgspec.structs.replace(completeness, partial=True)
         if completeness is not None and self._lost:
             completeness = msgspec.structs.replace(completeness, subscriber=self._lost)
             self._lost = 0
