@@ -163,6 +163,8 @@ class AgentState:
     def _notice(self, now_us: int) -> None:
         if self._due.was_set_back(now_us):
             self._peeks.begin_anew(now_us)
+            for stream in self.queries.streams:
+                stream.begin_anew(now_us)
             for link in self.links.values():
                 link.begin_anew(now_us)
 

@@ -62,6 +62,10 @@ class Subscriptions:
             del self.members[running]
             self.changed = True
 
+    def begin_anew(self, now_us: int) -> None:
+        """The clock was set: what was due later is due now."""
+        self._built_us = self._since_us = now_us
+
     def due_us(self) -> int:
         """When a change may be made."""
         return self._built_us + len(self.members) * _PER_MEMBER_US
