@@ -5,7 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format grammar lint types imports tests properties fuzz fuzz-frames audit \
+SEEDS ?= 2000
+SECONDS_EACH := $(or $(SECONDS),60)
+TARGETS := parser wire payload events agent job client
+
+.PHONY: demo test check format grammar lint types imports tests properties simulate fuzz fuzz-frames audit \
 	bench-files bench-live bench-budget lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
@@ -38,9 +42,6 @@ tests: $(READY)
 properties: $(READY) ## the generated tests, with fifty times as many examples
 	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py
 
-SECONDS_EACH := $(or $(SECONDS),60)
-TARGETS := parser wire payload events agent job client
-
 fuzz: $(READY) ## fuzz each target (SECONDS=60 each, TARGETS='parser job'), led by coverage
 	$(BIN)/pip install --quiet 'atheris>=3,<4'
 	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target --seconds $(SECONDS_EACH) || exit 1; done
@@ -51,6 +52,9 @@ fuzz-frames: $(READY) ## throw COUNT=1000000 random and mutated frames at agent 
 audit: $(READY) ## ask a database for known vulnerabilities of what is locked; needs a network
 	$(BIN)/pip install --quiet 'pip-audit>=2.9,<3'
 	$(BIN)/pip-audit --requirement requirements-dev.lock --require-hashes --disable-pip
+
+simulate: $(READY) ## agents, source jobs and clients over a network that goes wrong, SEEDS times
+	$(BIN)/python -m tests.simulator --seeds $(SEEDS) --jobs 2
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

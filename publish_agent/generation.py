@@ -165,6 +165,13 @@ class Generation:
             self.intake.sampler = Sampler(weight, self._random, 4 * decided)
             self._thrown = 0
 
+    def validate(self) -> None:
+        """Check what always holds, once it has been drained; for tests."""
+        assert not self.intake.rows
+        for group in self._groups.values():
+            for (place, slot), candidates in group.candidates.items():
+                assert self.members[place].ended or candidates <= group.slots[slot][0]
+
     def spread(self, group: Group) -> None:
         """Book the counts of a group's slots to each of its queries."""
         unspread = self._groups.get(group)

@@ -27,7 +27,7 @@ from publish_agent.generation import Tools
 from publish_agent.identity import Identity
 from publish_agent.incoming import HELLO_US, Incoming
 from publish_agent.intake import Closed, Room, Stream
-from publish_agent.link import MAX_CREDIT, Link
+from publish_agent.link import Link
 from publish_agent.peeks import Peeks
 from publish_agent.queries import Queries
 from publish_agent.redaction import redaction
@@ -163,29 +163,31 @@ class AgentState:
         return min(wakes)
 
     def goodbye(self, now_us: int) -> list[Send]:
-        """The last messages: all that is left, and that nothing will follow."""
+        """The last messages: all that is left, and that nothing will follow.
+
+        Where something has been counted that cannot be told, silence has to tell of it.
+        """
         for stream in self.queries.streams:
             stream.stream.intake = Closed()
         sends = list(self._drain(now_us, final=True))
-        connected = (link for link in self.links.values() if link.connected)
-        return sends + [self._send(link, Goodbye()) for link in connected]
+        told = (link for link in self.links.values() if link.welcomed or not link.queries)
+        return sends + [self._send(link, Goodbye()) for link in told if link.connected]
 
     def validate(self) -> None:
         """Check what always holds; for tests."""
         self.queries.validate()
         assert 1 <= self.budget.weight <= MAX_WEIGHT, self.budget.weight
-        for link in self.links.values():
-            assert 0 <= link.credit <= MAX_CREDIT, link.credit
-            for key, running in link.queries.items():
-                assert running.key == key
-                assert not running.ended
-                assert running.link == link.number
+        for number, link in self.links.items():
+            assert link.number == number
+            link.validate()
 
     # What is due
 
     def _notice(self, now_us: int) -> None:
         if self._due.was_set_back(now_us):
             self._peeks.begin_anew(now_us)
+            for stream in self.queries.streams:
+                stream.begin_anew(now_us)
             for link in self.links.values():
                 link.begin_anew(now_us)
 

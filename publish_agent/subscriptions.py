@@ -62,6 +62,10 @@ class Subscriptions:
             del self.members[running]
             self.changed = True
 
+    def begin_anew(self, now_us: int) -> None:
+        """The clock was set: what was due later is due now."""
+        self._built_us = self._since_us = now_us
+
     def due_us(self) -> int:
         """When a change may be made."""
         return self._built_us + len(self.members) * _PER_MEMBER_US
@@ -130,6 +134,12 @@ class Subscriptions:
         self.stream.intake = self._present.intake if self._present else None
         self._peek = None
         return True
+
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert not any(member.ended for member in self.members)
+        for generation in self._generations():
+            generation.validate()
 
     def _generations(self) -> list[Generation]:
         return [*self._before, *([self._present] if self._present else [])]

@@ -174,6 +174,13 @@ class Execution:
         call = self.reporters.call(start_ms, max(now_ms + 1, told_ms), told_ms)
         return self.ledger.total(start_ms, now_ms, since, call)
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        self._merge.validate()
+        self.ledger.validate()
+        self.reporters.validate()
+        assert self._closed_ms <= self.watermark_ms or self.end_ms is not None
+
     def _side(self, source: int) -> int | None:
         right = self.question.first_right
         return None if right is None else int(source >= right)
@@ -228,7 +235,7 @@ class Execution:
             errors = stated_errors(self.question.plan.job, known, completeness.tally.weight)
             completeness = msgspec.structs.replace(completeness, errors=errors)
             assert self.question.window is not None
-            self.ledger.forget_before(start_ms + self.question.window.shift_ms)
+            self._forget_before(start_ms + self.question.window.shift_ms)
             self._closed_ms = max(self._closed_ms, end_ms)
         return [*pieces, Piece(last, start_ms, end_ms, closes=True, completeness=completeness)]
 
@@ -240,6 +247,11 @@ class Execution:
         call = self.reporters.call(start_ms, max(until_ms, start_ms) + lateness_ms)
         partial = cut_ms is not None or self.start_ms > start_ms
         return self.ledger.close(start_ms, end_ms, call, partial=partial)
+
+    def _forget_before(self, time_ms: int) -> None:
+        """All spans that begin before a time have been told of."""
+        self.ledger.forget_before(time_ms)
+        self.reporters.forget_gaps(time_ms)
 
     def _seconds(self) -> list[Piece]:
         pieces: list[Piece] = []
@@ -253,7 +265,7 @@ class Execution:
     def _second(self, end_ms: int, *, partial: bool = False) -> Piece:
         start_ms, self._told_ms = self._told_ms, end_ms
         completeness = self._close(start_ms, end_ms, self.watermark_ms if partial else None)
-        self.ledger.forget_before(end_ms)
+        self._forget_before(end_ms)
         return Piece(None, start_ms, end_ms, completeness=completeness)
 
     def _first_end(self, time_ms: int) -> int:

@@ -135,7 +135,7 @@ class ClientSide:
     def _connect(self, peer: bytes, message: Connect, now_us: int, key: bytes) -> None:
         if message.protocol != PROTOCOL or message.credit < 0:
             raise ProtocolError(f"protocol {message.protocol}, credit {message.credit}")
-        for known in {*self.sessions.same_client(message.client, key), peer}:
+        for known in dict.fromkeys([*self.sessions.same_client(message.client, key), peer]):
             self.close(known, now_us // 1000)
         if self.sessions.is_full:
             reason = f"this source job has {self.settings.clients:,} clients, as many as it takes"

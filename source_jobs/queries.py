@@ -104,8 +104,9 @@ class Queries:
     def offer(self, agent: Agent, streams: list[str], now_ms: int) -> None:
         """An agent offers streams: ask it what is asked about them."""
         for running in self._by_number.values():
-            for stream in set(running.execution.question.streams) & set(streams):
-                self._ask(running, agent, stream, now_ms)
+            for stream in dict.fromkeys(running.execution.question.streams):
+                if stream in streams:
+                    self._ask(running, agent, stream, now_ms)
 
     def _ask(self, running: Running, agent: Agent, stream: str, now_ms: int) -> None:
         for source, name in enumerate(running.execution.question.streams):

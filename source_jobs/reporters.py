@@ -18,6 +18,9 @@ _NAMED = 100
 
 ASK_AGAIN_MS = 1_000
 
+_MOST_GAPS = 100
+"""More gaps of one reporter are taken for one that goes from the first to the last."""
+
 
 @dataclass(slots=True)
 class Reporter:
@@ -25,6 +28,7 @@ class Reporter:
 
     `asked_ms` is when it was asked first; `start_ms` when it began, once it has said so; `gone_ms`
     since when it is gone, and `left` whether it said goodbye, so that nothing of it is missing.
+    `gaps` are the times about which it has told something that never came.
     """
 
     agent: str
@@ -38,6 +42,7 @@ class Reporter:
     watermark_ms: int = 0
     sequence: int = 0
     seen_total: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list)
     cost: QueryCost | None = None
 
     @property
@@ -68,10 +73,21 @@ class Reporter:
         if part.sequence <= self.sequence or not 0 <= lost <= _LARGEST:
             raise ProtocolError(f"part {part.sequence} does not follow part {self.sequence}")
         self.sequence, self.seen_total = part.sequence, part.seen_total
+        if lost:
+            self._note_gap(self.watermark_ms, now_ms)
         if self.start_ms is None:
-            self.start_ms = self.asked_ms
+            self.start_ms = now_ms  # it has not been heard to accept: who knows what came before
         self.watermark_ms = max(self.watermark_ms, min(part.watermark_ms, now_ms))
         return lost
+
+    def lacks(self, start_ms: int, end_ms: int) -> bool:
+        """Whether something that it told of a span of time may never have come."""
+        return any(first < end_ms and last >= start_ms for first, last in self.gaps)
+
+    def _note_gap(self, first_ms: int, last_ms: int) -> None:
+        self.gaps.append((first_ms, last_ms))
+        if len(self.gaps) > _MOST_GAPS:
+            self.gaps = [(self.gaps[0][0], last_ms)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +156,7 @@ class Reporters:
     def call(self, start_ms: int, end_ms: int, told_ms: int | None = None) -> RollCall:
         """Who should have reported of a span of time, to its end or, if it is cut, to `told_ms`.
 
-        An agent did if all its sources did.
+        An agent did if all its sources did, and nothing of that got lost on the way.
         """
         told_ms = end_ms if told_ms is None else told_ms
         agents: dict[str, list[Reporter]] = {}
@@ -154,7 +170,7 @@ class Reporters:
                 continue
             joined_late |= any(r.start_ms is not None and r.start_ms > start_ms for r in group)
             behind = [r for r in group if not r.left and r.watermark_ms < told_ms]
-            if behind:
+            if behind or any(r.lacks(start_ms, end_ms) for r in group):
                 missing.append(group[0].name)
                 early |= any(r.gone_ms is None for r in behind)
             else:
@@ -167,9 +183,25 @@ class Reporters:
         for key in gone:
             del self.all[key]
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        for (agent, source), reporter in self.all.items():
+            assert reporter.agent == agent
+            assert 0 <= source < self.sources
+            assert reporter.sequence >= 0 <= reporter.seen_total
+            assert len(reporter.gaps) <= _MOST_GAPS
+
+    def forget_gaps(self, before_ms: int) -> None:
+        """All spans that begin before a time have been told of."""
+        for reporter in self.all.values():
+            if reporter.gaps:
+                reporter.gaps = [gap for gap in reporter.gaps if gap[1] >= before_ms]
+
 
 def _took_part(reporter: Reporter, start_ms: int, end_ms: int) -> bool:
-    began = reporter.asked_ms if reporter.start_ms is None else reporter.start_ms
+    """Whether it should report; one that was there and began only after the end has joined late."""
+    asked_ms = reporter.asked_ms
+    began = asked_ms if reporter.start_ms is None else min(asked_ms, reporter.start_ms)
     return began < end_ms and (reporter.gone_ms is None or reporter.gone_ms > start_ms)
 
 

@@ -102,6 +102,9 @@ class Subscriber:
             self.give_up(rows)
             return
         completeness = piece.completeness
+        if completeness is not None and not piece.closes and completeness.start_ms < self.start_ms:
+            # A second in which it came to a query that ran: it has not got the rows before.
+            completeness = msgspec.structs.replace(completeness, partial=True)
         if completeness is not None and self._lost:
             completeness = msgspec.structs.replace(completeness, subscriber=self._lost)
             self._lost = 0
@@ -121,6 +124,13 @@ class Subscriber:
         self.is_over = True
         self._queue.append(_Waiting(ended))
         self.room.used += _PIECE_BYTES
+
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert self._queued_bytes == sum(waiting.size for waiting in self._queue)
+        assert self._queued_bytes <= self.queue_bytes
+        assert len(self._queue) <= _LONGEST_QUEUE + 1
+        assert 0 <= self._lost <= self.lost_total
 
     def give_up(self, rows: int) -> None:
         """Count rows that it does not get."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mql.ledger import Tally
-from mql.wire.messages import Batch, Credit
+from mql.wire.messages import Batch, Credit, Goodbye
 from publish_agent.intake import ROW_BYTES, Status
 from publish_agent.pack import MAX_PAYLOAD
 from publish_agent.settings import Settings
@@ -207,6 +207,20 @@ def test_all_that_is_left_goes_out_with_the_goodbye() -> None:
     bench.goodbye()
     assert bench.got().total == Tally(0, shipped=2, filtered_out=1)
     assert bench.streams["s"].publish({}) is Status.CLOSED
+
+
+def test_an_agent_that_cannot_tell_what_it_has_counted_does_not_say_that_nothing_is_missing() -> (
+    None
+):
+    bench = Bench()
+    bench.connect(8, name="another job")
+    bench.subscribe(1, ALL)
+    bench.state.disconnect(LINK, bench.now_us)
+    bench.publish({"a": 1})
+    bench.state.connect(LINK, bench.now_us)
+    bench.goodbye()
+    assert not bench.job.of(Goodbye)
+    assert bench.jobs[8].of(Goodbye)
 
 
 def test_windowed_aggregates_travel_as_states_when_their_slot_ends() -> None:

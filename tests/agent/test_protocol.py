@@ -38,6 +38,14 @@ def heartbeats(bench: Bench) -> list[Heartbeat]:
     return [m for m in bench.job.messages if isinstance(m, Heartbeat)]
 
 
+def test_a_query_that_is_asked_after_the_clock_was_set_back_begins_at_once() -> None:
+    bench = Bench()
+    bench.subscribe(1, ALL)
+    bench.now_us -= 60_000_000
+    bench.subscribe(2, ALL)
+    assert (2, 0) in bench.job.queries
+
+
 def test_hello_says_who_the_agent_is() -> None:
     bench = Bench(Settings(service="pay", host="h", version="1.2", tags={"zone": "z"}))
     (hello,) = bench.job.of(Hello)

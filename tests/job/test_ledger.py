@@ -120,6 +120,52 @@ def test_a_window_in_which_the_query_or_an_agent_began_is_partial() -> None:
     assert partial == [True, False, False, True, False]
 
 
+def test_a_window_that_an_agent_was_asked_about_and_began_after_is_partial() -> None:
+    stage, client, request, _ = begin(COUNT, 1)
+    stage.pass_time(900)
+    slow = stage.agent("slow", "requests", service="slow")
+    stage.pass_time(150)
+    slow.accept()
+    stage.pass_time(2_000)
+    first, second, *_ = client.ledgers(request)
+    assert (first.expected, first.partial, second.partial) == (2, True, True)
+
+
+def test_each_window_about_which_something_got_lost_is_a_lower_bound() -> None:
+    query = "select count(*) from requests where ok window 0.5"
+    stage, client, request, (agent,) = begin(query, 1)
+    (asked,) = agent.got(Subscribe)
+    stage.pass_time(500)
+    agent.ship(asked, [])
+    for wait, lose in ((400, False), (200, True), (500, True), (100, False), (400, False)):
+        stage.pass_time(wait)
+        agent.ship(asked, events_at(stage.now_ms, 2, 0), lose=lose)
+    stage.pass_time(500)
+    agent.ship(asked, [])
+    stage.tick()
+    ledgers = client.ledgers(request)
+    assert [ledger.transit for ledger in ledgers] == [0, 4, 0, 0, 0]
+    assert [row["COUNT(*)"] for row in client.rows(request)] == [0, 2, 0, 2, 2]
+    exact = [ledger.exactness is Exactness.EXACT for ledger in ledgers]
+    assert exact == [True, False, False, False, True]
+    assert ledgers[2].missing == ("s0@host",)
+
+
+def test_an_agent_that_was_not_heard_to_accept_has_told_of_no_earlier_window() -> None:
+    stage, client, request, _ = begin(COUNT, 0)
+    stage.pass_time(200)
+    agent = stage.agent("a", "requests")
+    (asked,) = agent.got(Subscribe)
+    agent._sequences[asked.query, 0] = agent._seen[asked.query, 0] = 0
+    stage.pass_time(600)
+    for _ in range(3):
+        agent.ship(asked, events_at(stage.now_ms, 1, 0))
+        stage.pass_time(1_000)
+    first, second, *_ = client.ledgers(request)
+    assert (first.partial, first.exactness) == (True, Exactness.LOWER_BOUND)
+    assert second.exactness is Exactness.EXACT
+
+
 def test_a_silent_agent_is_missing_and_then_gone() -> None:
     stage, client, request, (quiet, loud) = begin(COUNT, 2)
     quiet.is_alive = False

@@ -237,6 +237,27 @@ def test_who_comes_later_gets_whole_windows_and_a_total_of_its_own() -> None:
     assert ended.total.tally.shipped == 1
 
 
+def test_who_comes_later_gets_a_part_of_the_first_second_and_is_told_so() -> None:
+    stage = Stage()
+    agent = stage.agent("a", "s")
+    early = stage.client("early")
+    first = early.ask("select a from s")
+    agent.accept()
+    (asked,) = agent.got(Subscribe)
+    stage.pass_time(500)
+    agent.ship(asked, [(stage.now_ms, {"a": 1})])
+    stage.tick()
+    late = stage.client("late")
+    second = late.ask("select a from s")
+    for _ in range(2):
+        stage.pass_time(1_000)
+        agent.ship(asked, [])
+        stage.tick()
+    assert (early.rows(first), late.rows(second)) == ([{"a": 1}], [])
+    assert [ledger.partial for ledger in early.ledgers(first)] == [False, False]
+    assert [ledger.partial for ledger in late.ledgers(second)] == [True, False]
+
+
 def test_a_slow_subscriber_loses_rows_and_is_told_and_the_others_get_all() -> None:
     stage = Stage(Settings("job", queue_bytes=20_000))
     agent, slow, fast = stage.agent("a", "requests"), stage.client("s", 1), stage.client("f")

@@ -195,6 +195,39 @@ def test_a_reader_that_stops_does_not_starve_the_others() -> None:
     assert sum(each.subscriber for each in told) == 3 * (20 - taken)
 
 
+def test_what_is_read_while_the_connection_is_made_anew_is_granted_again() -> None:
+    stage = Stage()
+    stage.connect()
+    request = stage.ask()
+    stage.hear(answer(request, 1), bytes(400))
+    stage.hear(m.Unknown())
+    assert [each.credit for each in stage.said(m.Connect)] == [1000, 600]
+    stage.do(stage.state.consumed(1, 400))
+    stage.hear(m.Connected(1, "j1", "1"))
+    for _ in range(2):
+        stage.hear(m.Alive())
+        stage.after(1)
+    assert [each.size for each in stage.said(m.Credit)] == [400]
+
+
+def test_what_was_given_up_is_in_the_total_of_the_answer_that_told_of_it() -> None:
+    stage = Stage()
+    stage.connect()
+    batch = write_batch_of(3)
+    first = stage.ask(1)
+    for sequence in range(1, 11):
+        stage.hear(answer(first, sequence, end_ms=1000 * sequence), batch)
+    stage.hear(m.Unknown())
+    stage.hear(m.Connected(1, "j1", "1"))
+    second = stage.last_ask().request
+    stage.hear(answer(second, 1, end_ms=12_000))
+    stage.hear(m.Ended(second, "limit", failed=False, total=Completeness(0, 12_000)))
+    told = [p.answer.completeness for p in stage.pieces(1) if p.answer.completeness]
+    assert sum(each.subscriber for each in told) > 0
+    (ended,) = [item for _, item in stage.items if isinstance(item, m.Ended)]
+    assert ended.total.subscriber == sum(each.subscriber for each in told[10:])
+
+
 def test_only_so_many_pieces_wait_even_if_they_have_no_rows() -> None:
     stage = Stage()
     stage.connect()
