@@ -105,7 +105,7 @@ class Execution:
             check_tally(tally)
         rows = None
         if shipment is not None and shipment.holds_states:
-            self._absorb(shipment.states)
+            self._absorb(shipment.states, None if self.question.time else now_ms)
         elif shipment is not None:
             rows = shipment.rows(self._needs[part.source], part.rows)
         before_ms = reporter.watermark_ms
@@ -118,11 +118,11 @@ class Execution:
         if rows is not None:
             self.ledger.add_late(self._merge.add(rows, part.source))
 
-    def _absorb(self, states: pa.RecordBatch) -> None:
+    def _absorb(self, states: pa.RecordBatch, latest_ms: int | None) -> None:
         if not self.question.takes_states:
             raise ProtocolError("states of a query that has none")
         try:
-            self._pipeline.absorb(states)
+            self._pipeline.absorb(states, latest_ms)
         except ValueError as error:
             raise ProtocolError(f"states that do not fit: {error}") from None
 

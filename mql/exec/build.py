@@ -72,14 +72,15 @@ class Pipeline:
         """Send a block of events through; give what comes out."""
         return self._through(self._operators, [block])
 
-    def absorb(self, batch: pa.RecordBatch) -> int:
+    def absorb(self, batch: pa.RecordBatch, latest_ms: int | None = None) -> int:
         """Give states made in a service to the aggregate that the plan begins with.
 
-        Returns how many events came too late. Raises ValueError if the batch holds no such states.
+        None counts as later than `latest_ms`. Returns how many events came too late. Raises
+        ValueError if the batch holds no such states.
         """
         first = self._operators[0]
         assert isinstance(first, AggregateOperator), first
-        return first.absorb(batch)
+        return first.absorb(batch, latest_ms)
 
     def finish(self, end_ms: int | None) -> list[Block]:
         """Tell each operator in turn that the input has ended; give what comes out."""
