@@ -52,9 +52,19 @@ class Send:
 
 
 class AgentState:
-    """All of an agent but the shell. `clock_ns` gives the time of events, ns since 1970."""
+    """All of an agent but the shell.
 
-    def __init__(self, settings: Settings, identity: Identity, clock_ns: Callable[[], int]) -> None:
+    `clock_ns` gives the time of events; with `epoch_ns` added it is ns since 1970, and the time
+    that the shell tells.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        clock_ns: Callable[[], int],
+        epoch_ns: int = 0,
+    ) -> None:
         self.settings = settings
         self.identity = identity
         self._decoder = to_agents()
@@ -64,6 +74,7 @@ class AgentState:
         tools = Tools(
             encode=encoder(rules),
             clock_ns=clock_ns,
+            epoch_ns=epoch_ns,
             room=self._room,
             buffer_events=settings.buffer_events,
             screener=Screener(rules, provenance),

@@ -21,8 +21,8 @@ from publish_agent.state import AgentState, Send
 
 _log = logging.getLogger("publish_agent")
 
+_EPOCH_NS = time.time_ns() - time.monotonic_ns()
 _LONGEST_WAIT_MS = 1_000
-"""The clock may be set: never sleep longer."""
 _LOOK_UP_US = 10_000_000
 LINGER_MS = 200
 CLOSE_S = 0.4
@@ -81,9 +81,8 @@ class Worker:
         self._writer.close()
 
     def _loop(self, sockets: Sockets) -> None:
-        state = AgentState(
-            self._settings, Identity(secrets.token_hex(8), os.getpid()), time.time_ns
-        )
+        identity = Identity(secrets.token_hex(8), os.getpid())
+        state = AgentState(self._settings, identity, time.monotonic_ns, _EPOCH_NS)
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())
         look_up_us = 0
@@ -122,4 +121,5 @@ def _send(sends: list[Send], state: AgentState, sockets: Sockets) -> None:
 
 
 def _now_us() -> int:
-    return time.time_ns() // 1000
+    """The wall clock of the start and the time since: the agent's clock, which nobody can set."""
+    return (time.monotonic_ns() + _EPOCH_NS) // 1000
