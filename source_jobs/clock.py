@@ -55,8 +55,8 @@ class Clock:
         is_away = abs(away_us) > _WORTH_TELLING_US
         if is_away and not self._is_away:
             _log.warning(
-                "the wall clock was set by %.1f s; this source job follows it slowly, within %.0f s."
-                " Start it anew to have the time of windows right at once",
+                "the wall clock was set by %.1f s; this source job follows it slowly, in %.0f s;"
+                " start it anew to have the time of windows right at once",
                 away_us / 1e6, abs(away_us) / 1e6 * PACE,
             )  # fmt: skip
         self._is_away = is_away

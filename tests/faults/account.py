@@ -76,7 +76,7 @@ class Account:
     @property
     def is_told(self) -> bool:
         """Whether each absent event is reported by number, or in a span that was named."""
-        return 0 <= self.taken and self.unnamed <= self.lost
+        return self.taken >= 0 and self.unnamed <= self.lost
 
 
 def life_of(service: Service, first: int | None, seen: Sequence[Seen]) -> Life:

@@ -17,6 +17,9 @@ from tests.faults.network import Networks, namespace
 from tests.faults.record import Record
 from tests.faults.relay import Relay
 
+_EVERYWHERE = "tcp://0.0.0.0:{}"
+"""So that those in a namespace reach the source job, too."""
+
 
 @dataclass(slots=True)
 class Process:
@@ -89,7 +92,7 @@ class Fleet:
         """All services that ever were, the killed ones too."""
         self._starts: dict[str, Start] = {}
         self.agents_address = self.clients_address = ""
-        self.job = self._start_job(FREE_PORT.replace("127.0.0.1", "0.0.0.0"), FREE_PORT)
+        self.job = self._start_job(_EVERYWHERE.format("*"), FREE_PORT)
 
     def start_services(self, groups: Mapping[str, int]) -> None:
         """Start services, so many of each group, and wait until each publishes."""
@@ -115,13 +118,18 @@ class Fleet:
             _wait_ready(service)
         return service
 
+    def start_like(self, other: str, name: str) -> Service:
+        """Start one more service, as another was started."""
+        self._starts[name] = self._starts[other]
+        return self.start(name)
+
     def group(self, prefix: str) -> list[Service]:
         """The services of a group."""
         return [s for name, s in self.services.items() if name.rstrip("0123456789") == prefix]
 
     def restart_job(self) -> None:
         """Start the source job anew, at the same addresses."""
-        self.job = self._start_job(f"tcp://0.0.0.0:{self.port}", self.clients_address)
+        self.job = self._start_job(_EVERYWHERE.format(self.port), self.clients_address)
 
     @property
     def port(self) -> int:

@@ -93,9 +93,7 @@ def _result(
     return Result(name, scenario.what, notice, recover, told, tuple(problems))
 
 
-def _inexact(
-    told: Account, rows: Watch, lives: list[Service], first: dict[int, int]
-) -> list[str]:
+def _inexact(told: Account, rows: Watch, lives: list[Service], first: dict[int, int]) -> list[str]:
     """What is not right to the event, where it has to be."""
     problems = []
     if not told.is_exact:

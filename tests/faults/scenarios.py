@@ -24,8 +24,8 @@ class Takes(Enum):
 
     NOTHING = "nothing"
     """The ledger is right to the event."""
-    WITH_THE_KILLED = "with the killed"
-    """What killed processes held; the answer names their spans."""
+    TOLD = "told"
+    """What killed processes held, or came while no answer ran; the answer names the spans."""
 
 
 @dataclass(slots=True)
@@ -106,8 +106,7 @@ def _stop_agents(seconds: float) -> Callable[[Stage], None]:
 
 def _kill_job(seconds: float) -> Callable[[Stage], None]:
     def act(stage: Stage) -> None:
-        stage.hurt_for(seconds, stage.fleet.job.kill, lambda: None)
-        stage.fleet.restart_job()
+        stage.hurt_for(seconds, stage.fleet.job.kill, stage.fleet.restart_job)
 
     return act
 
@@ -124,9 +123,9 @@ def _kill_both(stage: Stage) -> None:
     stage.fleet.job.kill()
     for victim in stage.fleet.group("near")[:3]:
         victim.kill()
-        stage.fleet.start(victim.name, wait=False)
-    stage.over()
+        stage.fleet.start(victim.name)
     stage.fleet.restart_job()
+    stage.over()
 
 
 def _partition(seconds: float) -> Callable[[Stage], None]:
@@ -203,26 +202,26 @@ def _set_clock(whose: str, seconds: float) -> Callable[[Stage], None]:
 
 SCENARIOS: dict[str, Scenario] = {
     "kill-agents": Scenario(
-        "3 agents killed", _kill_agents, Takes.WITH_THE_KILLED, short=True
+        "3 agents killed", _kill_agents, Takes.TOLD, short=True
     ),
     "restart-agents": Scenario(
-        "3 agents killed and started again", _restart_agents, Takes.WITH_THE_KILLED
+        "3 agents killed and started again", _restart_agents, Takes.TOLD
     ),
     "stop-agents": Scenario("3 agents stopped for 2 s", _stop_agents(2), short=True),
     "stop-agents-long": Scenario("3 agents stopped for 6 s", _stop_agents(6)),
     "kill-job": Scenario(
-        "source job killed and started again", _kill_job(0), Takes.WITH_THE_KILLED, short=True
+        "source job killed and started again", _kill_job(0), Takes.TOLD, short=True
     ),
     "kill-job-long": Scenario(
-        "source job killed, started after 10 s", _kill_job(10), Takes.WITH_THE_KILLED
+        "source job killed, started after 10 s", _kill_job(10), Takes.TOLD
     ),
     "kill-both": Scenario(
-        "source job and 3 agents killed and started again", _kill_both, Takes.WITH_THE_KILLED
+        "source job and 3 agents killed and started again", _kill_both, Takes.TOLD
     ),
     "stop-job": Scenario(
         "source job stopped for 2 s", _stop_job(2), notices=False, short=True
     ),
-    "stop-job-long": Scenario("source job stopped for 8 s", _stop_job(8)),
+    "stop-job-long": Scenario("source job stopped for 8 s", _stop_job(8), Takes.TOLD),
     "partition": Scenario("partition for 2 s", _partition(2)),
     "partition-long": Scenario("partition for 15 s", _partition(15)),
     "hold": Scenario("relay passes nothing on for 6 s", _hold(6)),

@@ -35,7 +35,7 @@ def main(source_job: str, service: str, record: Path, buffer_events: int) -> Non
     ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     stream = agent.stream(STREAM)
-    print("ready", flush=True)
+    click.echo("ready")
     _publish(stream, Record(record), ended)
     agent.close()
 
