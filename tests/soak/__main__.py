@@ -204,7 +204,7 @@ def _print(soaked: Soaked) -> None:
     click.echo(
         f"{ledger.published:,} events published, {ledger.seen:,} in the ledger, {ledger.absent:,} "
         f"absent: {ledger.lost:,} reported, {ledger.taken:,} with {len(churn.killed)} killed agents, "
-        f"{soaked.spared.absent:,} of those that were not; {soaked.gaps} gaps in the answer"
+        f"{soaked.spared.absent:,} of the others; {soaked.gaps} gaps in the answer"
     )
 
 
