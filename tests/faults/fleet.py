@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,7 +201,8 @@ def fleet(
 ) -> Iterator[Fleet]:
     """A fleet for as long as the block lasts, in whatever networks can be had."""
     clocks = Clocks.create(library, folder) if library else None
-    with namespace() as space, Relay() as relay:
+    far = namespace() if "far" in groups else nullcontext()
+    with far as space, Relay() as relay:
         made = Fleet(folder, Networks(space, relay), rate, clocks)
         try:
             made.start_services(groups)

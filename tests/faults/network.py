@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from tests.faults.relay import Relay
 
-_FAR, _NEAR = "10.199.77.2", "10.199.77.1"
+_NET = "10.199.{}.{}"
+"""Another one for each process that makes a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,10 @@ class Namespace:
     """A network namespace that reaches this machine over one pair of interfaces."""
 
     name: str
-    delays: bool
+    near_address: str
+    """This machine, as seen from within."""
+    delays: bool = False
     """Whether the kernel can delay packets."""
-
-    @property
-    def near_address(self) -> str:
-        """This machine, as seen from within."""
-        return _NEAR
 
     @property
     def through(self) -> tuple[str, ...]:
@@ -67,12 +65,13 @@ class Namespace:
 @contextmanager
 def namespace() -> Iterator[Namespace | None]:
     """A namespace for as long as the block lasts; None where none can be made."""
-    name = f"mql{os.getpid() % 100_000}"
+    number = os.getpid() % 250
+    name, near, far = f"mql{number}", _NET.format(number, 1), _NET.format(number, 2)
     if os.name != "posix" or os.geteuid() != 0 or not all(map(shutil.which, ("ip", "iptables"))):
         yield None
         return
     try:
-        made = _make(name)
+        made = _make(name, near, far)
     except subprocess.CalledProcessError:
         _unmake(name)
         yield None
@@ -83,20 +82,20 @@ def namespace() -> Iterator[Namespace | None]:
         _unmake(name)
 
 
-def _make(name: str) -> Namespace:
+def _make(name: str, near: str, far: str) -> Namespace:
     inner, outer = _inner(name), _outer(name)
     inside = ("ip", "-n", name)
     _run("ip", "netns", "add", name)
     _run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
-    _run("ip", "address", "add", f"{_NEAR}/30", "dev", outer)
+    _run("ip", "address", "add", f"{near}/30", "dev", outer)
     _run("ip", "link", "set", outer, "up")
-    _run(*inside, "address", "add", f"{_FAR}/30", "dev", inner)
+    _run(*inside, "address", "add", f"{far}/30", "dev", inner)
     for device in ("lo", inner):
         _run(*inside, "link", "set", device, "up")
     _run("ip", "netns", "exec", name, "iptables", "-F")
     probe = ("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "lo", "root", "netem")
     delays = shutil.which("tc") is not None and _run(*probe, "delay", "1ms", check=False) == 0
-    return Namespace(name, delays)
+    return Namespace(name, near, delays)
 
 
 def _unmake(name: str) -> None:

@@ -202,9 +202,10 @@ def _print(soaked: Soaked) -> None:
     ledger, churn = soaked.ledger, soaked.churn
     click.echo(", ".join(f"{number} {what}" for what, number in sorted(churn.done.items())))
     click.echo(
-        f"{ledger.published:,} events published, {ledger.seen:,} in the ledger, {ledger.absent:,} "
-        f"absent: {ledger.lost:,} reported, {ledger.taken:,} with {len(churn.killed)} killed agents, "
-        f"{soaked.spared.absent:,} of the others; {soaked.gaps} gaps in the answer"
+        f"{ledger.published:,} events published, {ledger.seen:,} in the ledger; "
+        f"absent {ledger.absent:,}, of which {ledger.lost:,} reported by number and "
+        f"{soaked.spared.absent:,} not of the {len(churn.killed)} agents that were killed; "
+        f"{soaked.gaps} gaps in the answer"
     )
 
 
