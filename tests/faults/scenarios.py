@@ -223,7 +223,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "stop-job-long": Scenario("source job stopped for 8 s", _stop_job(8), Takes.TOLD),
     "partition": Scenario("partition for 2 s", _partition(2)),
-    "partition-long": Scenario("partition for 15 s", _partition(15)),
+    "partition-long": Scenario("partition for 15 s", _partition(15), Takes.TOLD),
     "hold": Scenario("relay passes nothing on for 6 s", _hold(6)),
     "cut": Scenario("connections cut for 2 s", _cut, short=True),
     "loss": Scenario("5% of packets lost, 6 s", _lose, notices=False),
@@ -236,7 +236,9 @@ SCENARIOS: dict[str, Scenario] = {
     "clock-agent-back": Scenario(
         "agents' clock set an hour back", _set_clock("services", 0), notices=False
     ),
-    "clock-job-ahead": Scenario("source job's clock set a minute ahead", _set_clock("job", 60)),
+    "clock-job-ahead": Scenario(
+        "source job's clock set a minute ahead", _set_clock("job", 60), notices=False
+    ),
     "clock-job-back": Scenario(
         "source job's clock set a minute back", _set_clock("job", 0), notices=False
     ),
