@@ -35,7 +35,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL: it says nothing any more."""
         self.popen.kill()
-        self.popen.wait()
+        stop(self.popen)
 
     def freeze(self) -> None:
         """SIGSTOP."""

@@ -99,7 +99,6 @@ class Churn:
     def _kill(self) -> None:
         service = self._pick(self._agents)
         service.kill()
-        service.end()
         del self._fleet.services[service.name]
         self.killed.append(service)
 
