@@ -136,9 +136,10 @@ def _spans(each: Seen, service: str, agents: int) -> list[tuple[int, int]]:
 
 
 def _intervals(pid: int, seen: Sequence[Seen]) -> list[Interval]:
-    return [
-        Interval(row["first"], row["last"], row["n"])
-        for each in seen
-        for row in each.window.rows()
-        if row["pid"] == pid
-    ]
+    found = []
+    for each in seen:
+        for row in each.window.rows():
+            if row["pid"] == pid:
+                first, last, count = (int(str(row[name])) for name in ("first", "last", "n"))
+                found.append(Interval(first, last, count))
+    return found

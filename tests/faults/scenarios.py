@@ -95,11 +95,13 @@ def _restart_agents(stage: Stage) -> None:
 def _stop_agents(seconds: float) -> Callable[[Stage], None]:
     def act(stage: Stage) -> None:
         victims = stage.fleet.group("near")[:3]
-        stage.hurt_for(
-            seconds,
-            lambda: [victim.freeze() for victim in victims] and None,
-            lambda: [victim.thaw() for victim in victims] and None,
-        )
+        stage.hurt()
+        for victim in victims:
+            victim.freeze()
+        sleep(seconds)
+        for victim in victims:
+            victim.thaw()
+        stage.over()
 
     return act
 

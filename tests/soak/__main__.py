@@ -118,11 +118,13 @@ def _soak(
         [life_of(s, first.get(s.pid), counts.seen) for s in lives]
         for lives in ((*lasting, *churn.left), churn.killed)
     )
-    ledgers = [account(lives, counts.seen, len(lasting)) for lives in (spared + killed, spared)]
+    ledger, of_spared = (
+        account(lives, counts.seen, len(lasting)) for lives in (spared + killed, spared)
+    )
     gaps = sum(each.window.gap is not None for each in counts.seen)
     at_rest = {name: (before, rest_after[name]) for name, before in rest_before.items()}
     warm_s = min(seconds * _WARM_SHARE, _MOST_WARM_S)
-    return Soaked(histories, warm_s, at_rest, *ledgers, gaps, churn)
+    return Soaked(histories, warm_s, at_rest, ledger, of_spared, gaps, churn)
 
 
 def _run(
