@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format grammar lint types imports tests properties bench-files bench-live lock clean
+MINUTES ?= 30
+
+.PHONY: demo test check format grammar lint types imports tests properties faults soak bench-files bench-live lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -36,6 +38,12 @@ tests: $(READY)
 
 properties: $(READY) ## the generated tests, with fifty times as many examples
 	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py
+
+faults: $(READY) ## 20 services, their source job and clients, killed, stopped, cut off; a quarter of an hour
+	$(BIN)/python -m tests.faults
+
+soak: $(READY) ## a steady load for MINUTES=30, with agents, queries and clients that come and go
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

@@ -229,7 +229,7 @@ SCENARIOS: dict[str, Scenario] = {
     "hold": Scenario("relay passes nothing on for 6 s", _hold(6)),
     "cut": Scenario("connections cut for 2 s", _cut, short=True),
     "loss": Scenario("5% of packets lost, 6 s", _lose, notices=False),
-    "delay": Scenario("packets delayed by 100 ms, 6 s", _delay, notices=False, short=True),
+    "delay": Scenario("packets delayed by 100 ms, 6 s", _delay, notices=False),
     "kill-client": Scenario("a client killed", _kill_client, notices=False),
     "stop-client": Scenario("a client stopped for 5 s", _stop_client, notices=False),
     "clock-agent-ahead": Scenario(
