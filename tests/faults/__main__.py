@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 import click
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
@@ -40,6 +41,7 @@ BOUNDED = "waits"
 _ROUND_S = 1.0
 _WIDTH = 120
 _COLUMNS = ("fault", "told after", "whole after", "published", "absent", "reported", "named", "")
+_LATENCIES = ("variant", "p50", "p99", "p99, to no agent", "95% interval")
 
 
 @click.command()
@@ -78,7 +80,7 @@ def _faults(names: list[str], groups: dict[str, int], rate: int) -> list[str]:
                     click.echo(f"{name} …", err=True)
                     results.append(run(name, SCENARIOS[name], made, client))
             click.echo(f"{sum(groups.values())} services at {rate} events/s each; {made.networks}")
-    table = Table(*_COLUMNS)
+    table = Table(*_COLUMNS, box=MARKDOWN)
     for result in results:
         table.add_row(*_cells(result))
     Console(width=_WIDTH).print(table)
@@ -86,7 +88,7 @@ def _faults(names: list[str], groups: dict[str, int], rate: int) -> list[str]:
 
 
 def _disk() -> list[str]:
-    table, problems = Table("a full disk", "ends after", "and says", ""), []
+    table, problems = Table("a full disk", "ends after", "and says", "", box=MARKDOWN), []
     with tempfile.TemporaryDirectory() as folder, source_job() as job, services(job, 2, 200):
         for written in write_all(Path(folder), job.clients):
             verdict = "failed" if written.problems else "ok"
@@ -100,6 +102,7 @@ def _disk() -> list[str]:
 def _latency(kind: str, turns: int) -> list[str]:
     click.echo(f"latency of a service whose request {kind} …", err=True)
     figures = measure(kind, turns, _ROUND_S)
+    click.echo(f"a service whose request {kind}, {turns} turns of {_ROUND_S:.0f} s")
     table = Table(
         f"a service whose request {kind}", "p50", "p99", "p99, to no agent", "95% interval"
     )

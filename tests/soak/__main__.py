@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import click
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -35,6 +36,7 @@ MOST_KIB_A_MINUTE = 100.0
 
 _SAMPLE_S, _STEP_S, _REST_S = 2.0, 1.5, 5.0
 _WARM_SHARE, _MOST_WARM_S = 0.25, 300.0
+_COLUMNS = ("process", "memory MiB, first", "last", "KiB a minute", "descriptors", "threads")
 _LASTING = "select count(*), p95(latency_ms), country from requests window 1 group by country"
 
 
@@ -186,7 +188,7 @@ def main(minutes: float, services: int, rate: int, seed: int) -> None:
 
 
 def _print(soaked: Soaked) -> None:
-    table = Table("process", "memory MiB, first", "last", "KiB a minute", "descriptors", "threads")
+    table = Table(*_COLUMNS, box=MARKDOWN)
     for history in soaked.histories:
         samples = history.after(soaked.warm_s)
         if not samples:
