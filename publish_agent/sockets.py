@@ -23,7 +23,7 @@ from publish_agent.state import Send
 _QUEUED = 1_000
 """Messages that wait in a socket before further ones are given up."""
 _RECONNECT_MS, _RECONNECT_MAX_MS = 100, 2_000
-_PROBE_MS, _SILENT_MS, _CONNECT_MS = 1_000, 3_000, 1_500
+_PROBE_MS, _SILENT_MS, _CONNECT_MS = 3_000, 3_000, 1_500
 """ZeroMQ asks the other side so often, gives up a connection that is silent for so long, and an
 attempt at one. Else the kernel would go on trying, ever more seldom, when a network is back."""
 _LARGEST = 1 << 20
