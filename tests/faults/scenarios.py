@@ -220,9 +220,7 @@ SCENARIOS: dict[str, Scenario] = {
     "kill-both": Scenario(
         "source job and 3 agents killed and started again", _kill_both, Takes.TOLD
     ),
-    "stop-job": Scenario(
-        "source job stopped for 2 s", _stop_job(2), notices=False, short=True
-    ),
+    "stop-job": Scenario("source job stopped for 2 s", _stop_job(2), notices=False),
     "stop-job-long": Scenario("source job stopped for 8 s", _stop_job(8), Takes.TOLD),
     "partition": Scenario("partition for 2 s", _partition(2)),
     "partition-long": Scenario("partition for 15 s", _partition(15), Takes.TOLD),

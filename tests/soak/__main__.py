@@ -34,7 +34,7 @@ from tests.soak.sampling import History, memory_slope
 MOST_KIB_A_MINUTE = 100.0
 """A process may grow by so much and count as flat: 6 MB an hour."""
 
-_SAMPLE_S, _STEP_S, _REST_S = 2.0, 1.5, 5.0
+_SAMPLE_S, _STEP_S, _REST_S = 2.0, 1.5, 3.0
 _WARM_SHARE, _MOST_WARM_S = 0.25, 300.0
 _COLUMNS = ("process", "memory MiB, first", "last", "KiB a minute", "descriptors", "threads")
 _LASTING = "select count(*), p95(latency_ms), country from requests window 1 group by country"

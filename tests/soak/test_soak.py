@@ -27,10 +27,10 @@ def test_a_process_that_grows_is_found_among_noise() -> None:
 
 @pytest.mark.timeout(120)
 def test_a_few_seconds_of_soak_leave_nothing_behind(tmp_path: Path) -> None:
-    soaked = soak(tmp_path, 8 / 60, services=3, rate=40, seed=1, tell=lambda _: None)
+    soaked = soak(tmp_path, 5 / 60, services=3, rate=40, seed=1, tell=lambda _: None)
     assert soaked.problems(most_kib_a_minute=float("inf")) == []
-    assert soaked.ledger.published > 500
-    assert soaked.churn.done.total() >= 3
+    assert soaked.ledger.published > 300
+    assert soaked.churn.done.total() >= 2
     assert soaked.churn.is_at_rest
 
 
