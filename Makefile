@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+MINUTES ?= 30
 SEEDS ?= 2000
 SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
-.PHONY: demo test check format grammar lint types imports tests properties simulate fuzz fuzz-frames audit \
-	bench-files bench-live bench-budget lock clean
+.PHONY: demo test check format grammar lint types imports tests properties simulate faults soak fuzz fuzz-frames \
+	audit bench-files bench-live bench-budget lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -55,6 +56,12 @@ audit: $(READY) ## ask a database for known vulnerabilities of what is locked; n
 
 simulate: $(READY) ## agents, source jobs and clients over a network that goes wrong, SEEDS times
 	$(BIN)/python -m tests.simulator --seeds $(SEEDS) --jobs 2
+
+faults: $(READY) ## 20 services, their source job and clients, killed, stopped, cut off; a quarter of an hour
+	$(BIN)/python -m tests.faults
+
+soak: $(READY) ## a steady load for MINUTES=30, with agents, queries and clients that come and go
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
@@ -39,12 +39,12 @@ def source_job(*options: str) -> Iterator[Job]:
     """Run a source job on free ports."""
     process = start("cli", "serve", *options, "--agents", FREE_PORT, "--clients", FREE_PORT)
     try:
-        yield Job(process, *_addresses(process))
+        yield Job(process, *addresses(process))
     finally:
         stop(process)
 
 
-def _addresses(process: subprocess.Popen[str]) -> tuple[str, str]:
+def addresses(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Where a source job says that it listens."""
     assert process.stdout is not None
     found: dict[str, str] = {}
@@ -78,15 +78,23 @@ def services(job: Job, count: int, rate: float) -> Iterator[list[subprocess.Pope
             stop(process)
 
 
-def start(module: str, *arguments: str) -> subprocess.Popen[str]:
-    """Run a module of Python, its standard input and output as pipes."""
+def start(
+    module: str,
+    *arguments: str,
+    through: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Run a module of Python, its standard input and output as pipes.
+
+    `through` is a command that runs it, such as `ip netns exec NAME`.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [*through, sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
     )
 
 

@@ -37,10 +37,14 @@ OffsetOf = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all generations of an agent share."""
+    """What all generations of an agent share.
+
+    Rows have the time of `clock_ns` as it is, so that `publish` need not add `epoch_ns` to it.
+    """
 
     encode: Callable[[object], bytes]
     clock_ns: Callable[[], int]
+    epoch_ns: int
     cpu_ns: Callable[[], int]
     room: Room
     buffer_events: int
@@ -107,6 +111,7 @@ class Generation:
         )
         self._decoder = decoder
         self._clock_ns = tools.clock_ns
+        self._epoch_ns = tools.epoch_ns
         self._budget = tools.budget
         self._random = tools.random
         self._keep_ns = 0
@@ -223,7 +228,8 @@ class Generation:
         for each in {self.members[place].reads for place in found}:
             fields |= each
         decoded = self._decoder.decode(rows, fields)
-        published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows)) // 1_000_000
+        published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        published = (published + self._epoch_ns) // 1_000_000
         wanted = []
         for place, lists in found.items():
             member = self.members[place]

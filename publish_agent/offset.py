@@ -13,7 +13,11 @@ _LONGEST_US = 10_000_000
 
 
 class ClockOffset:
-    """The offset of the sample with the least round trip of the last eight, in µs."""
+    """The offset of the sample with the least round trip of the last eight, in µs.
+
+    The true offset lies within half a round trip of a sample's. If two samples cannot both be
+    right, a clock was set between them, and the newer one is.
+    """
 
     def __init__(self) -> None:
         self._samples: deque[tuple[int, int]] = deque(maxlen=_KEPT)
@@ -35,7 +39,9 @@ class ClockOffset:
             return False
         if abs(offset) > _MOST_US:
             return False
-        self._samples.append((max(round_trip, 0), offset))
+        round_trip = max(round_trip, 0)
+        agreeing = (s for s in self._samples if _agree(s, (round_trip, offset)))
+        self._samples = deque([*agreeing, (round_trip, offset)], _KEPT)
         best = min(reversed(self._samples), key=lambda sample: sample[0])[1]
         self.value_us = best if abs(best) >= _LEAST_US else 0
         return True
@@ -43,3 +49,8 @@ class ClockOffset:
     def forget(self) -> None:
         """Begin anew: a clock was set."""
         self._samples.clear()
+
+
+def _agree(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether there is an offset that both samples allow, but for what clocks drift apart."""
+    return abs(one[1] - other[1]) <= (one[0] + other[0]) // 2 + _LEAST_US

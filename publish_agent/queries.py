@@ -132,8 +132,8 @@ class Queries:
         return None
 
     def _now_ms(self, link: int) -> Callable[[], int]:
-        clock_ns, offset_ms = self._tools.clock_ns, self._offset_ms
-        return lambda: clock_ns() // 1_000_000 + offset_ms(link)
+        tools, offset_ms = self._tools, self._offset_ms
+        return lambda: (tools.clock_ns() + tools.epoch_ns) // 1_000_000 + offset_ms(link)
 
     # Draining
 

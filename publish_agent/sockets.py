@@ -26,7 +26,10 @@ from publish_agent.state import Send
 
 _QUEUED = 1_000
 """Messages that wait in a socket before further ones are given up."""
-_RECONNECT_MS, _RECONNECT_MAX_MS = 100, 5_000
+_RECONNECT_MS, _RECONNECT_MAX_MS = 100, 2_000
+_PROBE_MS, _SILENT_MS, _CONNECT_MS = 3_000, 3_000, 1_500
+"""ZeroMQ asks the other side so often, gives up a connection that is silent for so long, and an
+attempt at one. Else the kernel would go on trying, ever more seldom, when a network is back."""
 _REFUSED_S = 2.0
 """After so long who was not let in tries again."""
 _REFUSED = (
@@ -91,6 +94,8 @@ class Sockets:
         jitter = random.uniform(0.5, 1.5)  # noqa: S311 - so that agents do not come all at once
         made.reconnect_ivl = int(_RECONNECT_MS * jitter)
         made.reconnect_ivl_max = int(_RECONNECT_MAX_MS * jitter)
+        made.connect_timeout = _CONNECT_MS
+        made.heartbeat_ivl, made.heartbeat_timeout = _PROBE_MS, _SILENT_MS
         made.ipv6 = "[" in endpoint
         if self._keys is not None:
             made.curve_publickey, made.curve_secretkey = self._keys.public, self._keys.secret

@@ -62,8 +62,9 @@ class Send:
 class AgentState:
     """All of an agent but the shell.
 
-    `clock_ns` gives the time of events, ns since 1970, and `cpu_ns` the processor time that the
-    thread which calls it has used: a caller of `publish`, or of `tick`.
+    `clock_ns` gives the time of events; with `epoch_ns` added it is ns since 1970, and the time
+    that the shell tells. `cpu_ns` gives the processor time that the thread which calls it has used:
+    a caller of `publish`, or of `tick`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class AgentState:
         settings: Settings,
         identity: Identity,
         clock_ns: Callable[[], int],
+        epoch_ns: int = 0,
         cpu_ns: Callable[[], int] = _costs_nothing,
     ) -> None:
         self.settings = settings
@@ -85,6 +87,7 @@ class AgentState:
         tools = Tools(
             encode=encoder(rules),
             clock_ns=clock_ns,
+            epoch_ns=epoch_ns,
             cpu_ns=cpu_ns,
             room=self._room,
             buffer_events=settings.buffer_events,

@@ -21,8 +21,8 @@ from publish_agent.state import AgentState, Send
 
 _log = logging.getLogger("publish_agent")
 
+_EPOCH_NS = time.time_ns() - time.monotonic_ns()
 _LONGEST_WAIT_MS = 1_000
-"""The clock may be set: never sleep longer."""
 _LOOK_UP_US = 10_000_000
 _PAUSE_S, _LONGEST_S = 0.5, 60.0
 """Before an agent that failed begins anew: longer each time."""
@@ -94,7 +94,8 @@ class Worker:
 
     def _loop(self, sockets: Sockets) -> None:
         identity = Identity(secrets.token_hex(8), os.getpid(), secrets.token_hex(16))
-        state = AgentState(self._settings, identity, time.time_ns, time.thread_time_ns)
+        clocks = time.monotonic_ns, _EPOCH_NS, time.thread_time_ns
+        state = AgentState(self._settings, identity, *clocks)
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())
         look_up_us = 0
@@ -133,4 +134,5 @@ def _send(sends: list[Send], state: AgentState, sockets: Sockets) -> None:
 
 
 def _now_us() -> int:
-    return time.time_ns() // 1000
+    """The wall clock of the start and the time since: the agent's clock, which nobody can set."""
+    return (time.monotonic_ns() + _EPOCH_NS) // 1000

@@ -109,7 +109,8 @@ class Execution:
         check_weight(part.weight)
         rows = None
         if shipment is not None and shipment.holds_states:
-            self._absorb(shipment.states, part.weight)
+            latest_ms = None if self.question.time else now_ms
+            self._absorb(shipment.states, part.weight, latest_ms)
         elif shipment is not None:
             rows = shipment.rows(self._needs[part.source], part.rows)
             if self.question.weighs:
@@ -124,11 +125,11 @@ class Execution:
         if rows is not None:
             self.ledger.add_late(self._merge.add(rows, part.source))
 
-    def _absorb(self, states: pa.RecordBatch, weight: int) -> None:
+    def _absorb(self, states: pa.RecordBatch, weight: int, latest_ms: int | None) -> None:
         if not self.question.takes_states:
             raise ProtocolError("states of a query that has none")
         try:
-            self._pipeline.absorb(states, weight)
+            self._pipeline.absorb(states, weight, latest_ms)
         except ValueError as error:
             raise ProtocolError(f"states that do not fit: {error}") from None
 

@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ import mql
 from mql.wire.codec import MAX_PAYLOAD
 from source_jobs.addresses import check_addresses
 from source_jobs.allowed import AllowList
+from source_jobs.clock import Clock
 from source_jobs.door import Door
 from source_jobs.keys import KeyPair, load_pair
 from source_jobs.outbox import Send, Side
@@ -77,7 +77,7 @@ class SourceJob:
         name = secrets.token_hex(8)
         settings = replace(settings or Settings(name), name=name, version=mql.__version__)
         self.state = JobState(settings, Random(secrets.randbits(64)))  # noqa: S311 - of samples
-        self._clock = _Clock()
+        self._clock = Clock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._context = zmq.Context()
@@ -240,21 +240,6 @@ class SourceJob:
         if self._guard is not None:
             self._guard.stop()
         self._context.term()
-
-
-class _Clock:
-    """The wall clock, that never goes back: where it does, time goes on at half its pace."""
-
-    def __init__(self) -> None:
-        self._now_us = 0
-        self._monotonic_us = time.monotonic_ns() // 1000
-
-    def now_us(self) -> int:
-        """Microseconds since 1970."""
-        before_us, self._monotonic_us = self._monotonic_us, time.monotonic_ns() // 1000
-        passed_us = self._monotonic_us - before_us
-        self._now_us = max(time.time_ns() // 1000, self._now_us + passed_us // 2)
-        return self._now_us
 
 
 def _guard(

@@ -40,7 +40,8 @@ class KeyPair:
 def make_keys(name: str, directory: Path) -> tuple[Path, Path]:
     """Make a pair of keys; the files of the public and of the secret one.
 
-    Raises ValueError, also where one of the files is there already.
+    Raises ValueError, also where one of the files is there already, and OSError if they cannot be
+    written; then none is left.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot name a key: letters, digits and . _ - @ can")
@@ -49,12 +50,18 @@ def make_keys(name: str, directory: Path) -> tuple[Path, Path]:
         if file.exists():
             raise ValueError(f"{file} is there already; keys are never overwritten")
     public, secret = (key.decode("ascii") for key in zmq.curve_keypair())
+    directory.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _write(files[1], "secret", f'    public-key = "{public}"\n    secret-key = "{secret}"\n')
-        _write(files[0], "public", f'    public-key = "{public}"\n')
+        for file, kind, keys in (
+            (files[1], "secret", f'    public-key = "{public}"\n    secret-key = "{secret}"\n'),
+            (files[0], "public", f'    public-key = "{public}"\n'),
+        ):
+            _write(file, kind, keys, made)
     except OSError as error:
-        raise ValueError(f"cannot write {error.filename or directory}: {error.strerror}") from None
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(error.filename or made[-1])) from None
     return files
 
 
@@ -95,9 +102,13 @@ def _checked(key: bytes, where: str) -> bytes:
     raise ValueError(f"{where}: not a key of {_KEY_CHARACTERS} characters")
 
 
-def _write(file: Path, kind: str, keys: str) -> None:
-    """Write a file that was not there; a secret one is its owner's alone from the start."""
+def _write(file: Path, kind: str, keys: str, made: list[Path]) -> None:
+    """Write a file that was not there; a secret one is its owner's alone from the start.
+
+    It is in `made` as soon as it is there, whole or not.
+    """
     mode = 0o600 if kind == "secret" else 0o644
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    made.append(file)
     with os.fdopen(descriptor, "w", encoding="ascii") as opened:
         opened.write(_HEADER.format(kind=kind, advice=_ADVICE[kind]) + keys)

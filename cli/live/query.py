@@ -15,6 +15,7 @@ from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.connection import Connection
 from cli.live.status import Alarms, StatusLine
 from cli.live.words import Summary, as_json, json_line, missed_in
+from cli.memory import tune_for_days
 from cli.output import Writer
 from cli.run import RunOptions, choose_output, complain, open_writers
 
@@ -70,6 +71,7 @@ def query(text: str, options: QueryOptions) -> int:
     kind = choose_output(tree, options.output)
     if options.ledger and kind != "jsonl":
         raise click.UsageError("--ledger adds lines to jsonl; add --output jsonl")
+    tune_for_days()
     with options.connection.open() as client, _subscribe(client, text, options) as answer:
         for warning in answer.warnings:
             complain(warning)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import mql
+from cli.memory import tune_for_days
 from publish_agent import Agent
 from source_jobs import JobSource
 from source_jobs.client import SourceJobError
@@ -65,6 +66,7 @@ def serve(options: ServeOptions) -> int:
     with ExitStack() as stack:
         if options.upstream is not None:
             _follow(options.upstream, options.key, job, stack)
+        tune_for_days()
         click.echo(f"agents: {job.agents_address}\nclients: {job.clients_address}")
         job.run()
     return 0

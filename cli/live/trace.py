@@ -16,6 +16,7 @@ from cli.live.records import Record, Records, format_for
 from cli.live.status import Alarms, StatusLine
 from cli.live.timeline import Entry, Followed, Timeline, read_followed
 from cli.live.words import Summary, missed_in
+from cli.memory import tune_for_days
 from cli.output import Writer, make_writer
 from cli.run import complain
 from cli.spool import Spool
@@ -41,6 +42,7 @@ def trace(
         kind = format_for(output)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    tune_for_days()
     with connection.open() as client, ExitStack() as stack:
         answers = [
             stack.enter_context(client.subscribe(each.query, ttl_ms=ttl_ms)) for each in followed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -337,12 +337,15 @@ class AggregateOperator:
             out += self._close(self._panes.closing(closed))
         return out
 
-    def absorb(self, batch: pa.RecordBatch, weight: int = 1) -> int:
+    def absorb(self, batch: pa.RecordBatch, weight: int = 1, latest_ms: int | None = None) -> int:
         """Take states that `PartialAggregate` gave in a service; how many of its events are late.
 
-        Each event stands for `weight`. Raises ValueError if the batch holds something else.
+        Each event stands for `weight`, and none is of a later time than `latest_ms`, whatever it
+        says. Raises ValueError if the batch holds something else.
         """
         groups = read_groups(batch, self._key_count)
+        if latest_ms is not None:
+            groups = replace(groups, panes=self._panes.no_later(groups.panes, latest_ms))
         late = self._panes.late(groups.panes)
         lost = int(groups.events[late].sum())
         if late.any():

@@ -72,15 +72,15 @@ class Pipeline:
         """Send a block of events through; give what comes out."""
         return self._through(self._operators, [block])
 
-    def absorb(self, batch: pa.RecordBatch, weight: int = 1) -> int:
+    def absorb(self, batch: pa.RecordBatch, weight: int = 1, latest_ms: int | None = None) -> int:
         """Give states made in a service to the aggregate that the plan begins with.
 
-        Each of their events stands for `weight`. Returns how many came too late. Raises ValueError
-        if the batch holds no such states.
+        Each of their events stands for `weight`, and none counts as later than `latest_ms`. Returns
+        how many came too late. Raises ValueError if the batch holds no such states.
         """
         first = self._operators[0]
         assert isinstance(first, AggregateOperator), first
-        return first.absorb(batch, weight)
+        return first.absorb(batch, weight, latest_ms)
 
     def finish(self, end_ms: int | None) -> list[Block]:
         """Tell each operator in turn that the input has ended; give what comes out."""

@@ -54,6 +54,10 @@ class TimePanes:
         """Which panes are in no window that is still open."""
         return self._progress.late(panes * self._span.pane_ms)
 
+    def no_later(self, panes: Ints, latest_ms: int) -> Ints:
+        """The panes, those after a time's replaced by its own."""
+        return np.minimum(panes, self._span.panes(np.array([latest_ms]))[0])
+
     def _timed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         times = batch.column(TIME)
         if not times.null_count:
@@ -114,6 +118,10 @@ class CountPanes:
     def late(self, panes: Ints) -> Mask:
         """None: these panes are of no time."""
         return np.zeros(len(panes), np.bool_)
+
+    def no_later(self, panes: Ints, latest_ms: int) -> Ints:  # noqa: ARG002 - the panes' common shape
+        """These panes are of no time."""
+        return panes
 
     def closing(self, closed: int | None) -> range:
         """The windows that are full now."""

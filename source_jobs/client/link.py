@@ -91,6 +91,9 @@ class Link:
             zmq.RECONNECT_IVL: 100,
             zmq.RECONNECT_IVL_MAX: 1_000,
             zmq.HANDSHAKE_IVL: 3_000,
+            zmq.CONNECT_TIMEOUT: 1_500,
+            zmq.HEARTBEAT_IVL: 3_000,  # else the kernel goes on trying a connection that is dead
+            zmq.HEARTBEAT_TIMEOUT: 3_000,
             zmq.SNDHWM: 10_000,
             zmq.RCVHWM: 0,  # credit bounds what comes
             zmq.IPV6: 1,

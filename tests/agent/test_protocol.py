@@ -256,6 +256,19 @@ def test_the_offset_is_that_of_the_quickest_answer() -> None:
     assert offset.value_us == 5_000_000
 
 
+def test_an_answer_that_contradicts_those_before_it_means_that_a_clock_was_set() -> None:
+    offset = ClockOffset()
+    for second in range(1, 5):  # quick answers, which say that the clocks agree
+        assert offset.add(
+            second * 10**6, second * 10**6 + 100, second * 10**6 + 100, second * 10**6 + 200
+        )
+    hour = 3_600_000_000
+    assert offset.add(5_000_000, 5_010_000 + hour, 5_010_000 + hour, 5_020_000)
+    assert offset.value_us == hour, "although it took a hundred times as long"
+    assert offset.add(6_000_000, 6_300_000 + hour, 6_300_000 + hour, 6_500_000)
+    assert offset.value_us == hour, "this one agrees, and is less exact"
+
+
 def test_clocks_that_are_nearly_alike_count_as_the_same() -> None:
     offset = ClockOffset()
     assert offset.add(1_000, 2_600, 2_600, 1_400)

@@ -417,3 +417,17 @@ def test_keygen_makes_two_files(tmp_path: Path) -> None:
     )
     assert again.returncode == 2
     assert b"never overwritten" in again.stderr
+
+
+def test_keygen_leaves_no_half_of_a_key_on_a_full_disk(tmp_path: Path) -> None:
+    keygen = " ".join(command("keygen", "checkout", "--dir", str(tmp_path)))
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 0; {keygen}"],
+        capture_output=True,
+        env=environment(),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"checkout.key_secret: File too large" in done.stderr
+    assert not list(tmp_path.iterdir())

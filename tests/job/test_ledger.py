@@ -281,3 +281,16 @@ def test_the_total_of_an_answer_that_a_limit_ends_at_once_knows_its_agents() -> 
     assert ended
     assert ended.reason == "limit"
     assert (ended.total.expected, ended.total.reported, ended.total.missing) == (2, 2, ())
+
+
+def test_events_of_the_future_are_of_now_whether_rows_or_states_travel() -> None:
+    """A service's clock may be wrong: no event waits for a window that nobody will see."""
+    for aggregates in (False, True):
+        stage, client, request, (agent,) = begin(COUNT, 1)
+        agent.aggregates = aggregates
+        stage.pass_time(100)
+        (asked,) = agent.got(Subscribe)
+        agent.ship(asked, events_at(stage.now_ms + 3_600_000, kept=3, rejected=0))
+        stage.pass_time(3_000)
+        assert sum(row["COUNT(*)"] for row in client.rows(request)) == 3
+        assert added(client.ledgers(request)).shipped == 3

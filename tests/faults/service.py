@@ -1,0 +1,63 @@
+"""A service that does nothing but publish, and records each event where a kill cannot reach it.
+
+    python -m tests.faults.service --source-job tcp://127.0.0.1:7766 --service s1 --record FILE
+
+publishes at the rate that its record says until its standard input ends. Events come ten times a
+second, some at once, as they do from a service that is asked in bursts.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from time import perf_counter, time_ns
+
+import click
+
+from benchmarks.publisher import STREAM, make_event
+from publish_agent import Agent, Stream
+from tests.faults.record import CAPACITY, Record
+
+_TICK_S = 0.1
+_MOST_BEHIND_S = 0.5
+"""A service that slept does not make up for more."""
+
+
+@click.command()
+@click.option("--source-job", required=True, help="Where the source job listens for agents.")
+@click.option("--service", required=True, help="The service's name.")
+@click.option("--record", required=True, type=click.Path(path_type=Path), help="Its record.")
+@click.option("--buffer-events", default=65_536, show_default=True, help="The agent's buffer.")
+def main(source_job: str, service: str, record: Path, buffer_events: int) -> None:
+    """Publish until standard input ends."""
+    agent = Agent(service=service, source_jobs=[source_job], buffer_events=buffer_events)
+    ended = threading.Event()
+    threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
+    stream = agent.stream(STREAM)
+    click.echo("ready")
+    _publish(stream, Record(record), ended)
+    agent.close()
+
+
+def _publish(stream: Stream, record: Record, ended: threading.Event) -> None:
+    number, due, before = record.published, 0.0, perf_counter()
+    while not ended.wait(_TICK_S) and number < CAPACITY:
+        now = perf_counter()
+        passed, before = now - before, now
+        due += record.rate * min(passed, _MOST_BEHIND_S)
+        while due >= 1 and number < CAPACITY:
+            event = make_event(number)
+            time_us = time_ns() // 1000
+            record.begin(number, time_us)
+            record.end(number, time_us, stream.publish(event))
+            number, due = number + 1, due - 1
+
+
+def _wait_for_end(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
+
+
+if __name__ == "__main__":
+    main()
