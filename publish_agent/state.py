@@ -72,6 +72,7 @@ class AgentState:
         settings: Settings,
         identity: Identity,
         clock_ns: Callable[[], int],
+        *,
         epoch_ns: int = 0,
         cpu_ns: Callable[[], int] = _costs_nothing,
     ) -> None:

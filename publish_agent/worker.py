@@ -94,8 +94,13 @@ class Worker:
 
     def _loop(self, sockets: Sockets) -> None:
         identity = Identity(secrets.token_hex(8), os.getpid(), secrets.token_hex(16))
-        clocks = time.monotonic_ns, _EPOCH_NS, time.thread_time_ns
-        state = AgentState(self._settings, identity, *clocks)
+        state = AgentState(
+            self._settings,
+            identity,
+            time.monotonic_ns,
+            epoch_ns=_EPOCH_NS,
+            cpu_ns=time.thread_time_ns,
+        )
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())
         look_up_us = 0

@@ -137,7 +137,7 @@ class Bench:
         self.now_us = START_US
         self.settings = settings or Settings(service="checkout", host="h1")
         self.state = AgentState(
-            self.settings, Identity("a1", 42), lambda: self.now_us * 1000, cpu_ns
+            self.settings, Identity("a1", 42), lambda: self.now_us * 1000, cpu_ns=cpu_ns
         )
         self.streams = {name: Stream(name) for name in streams.split()}
         for stream in self.streams.values():
