@@ -58,11 +58,14 @@ def joined(parts: list[ast.expr], operator: ast.And | ast.Or) -> ast.expr:
 
 
 def run(code: Sequence[ast.stmt], names: Mapping[str, object], name: str) -> Any:
-    """Run statements and give what they define. `names` are what they refer to."""
+    """Run statements and give what they define. `names` are what they refer to.
+
+    A function holds its globals; were it one of them, too, only the cycle collector would free it.
+    """
     module = ast.fix_missing_locations(ast.Module(list(code), []))
     scope = dict(names)
     exec(compile(module, "<screen>", "exec"), scope)  # noqa: S102 - made here, node by node
-    return scope[name]
+    return scope.pop(name)
 
 
 class _PutIn(ast.NodeTransformer):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from decimal import Decimal
@@ -216,3 +218,15 @@ def test_a_condition_that_is_never_true_lets_nothing_through() -> None:
     screener = Screener()
     wanted = [screener.prepare([Constant(value=False)]), screener.prepare([])]
     assert screener.screen(wanted).function({}) == (1,)
+
+
+def test_a_screen_is_freed_when_nobody_has_it_any_more() -> None:
+    """Else a service whose subscriptions change grows until the next full collection."""
+    gc.disable()
+    try:
+        screen = Screener().screen([Screener().prepare([])])
+        function = weakref.ref(screen.function)
+        del screen
+        assert function() is None
+    finally:
+        gc.enable()
