@@ -112,6 +112,13 @@ class Generation:
         catch = self._sort_out(rows, now_ms, offset_of) if rows else None
         return Drain(catch, total + full + failed, len(rows), full + failed)
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        self.intake.validate()
+        for group in self._groups.values():
+            for (place, slot), candidates in group.candidates.items():
+                assert self.members[place].ended or candidates <= group.slots[slot][0]
+
     def spread(self, group: Group) -> None:
         """Book the counts of a group's slots to each of its queries."""
         unspread = self._groups.get(group)

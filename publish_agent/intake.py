@@ -138,6 +138,10 @@ class Intake:
         noted = self.upstream
         return min(sum(noted.popleft() for _ in range(len(noted))), MOST_LOST) if noted else 0
 
+    def validate(self) -> None:
+        """Check what always holds where one thread publishes; for tests."""
+        assert len(self.rows) <= self._limit
+
     def drain(self) -> list[Row]:
         """The rows so far, oldest first; for one thread."""
         rows = self.rows

@@ -101,6 +101,20 @@ class Link:
             if not slots[0]:
                 del self._slots[running.message.slot_ms]
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert 0 <= self.credit <= MAX_CREDIT, self.credit
+        assert self.welcomed or not self.credit
+        for key, running in self.queries.items():
+            assert running.key == key
+            assert running.link == self.number
+            running.validate()
+        assert self.row_queries == sum(r.states is None for r in self.queries.values())
+        grouped = [running for members, _ in self._slots.values() for running in members]
+        started = [r for r in self.queries.values() if r.start_ms is not None]
+        assert len(grouped) == len(started)
+        assert set(grouped) == set(started)
+
     def groups(self) -> list[Group]:
         """All groups of queries."""
         return [(self.number, slot_ms) for slot_ms in self._slots]

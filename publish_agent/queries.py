@@ -189,7 +189,8 @@ class Queries:
         """Check what always holds; for tests."""
         for name, stream in self._streams.items():
             assert stream.stream.name == name
-            assert not any(member.ended for member in stream.members)
+            stream.validate()
+        assert len(self._streams) <= MAX_STREAMS
 
 
 def _accept(running: Running) -> Accept:

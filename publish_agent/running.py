@@ -125,6 +125,13 @@ class Running:
             rows=rows,
         )
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert not self.ended
+        assert self.start_ms is not None or not self.sequence, "told before it was accepted"
+        assert self.shipped <= self.candidates
+        self.tallies.validate()
+
     def cost(self) -> QueryCost:
         """What it has cost so far."""
         return QueryCost(

@@ -23,7 +23,7 @@ from publish_agent.generation import Tools
 from publish_agent.identity import Identity
 from publish_agent.incoming import HELLO_US, Incoming
 from publish_agent.intake import Closed, Room, Stream
-from publish_agent.link import MAX_CREDIT, Link
+from publish_agent.link import Link
 from publish_agent.peeks import Peeks
 from publish_agent.queries import Queries
 from publish_agent.redaction import redaction
@@ -151,12 +151,9 @@ class AgentState:
     def validate(self) -> None:
         """Check what always holds; for tests."""
         self.queries.validate()
-        for link in self.links.values():
-            assert 0 <= link.credit <= MAX_CREDIT, link.credit
-            for key, running in link.queries.items():
-                assert running.key == key
-                assert not running.ended
-                assert running.link == link.number
+        for number, link in self.links.items():
+            assert link.number == number
+            link.validate()
 
     # What is due
 

@@ -136,5 +136,11 @@ class Subscriptions:
         self._peek = None
         return True
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert not any(member.ended for member in self.members)
+        for generation in self._generations():
+            generation.validate()
+
     def _generations(self) -> list[Generation]:
         return [*self._before, *([self._present] if self._present else [])]

@@ -67,6 +67,14 @@ class Tallies:
         for slot, number in zip((slots * self.slot_ms).tolist(), sums.tolist(), strict=True):
             self.add(slot, place, number)
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert len(self._slots) <= MAX_SLOTS
+        for slot, counts in self._slots.items():
+            assert slot % self.slot_ms == 0
+            assert min(counts) >= 0 < sum(counts)
+        assert 0 <= self.shipped_total <= self.seen_total
+
     def take(self) -> tuple[Tally, ...]:
         """The tallies since the last time; the totals grow by them."""
         taken = tuple(Tally(slot, *counts) for slot, counts in sorted(self._slots.items()))

@@ -136,6 +136,15 @@ class Agents:
                 self.forget(agent)
         return newly
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert len(self._by_name) == len(self._by_peer) <= self._most
+        for name, agent in self._by_name.items():
+            assert agent.agent == name
+            assert self._by_peer[agent.peer] is agent
+            assert agent.owed >= 0
+            assert len(agent.streams) <= _MOST_STREAMS
+
     def blame(self, agent: Agent | None) -> None:
         """Count a message that no protocol allows."""
         self.errors += 1

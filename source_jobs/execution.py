@@ -168,6 +168,13 @@ class Execution:
         call = self.reporters.call(start_ms, max(now_ms + 1, told_ms), told_ms)
         return self.ledger.total(start_ms, now_ms, since, call)
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        self._merge.validate()
+        self.ledger.validate()
+        self.reporters.validate()
+        assert self._closed_ms <= self.watermark_ms or self.end_ms is not None
+
     def _side(self, source: int) -> int | None:
         right = self.question.first_right
         return None if right is None else int(source >= right)

@@ -124,6 +124,16 @@ class Ledger:
         """All that was counted since some moment."""
         return self._completeness(start_ms, end_ms, self.totals.since(since), call, partial=False)
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert len(self._tallies) <= _SLOTS + 1
+        for tally in (self.totals.tally, *self._tallies.values()):
+            check_tally(tally)
+        assert min([self._floor_ms, *self._tallies, *self._transit]) == self._floor_ms
+        assert sum(tally.seen for tally in self._tallies.values()) <= self.totals.tally.seen
+        assert 0 <= sum(self._transit.values()) <= self.totals.transit
+        assert 0 <= self._late <= self.totals.late
+
     def _completeness(
         self, start_ms: int, end_ms: int, counts: Totals, call: RollCall, *, partial: bool
     ) -> Completeness:

@@ -59,6 +59,13 @@ class MergeBuffer:
         """All rows, in order; more may come that are older."""
         return self._take(_NEVER) if self._held else self._empty
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert self.rows == sum(len(rows.places) for rows in self._held)
+        assert self.bytes == sum(rows.bytes for rows in self._held)
+        assert self.least_ms == min((int(r.places.min()) for r in self._held), default=_NEVER)
+        assert len(self._held) == len(self._sources)
+
     def _take(self, until_ms: int) -> pa.RecordBatch:
         held = concat_batches([rows.batch for rows in self._held])
         times = np.concatenate([rows.places for rows in self._held])

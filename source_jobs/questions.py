@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 
 from mql.format import format_query
@@ -75,6 +76,7 @@ class Question:
         return share
 
 
+@lru_cache(maxsize=256)
 def read_question(text: str, time: str = "", lateness_ms: int = 0) -> Question:
     """Plan a query for a live answer. Raises QueryError."""
     tree = parse(text)

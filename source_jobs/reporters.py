@@ -183,6 +183,14 @@ class Reporters:
         for key in gone:
             del self.all[key]
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        for (agent, source), reporter in self.all.items():
+            assert reporter.agent == agent
+            assert 0 <= source < self.sources
+            assert reporter.sequence >= 0 <= reporter.seen_total
+            assert len(reporter.gaps) <= _MOST_GAPS
+
     def forget_gaps(self, before_ms: int) -> None:
         """All spans that begin before a time have been told of."""
         for reporter in self.all.values():

@@ -98,6 +98,7 @@ class JobState:
         numbers = {running.execution.number for running in self.queries}
         for running in self.queries:
             assert running.audience.members, "a query that nobody asked"
+            running.execution.validate()
             for member in running.audience.members:
                 session = self.sessions.get(member.peer)
                 assert session, "a subscriber without a client"
@@ -105,9 +106,10 @@ class JobState:
         for session in self.sessions:
             for subscriber in session.subscribers.values():
                 assert subscriber.is_over or subscriber.query in numbers
-                assert subscriber.queued_bytes <= self._settings.queue_bytes
-        for agent in self.agents:
-            assert self.agents.of_peer(agent.peer) is agent
+                subscriber.validate()
+        self.agents.validate()
+        assert len(self.sessions) <= self._settings.clients
+        assert len(numbers) <= self._settings.queries
 
     def _note_sleep(self, now_us: int) -> None:
         slept_us = 0 if self._ticked_us is None else now_us - self._ticked_us

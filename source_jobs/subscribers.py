@@ -92,6 +92,13 @@ class Subscriber:
         self.is_over = True
         self._queue.append(_Waiting(ended))
 
+    def validate(self) -> None:
+        """Check what always holds; for tests."""
+        assert self._queued_bytes == sum(waiting.size for waiting in self._queue)
+        assert self._queued_bytes <= self.queue_bytes
+        assert len(self._queue) <= _LONGEST_QUEUE + 1
+        assert 0 <= self._lost <= self.lost_total
+
     def give_up(self, rows: int) -> None:
         """Count rows that it does not get."""
         self._lost += rows

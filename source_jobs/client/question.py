@@ -31,7 +31,7 @@ class Question:
         self._sequence = 0
         self._missed = 0
         self._given_up = self._given_up_total = 0
-        self._waiting = 0
+        self._waiting = self._largest = 0
         self.request = 0
         self.held = 0
 
@@ -71,6 +71,7 @@ class Question:
                 self._missed += 1
                 return None
         self.held += len(payload)
+        self._largest = max(self._largest, len(payload))
         self._waiting += 1
         self._know(answer)
         missed, self._missed = self._missed, 0
@@ -80,6 +81,13 @@ class Question:
         """A piece has been read."""
         self._waiting -= 1
         self.held -= size
+
+    def validate(self, credit: int) -> None:
+        """Check what always holds, where so many bytes may be under way; for tests."""
+        assert 0 <= self._waiting <= WAITING
+        assert 0 <= self.held <= max(credit, self._largest)
+        assert self.held == 0 or self._waiting
+        assert 0 <= self._given_up <= self._given_up_total
 
     def is_over(self, now_us: int, *, connected: bool) -> bool:
         """Whether the time to live is over and nobody else will say so."""

@@ -156,7 +156,8 @@ class ClientState:
         for request, handle in self._handles.items():
             assert self._questions[handle].request == request
         assert self.connected or not self._handles
-        assert all(question.held >= 0 for question in self._questions.values())
+        for question in self._questions.values():
+            question.validate(self._hello.credit)
         assert self._returned >= 0
 
     # The connection
@@ -206,8 +207,8 @@ class ClientState:
     def _answer(self, message: Answering | Answer | Ended, payload: bytes) -> list[Action]:
         handle = self._handles.get(message.request)
         if handle is None:
-            # Of before the connection broke, or left a moment ago.
-            return self._give_back(len(payload))
+            # Left a moment ago, or of before the connection broke, whose credit is void.
+            return self._give_back(len(payload)) if self.connected else []
         question = self._questions[handle]
         match message:
             case Answering():
@@ -263,10 +264,8 @@ class ClientState:
 
     def _give_back(self, size: int) -> list[Action]:
         """Grant the bytes anew, many at a time; `tick` does so with the rest."""
-        if not self.connected:
-            return []
         self._returned += size
-        return self._grant() if self._returned >= self._hello.credit // 8 else []
+        return self._grant() if self.connected and self._returned >= self._hello.credit // 8 else []
 
     def _grant(self) -> list[Action]:
         if not self._returned:
