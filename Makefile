@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format grammar lint types imports tests properties bench-files bench-live lock clean
+SEEDS ?= 2000
+
+.PHONY: demo test check format grammar lint types imports tests properties simulate bench-files bench-live lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -36,6 +38,9 @@ tests: $(READY)
 
 properties: $(READY) ## the generated tests, with fifty times as many examples
 	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py
+
+simulate: $(READY) ## agents, source jobs and clients over a network that goes wrong, SEEDS times
+	$(BIN)/python -m tests.simulator --seeds $(SEEDS) --jobs 2
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

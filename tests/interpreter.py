@@ -77,7 +77,21 @@ def interpret(
     right after the last event. `draw` says which events a sample keeps that leaves it to chance;
     without it NotImplementedError is raised for one. Raises QueryError.
     """
-    query = parse(query_text)
+    return answer(
+        parse(query_text), streams, start_ms=start_ms, end_ms=end_ms, now_ms=now_ms, draw=draw
+    )
+
+
+def answer(
+    query: Query,
+    streams: dict[str, list[Event]],
+    *,
+    start_ms: int | None = 0,
+    end_ms: int | None = None,
+    now_ms: int = 0,
+    draw: Callable[[Row], bool] | None = None,
+) -> list[list[Row]]:
+    """The same, for a query that has been parsed."""
     inputs = {name: [(t, _normal_event(e)) for t, e in events] for name, events in streams.items()}
     others = query.join.sources if query.join else ()
     times = [t for name in query.sources + others for t, _ in inputs.get(name, [])]
@@ -92,9 +106,9 @@ def interpret(
     ]
     if query.sample:
         events = sample(query.sample, events, draw)
-    answer = Answer(query, now_ms)
-    windows = (answer.rows_of(members) for members in split(query.window, events, start, end))
-    return [[answer.extrapolate(row) for row in window] for window in limit(query, windows)]
+    made = Answer(query, now_ms)
+    windows = (made.rows_of(members) for members in split(query.window, events, start, end))
+    return [[made.extrapolate(row) for row in window] for window in limit(query, windows)]
 
 
 # ---- Values: null, booleans, integers of 64 bits, finite floats, strings, lists, objects. ----

@@ -209,7 +209,9 @@ def test_all_that_is_left_goes_out_with_the_goodbye() -> None:
     assert bench.streams["s"].publish({}) is Status.CLOSED
 
 
-def test_an_agent_that_cannot_tell_what_it_has_counted_does_not_say_that_nothing_is_missing() -> None:
+def test_an_agent_that_cannot_tell_what_it_has_counted_does_not_say_that_nothing_is_missing() -> (
+    None
+):
     bench = Bench()
     bench.connect(8, name="another job")
     bench.subscribe(1, ALL)

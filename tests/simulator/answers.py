@@ -1,0 +1,203 @@
+"""One answer beside the events that it is about: what came, and what was published in its time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mql.exec.operator import Window
+from mql.ledger import Completeness, Exactness
+from mql.result import Chunk
+from mql.wire.payload import read_batch
+from source_jobs.client.items import Piece
+from tests.cases import Row
+from tests.interpreter import answer
+from tests.simulator.records import (
+    AgentRecord,
+    Episode,
+    Failure,
+    Published,
+    Subscription,
+    job_skew_us,
+)
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+GONE_MS = 3_000
+"""So long after its last word a source job still waits for an agent."""
+_SLACK_MS = 3
+_NEAR_MS = 15
+"""So near to the bound of a window it is not known on which side of it an event is."""
+
+Offered = tuple[str, str]
+"""An agent by its name, and a stream of its."""
+Sourced = dict[str, list[tuple[AgentRecord, Published]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A window that has closed, with its rows; or a second, and the rows that came in it.
+
+    `missed` is whether pieces of it were given up on their way to the program.
+    """
+
+    start_ms: int
+    end_ms: int
+    rows: list[Row]
+    known: Completeness
+    missed: bool
+
+    @property
+    def is_exact(self) -> bool:
+        return self.known.exactness is Exactness.EXACT and not self.missed
+
+    def __str__(self) -> str:
+        return f"the time from {self.start_ms} to {self.end_ms}"
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The events of a span, and those agents' streams that it need not tell of.
+
+    It is not `certain` if nobody can say of an event whether it is in the span.
+    """
+
+    events: Sourced
+    optional: frozenset[Offered]
+    certain: bool
+
+
+class Answer:
+    """One answer to a subscription."""
+
+    def __init__(self, world: World, subscription: Subscription, episode: Episode) -> None:
+        self.world, self.subscription, self.episode = world, subscription, episode
+        self.asked = subscription.asked
+        self.job = world.known.jobs[episode.job]
+        self.job_number = world.job_of(subscription.client)
+        self.events = world.known.events_of(self.asked.streams)
+
+    def fail(self, kind: str, text: str) -> Failure:
+        """Something does not hold for this answer."""
+        who = f"{self.subscription.client.name}, query {self.episode.started.query} of "
+        return Failure(kind, f"{who}{self.episode.job} ({self.asked.text!r}): {text}")
+
+    # What came
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """What it has told, one after the other."""
+        return list(self._spans())
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All rows that came."""
+        return [row for piece in self.episode.pieces for row in self._rows(piece)]
+
+    def _spans(self) -> Iterator[Span]:
+        rows: list[Row] = []
+        missed = False
+        for piece in self.episode.pieces:
+            rows += self._rows(piece)
+            missed |= piece.missed > 0
+            known = piece.answer.completeness
+            if known is not None:
+                yield Span(known.start_ms, known.end_ms, rows, known, missed)
+                rows, missed = [], False
+            elif piece.answer.closes and self.asked.window is not None:
+                raise self.fail("windows", "a window closed without its ledger")
+
+    def _rows(self, piece: Piece) -> list[Row]:
+        if not piece.payload:
+            return []
+        batch = read_batch(piece.payload)
+        window = Window(piece.answer.start_ms, piece.answer.end_ms)
+        return Chunk(self.asked.layout, batch, window).rows()  # type: ignore[return-value]
+
+    # What was published
+
+    def members(self, span: Span) -> Members:
+        """The events of a span."""
+        found: Sourced = {}
+        optional: set[Offered] = set()
+        certain = True
+        for stream, events in self.events.items():
+            found[stream] = inside = []
+            for record, event in events:
+                time_ms = self.time_ms(event, record)
+                certain &= bool(self.asked.time) or not self._is_doubtful(event, record, span)
+                if span.start_ms <= time_ms < span.end_ms:
+                    inside.append((record, event))
+                    if not self._in_touch(record, stream, span):
+                        optional.add((record.name, stream))
+        return Members(found, frozenset(optional), certain)
+
+    def expected(self, members: Members, span: Span, without: Collection[Offered]) -> list[Row]:
+        """The rows that the interpreter gives for the events of a span."""
+        streams = {
+            stream: sorted(
+                (
+                    (self.time_ms(event, record), event.event | {"_agent": record.provenance})
+                    for record, event in events
+                    if (record.name, stream) not in without and not event.is_dropped
+                ),
+                key=lambda pair: pair[0],
+            )
+            for stream, events in members.events.items()
+        }
+        windows = answer(
+            self.asked.tree,
+            streams,  # type: ignore[arg-type]
+            start_ms=span.start_ms,
+            end_ms=span.end_ms,
+        )
+        return windows[0] if windows else []
+
+    def time_ms(self, event: Published, record: AgentRecord) -> int:
+        """An event's time, as its agent tells it this source job, or as it is if it does not."""
+        if self.asked.time:
+            return int(str(event.event[self.asked.time]))
+        link = self.link(event, record)
+        return self._true_ms(event) if link is None else event.claimed_ms[link]
+
+    def link(self, event: Published, record: AgentRecord) -> int | None:
+        """The link by which an agent counts an event for this query, if it does."""
+        for running in event.queries:
+            asked_by, query = record.jobs_of[running], running.message.query
+            if (asked_by, query) == (self.episode.job, self.episode.started.query):
+                return running.link
+        return None
+
+    def _in_touch(self, record: AgentRecord, stream: str, span: Span) -> bool:
+        """Whether the source job was in touch with an agent, so that a span has to tell of it."""
+        left_ms = self.job.left_ms.get(record.name)
+        if left_ms is not None and left_ms <= span.start_ms:
+            return False
+        end_ms = span.end_ms - _SLACK_MS
+        since_ms = span.start_ms - GONE_MS + _SLACK_MS
+        known = self.job.knows(record.name, stream, end_ms)
+        return known and self.job.was_heard(record.name, since_ms, end_ms)
+
+    def _is_doubtful(self, event: Published, record: AgentRecord, span: Span) -> bool:
+        """Whether an event may count in this span or another one.
+
+        It counts no later than it came, by the source job's clock; so one whose agent takes its
+        clock for too late may be moved over a boundary. Of one that was published before the agent
+        ran the query only the true time is known.
+        """
+        time_ms, true_ms = self.time_ms(event, record), self._true_ms(event)
+        first_ms, last_ms = min(time_ms, true_ms) - _NEAR_MS, max(time_ms, true_ms) + _NEAR_MS
+        if first_ms >= span.end_ms or last_ms < span.start_ms:
+            return False
+        if event.shaken or record.clock_was_set:
+            return True
+        if self.link(event, record) is None:
+            return not span.start_ms <= first_ms <= last_ms < span.end_ms
+        slot_ms = self.asked.question.slot_ms
+        return time_ms > true_ms and time_ms // slot_ms != true_ms // slot_ms
+
+    def _true_ms(self, event: Published) -> int:
+        return (event.true_us + job_skew_us(self.job_number)) // 1000

@@ -1,0 +1,314 @@
+"""Deliberate defects: the cores with one thing wrong in each, which the simulator has to find.
+
+Each is a method or function that is replaced by one that is slightly wrong. To add one, write the
+wrong version below, and a row in `DEFECTS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mql.ledger import Tally
+from publish_agent import intake, link, offset, pack, running, state, states, tallies
+from publish_agent.generation import Generation
+from source_jobs import from_agents, ledger, merge, reporters, sessions, subscribers
+from source_jobs import queries as job_queries
+from source_jobs.client import question
+from source_jobs.client import state as client_state
+
+Wrong = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Something wrong: `owner`'s attribute `name` becomes what `wrong` makes of it."""
+
+    what: str
+    owner: object
+    name: str
+    wrong: Callable[[Wrong], object]
+
+    @contextlib.contextmanager
+    def on(self) -> Iterator[None]:
+        """The cores with this defect."""
+        right = vars(self.owner)[self.name]
+        function = right.fget if isinstance(right, property) else right
+        made = self.wrong(function)
+        setattr(self.owner, self.name, property(made) if isinstance(right, property) else made)
+        try:
+            yield
+        finally:
+            setattr(self.owner, self.name, right)
+
+
+def _returns(value: object) -> Callable[[Wrong], object]:
+    return lambda _right: lambda *_args, **_more: value
+
+
+def _nothing(_right: Wrong) -> object:
+    return lambda *_args, **_more: None
+
+
+# In agents
+
+
+def _full_is_not_counted(right: Wrong) -> object:
+    def offer(self: intake.Intake, event: object) -> intake.Status:
+        before = self.full
+        self.full = intake.Counter()
+        try:
+            return right(self, event)
+        finally:
+            self.full = before
+
+    return offer
+
+
+def _looking_counts(right: Wrong) -> object:
+    def take(self: intake.Counter) -> int:
+        return right(self) + (1 if self._reads % 40 == 0 else 0)
+
+    return take
+
+
+def _drain_leaves_the_first(right: Wrong) -> object:
+    def drain(self: intake.Intake) -> list[intake.Row]:
+        rows = right(self)
+        return rows[1:] if len(rows) > 8 else rows
+
+    return drain
+
+
+def _slot_is_lost(right: Wrong) -> object:
+    def take(self: tallies.Tallies) -> tuple[Tally, ...]:
+        taken = right(self)
+        return taken[1:] if len(taken) > 1 else taken
+
+    return take
+
+
+def _is_booked_twice(_right: Wrong) -> object:
+    def spread_to(self: Generation, member: running.Running) -> None:
+        place = self._places.get(member)
+        unspread = self._groups.get((member.link, member.tallies.slot_ms))
+        if place is not None and unspread is not None:
+            self._spread_to(place, unspread)
+
+    return spread_to
+
+
+def _credit_costs_more(right: Wrong) -> object:
+    def batches(self: link.Link, loads: list[pack.Load], *args: object) -> object:
+        made = right(self, loads, *args)
+        self.credit -= min(self.credit, 7 * len(loads))
+        return made
+
+    return batches
+
+
+def _watermark_with_every_part(right: Wrong) -> object:
+    def batches(self: link.Link, loads: list[pack.Load], due: object, watermark_ms: int) -> object:
+        for load in loads:
+            for share in load.shares:
+                share.running.watermark_ms = max(share.running.watermark_ms, watermark_ms)
+        return right(self, loads, due, watermark_ms + 40)
+
+    return batches
+
+
+def _states_twice(right: Wrong) -> object:
+    def take(self: states.AgentStates) -> Iterator[states.StateLoad]:
+        for load in list(right(self)):
+            yield load
+            if int(load.events.sum()) > 3:
+                yield load
+
+    return take
+
+
+def _clocks_further_apart(right: Wrong) -> object:
+    def value_ms(self: offset.ClockOffset) -> int:
+        return right(self) + (60 if self.value_us else 0)
+
+    return value_ms
+
+
+def _sequence_skips(right: Wrong) -> object:
+    def part(self: running.Running, *args: object, **more: object) -> object:
+        if self.sequence == 4:
+            self.sequence += 1
+        return right(self, *args, **more)
+
+    return part
+
+
+# In source jobs
+
+
+def _lost_is_not_counted(right: Wrong) -> object:
+    def take(self: reporters.Reporter, part: object, now_ms: int) -> int:
+        right(self, part, now_ms)
+        return 0
+
+    return take
+
+
+def _first_watermark(_right: Wrong) -> object:
+    def watermark(self: reporters.Reporters, now_ms: int, grace_ms: int) -> int:
+        oldest = now_ms - grace_ms
+        marks = [r.watermark_ms for r in self.all.values() if r.reports]
+        return max(max(marks, default=oldest), oldest)
+
+    return watermark
+
+
+def _missing_are_not_named(right: Wrong) -> object:
+    def call(self: reporters.Reporters, *args: int | None) -> reporters.RollCall:
+        made = right(self, *args)
+        reported = made.reported + len(made.missing)
+        return reporters.RollCall(
+            made.expected, reported, (), made.refused, made.joined_late, False
+        )
+
+    return call
+
+
+def _joined_late_is_not_told(right: Wrong) -> object:
+    def call(self: reporters.Reporters, *args: int | None) -> reporters.RollCall:
+        made = right(self, *args)
+        named = made.expected, made.reported, made.missing, made.refused
+        return reporters.RollCall(*named, joined_late=False, early=made.early)
+
+    return call
+
+
+def _newest_first(right: Wrong) -> object:
+    def take(self: merge.MergeBuffer, until_ms: int) -> pa.RecordBatch:
+        rows = right(self, until_ms)
+        return rows.take(pa.array(range(rows.num_rows - 1, -1, -1), pa.int64()))
+
+    return take
+
+
+def _slot_below_the_floor(right: Wrong) -> object:
+    def add(self: ledger.Ledger, tally: Tally, at_ms: int) -> None:
+        if self._slot(at_ms) >= self._floor_ms:
+            right(self, tally, at_ms)
+
+    return add
+
+
+def _floor_too_high(right: Wrong) -> object:
+    def forget_before(self: ledger.Ledger, time_ms: int) -> None:
+        right(self, time_ms + self.slot_ms)
+
+    return forget_before
+
+
+def _large_payloads_are_forgotten(right: Wrong) -> object:
+    def give_back(self: from_agents.AgentSide, agent: Any, size: int) -> None:
+        if size < 600:
+            right(self, agent, size)
+
+    return give_back
+
+
+def _given_up_is_not_counted(_right: Wrong) -> object:
+    def give_up(self: subscribers.Subscriber, rows: int) -> None:
+        self.lost_total += rows
+
+    return give_up
+
+
+def _queued_for_ever(right: Wrong) -> object:
+    def send_next(self: subscribers.Subscriber, *args: object) -> int | None:
+        size = right(self, *args)
+        if size:
+            self._queued_bytes += 1
+        return size
+
+    return send_next
+
+
+def _all_of_a_group(_right: Wrong) -> object:
+    def hear(self: subscribers.Audience, piece: Any, payload: Any) -> None:
+        for member in self.members:
+            member.offer(piece, payload)
+
+    return hear
+
+
+# In clients
+
+
+def _little_is_given_back(_right: Wrong) -> object:
+    def give_back(self: client_state.ClientState, size: int) -> list[object]:
+        if not self.connected:
+            return []
+        self._returned += size if size < 560 else 0
+        return self._grant() if self._returned >= self._hello.credit // 8 else []  # type: ignore[return-value]
+
+    return give_back
+
+
+def _gap_is_not_told(right: Wrong) -> object:
+    def interrupted(self: question.Question) -> None:
+        right(self)
+        self._interrupted = False
+
+    return interrupted
+
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect("events that find the buffer full are not counted",
+           intake.Intake, "offer", _full_is_not_counted),
+    Defect("looking at a counter is counted now and then", intake.Counter, "take",
+           _looking_counts),
+    Defect("a large drain loses its first event", intake.Intake, "drain", _drain_leaves_the_first),
+    Defect("of several slots the first is not told", tallies.Tallies, "take", _slot_is_lost),
+    Defect("what was booked to a query is booked again", Generation, "spread_to", _is_booked_twice),
+    Defect("sending costs more credit than bytes", link.Link, "batches", _credit_costs_more),
+    Defect("the watermark is ahead of the events", link.Link, "batches",
+           _watermark_with_every_part),
+    Defect("states of many events are sent twice", states.AgentStates, "take", _states_twice),
+    Defect("clocks are taken to be 60 ms further apart", offset.ClockOffset, "value_ms",
+           _clocks_further_apart),
+    Defect("a sequence number is left out", running.Running, "part", _sequence_skips),
+    Defect("credit for what could not be sent does not come back", state.AgentState, "unsent",
+           _nothing),
+    Defect("an agent forgets the queries of a source job at once", link.Link, "welcome",
+           lambda right: lambda self, job, credit: right(self, job + "'", credit)),
+    Defect("gaps in the sequence are not counted", reporters.Reporter, "take",
+           _lost_is_not_counted),
+    Defect("a gap is held against no window", reporters.Reporter, "lacks", _returns(value=False)),
+    Defect("a window closes when the first agent has come to its end",
+           reporters.Reporters, "watermark", _first_watermark),
+    Defect("missing agents are not named", reporters.Reporters, "call", _missing_are_not_named),
+    Defect("an agent that joins in a window is not told of", reporters.Reporters, "call",
+           _joined_late_is_not_told),
+    Defect("rows that come late are not counted", ledger.Ledger, "add_late", _nothing),
+    Defect("the newest rows come first", merge.MergeBuffer, "_take", _newest_first),
+    Defect("what is counted after its window has closed is lost", ledger.Ledger, "add",
+           _slot_below_the_floor),
+    Defect("a closed window takes a slot of the next along", ledger.Ledger, "forget_before",
+           _floor_too_high),
+    Defect("credit for large payloads is not given back", from_agents.AgentSide, "_give_back",
+           _large_payloads_are_forgotten),
+    Defect("rows given up are not told", subscribers.Subscriber, "give_up",
+           _given_up_is_not_counted),
+    Defect("a byte of each piece waits for ever", subscribers.Subscriber, "send_next",
+           _queued_for_ever),
+    Defect("each of a group gets all rows", subscribers.Audience, "hear", _all_of_a_group),
+    Defect("silent clients are never gone", sessions.Sessions, "silent_since", _returns([])),
+    Defect("a subscriber that leaves keeps its query", job_queries.Queries, "leave", _nothing),
+    Defect("a client gives back too little credit", client_state.ClientState, "_give_back",
+           _little_is_given_back),
+    Defect("a client does not tell what it missed", question.Question, "interrupted",
+           _gap_is_not_told),
+    Defect("rows that a client gave up are not told", question.Question, "_give_up", _nothing),
+)  # fmt: skip

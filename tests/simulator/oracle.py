@@ -1,0 +1,247 @@
+"""What has to be true of an answer, judged from what was published and nothing of the cores.
+
+An answer that calls itself exact has the rows that the interpreter gives for all events that were
+published in its time, by all agents with which the source job was in touch. One that does not may
+lack rows, and invents none. All counts add up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations, pairwise
+
+import msgspec
+
+from mql.ledger import Completeness, Exactness, Tally
+from tests.cases import Row, compare
+from tests.simulator.answers import Answer, Members, Span
+from tests.simulator.records import AgentRecord, job_skew_us
+
+_MOST_OPTIONAL = 3
+_ENOUGH_FRAMES = 100
+"""With room for fewer on a connection, messages get lost without a fault."""
+
+
+def check_answer(answer: Answer) -> None:
+    """Check all of an answer. Raises Failure."""
+    _check_order(answer)
+    for span in answer.spans:
+        _check_span(answer, span)
+    _check_rows(answer)
+    _check_total(answer)
+    _check_recovered(answer)
+
+
+def _check_order(answer: Answer) -> None:
+    """Windows come one after the other, and so do seconds."""
+    window = answer.asked.window
+    for before, after in pairwise(answer.spans):
+        follows = before.end_ms if window is None else before.start_ms + window.shift_ms
+        told_all = not after.missed and not answer.subscription.group
+        if told_all and after.start_ms != follows:
+            raise answer.fail("windows", f"after {before.start_ms} comes {after.start_ms}")
+    for span in answer.spans if window else ():
+        assert window
+        if span.end_ms - span.start_ms != window.span_ms or span.start_ms % window.shift_ms:
+            raise answer.fail("windows", f"a window is {span}")
+
+
+# A span
+
+
+def _check_span(answer: Answer, span: Span) -> None:
+    known, asked = span.known, answer.asked
+    if known.expected != known.reported + len(known.missing) + len(known.refused):
+        raise answer.fail("roll call", f"{known}")
+    if asked.question.rate < 1 and known.exactness is not Exactness.ESTIMATE:
+        raise answer.fail("estimate", f"{known}")
+    if asked.chance:
+        return
+    members = answer.members(span)
+    if not members.certain:
+        return
+    if span.is_exact:
+        _check_nothing_dropped(answer, span, members)
+    if asked.window is None:
+        if span.is_exact and not asked.is_limited:
+            _check_exact_second(answer, span, members)
+    elif span.is_exact:
+        _check_exact(answer, span, members)
+    else:
+        _check_bound(answer, span, members)
+
+
+def _check_nothing_dropped(answer: Answer, span: Span, members: Members) -> None:
+    """What was dropped counts when its agent looked: it is in no span that is exact."""
+    for events in members.events.values():
+        for record, event in events:
+            link = answer.link(event, record)
+            if (
+                not event.is_dropped
+                or link is None
+                or (record.name, event.stream) in members.optional
+            ):
+                continue
+            if span.start_ms <= event.drained_ms[link] < span.end_ms:
+                raise answer.fail("exact", f"an event of {span} was dropped; {span.known}")
+
+
+def _check_exact(answer: Answer, span: Span, members: Members) -> None:
+    """A window has the rows of the interpreter, of all agents or without some optional ones."""
+    ties = _has_ties(answer, members)
+    if len(members.optional) > _MOST_OPTIONAL or (ties and answer.asked.depends_on_order):
+        return
+    optional = sorted(members.optional)
+    for size in range(len(optional) + 1):
+        for without in combinations(optional, size):
+            expected = answer.expected(members, span, without)
+            if compare([expected], [span.rows], ordered=not ties):
+                return
+    wanted = answer.expected(members, span, ())
+    raise answer.fail("exact", f"{span} is {span.rows}, not {wanted}; {span.known}")
+
+
+def _check_exact_second(answer: Answer, span: Span, members: Members) -> None:
+    """All rows of a second have come, unless some were given up on the way."""
+    if answer.subscription.group or any(each.missed for each in answer.spans):
+        return
+    wanted = answer.expected(members, span, members.optional)
+    lacking = {row["n"] for row in wanted} - {row["n"] for row in answer.rows}
+    if lacking and not sum(each.known.subscriber for each in answer.spans):
+        raise answer.fail("exact", f"{span} lacks the events {sorted(lacking)[:5]}; {span.known}")
+
+
+def _check_bound(answer: Answer, span: Span, members: Members) -> None:
+    """Rows may be missing, none may be invented."""
+    possible = answer.expected(members, span, ())
+    if answer.asked.lists and answer.asked.tree.limit is None:
+        if invented := Counter(map(_key, span.rows)) - Counter(map(_key, possible)):
+            raise answer.fail("invented", f"{span} has {list(invented)[:3]}")
+    elif answer.asked.counts:
+        most = {_group(row): _count(row) for row in possible}
+        for row in span.rows:
+            if _count(row) > most.get(_group(row), 0):
+                raise answer.fail("invented", f"{span} has {row}, of {possible}")
+
+
+def _has_ties(answer: Answer, members: Members) -> bool:
+    """Whether events of two agents have the same time, so that their order is left open."""
+    by_time: dict[int, set[str]] = {}
+    for events in members.events.values():
+        for record, event in events:
+            by_time.setdefault(answer.time_ms(event, record), set()).add(record.name)
+    return any(len(agents) > 1 for agents in by_time.values())
+
+
+# All of it
+
+
+def _check_rows(answer: Answer) -> None:
+    """Each row is an event that was published, and no event is in two if windows do not overlap."""
+    if not answer.asked.lists:
+        return
+    published = {event.event["n"] for events in answer.events.values() for _, event in events}
+    seen = Counter(row["n"] for row in answer.rows)
+    if invented := seen.keys() - published:
+        raise answer.fail("invented", f"events {sorted(invented)[:5]}")
+    twice = [n for n, times in seen.items() if times > 1]
+    if twice and answer.asked.is_apart:
+        raise answer.fail("twice", f"events {twice[:5]}")
+
+
+def _check_total(answer: Answer) -> None:
+    """What agents told is what the ledger says, and the spans add up to it."""
+    ended = answer.episode.ended
+    if ended is None:
+        return
+    if ended.failed:
+        raise answer.fail("failed", ended.reason)
+    if not answer.episode.is_first or not ended.reason.startswith("cancelled"):
+        return
+    query = answer.episode.started.query
+    told = sum(sum(runs) for (q, _, _), runs in answer.job.totals.items() if q == query)
+    seen, transit = ended.total.tally.seen, ended.total.transit
+    if seen + transit != told:
+        raise answer.fail("ledger", f"{seen} seen and {transit} lost of {told} told")
+    for record in answer.world.known.agents.values():
+        if not record.has_ended:
+            _check_agent(answer, record)
+    adds_up = answer.asked.window is None or answer.asked.is_tumbling
+    if adds_up and not answer.subscription.group and not any(s.missed for s in answer.spans):
+        _check_sums(answer, ended.total)
+
+
+def _check_agent(answer: Answer, record: AgentRecord) -> None:
+    """What an agent that is still there has told is all that was published to it."""
+    query, job = answer.episode.started.query, answer.episode.job
+    latest = {
+        (running.link, *running.key): running
+        for running, asked_by in record.jobs_of.items()
+        if asked_by == job and running.message.query == query
+    }
+    for (number, *key), running in latest.items():
+        if record.process.state.links[number].is_spare:
+            continue  # another link to the same source job has taken over
+        counted = record.counted[running]
+        runs = answer.job.totals.get((key[0], key[1], record.name), [])
+        if record.sequence.get(running) and counted not in runs[-1:]:
+            who = record.process.name
+            raise answer.fail("ledger", f"{who} was given {counted} events, and told of {runs}")
+
+
+def _check_sums(answer: Answer, total: Completeness) -> None:
+    spans, asked = answer.spans, answer.asked
+    if any(record.clock_was_set for record in answer.world.known.agents.values()):
+        return  # some may count in a time that has not come yet
+    tally = sum((span.known.tally for span in spans), Tally(0))
+    added = tally.seen, sum(s.known.transit for s in spans), sum(s.known.late for s in spans)
+    if added != (total.tally.seen, total.transit, total.late):
+        raise answer.fail("ledger", f"spans add up to {added}, not {total}")
+    given_up = sum(span.known.subscriber for span in spans)
+    if given_up != total.subscriber:
+        raise answer.fail("ledger", f"{given_up} rows given up, not {total.subscriber}")
+    if asked.chance:
+        return
+    if asked.counts and asked.window is not None and not given_up:
+        used = sum(map(_count, answer.rows))
+    elif asked.lists and asked.window is None:
+        used = len(answer.rows) + given_up
+    else:
+        return
+    if used + total.late != total.tally.shipped:
+        raise answer.fail("ledger", f"{used} used and {total.late} late, of {total.tally}")
+
+
+def _check_recovered(answer: Answer) -> None:
+    """Once faults have stopped, an answer tells of everybody."""
+    world, ended = answer.world, answer.subscription.ended
+    if answer.episode is not answer.subscription.episodes[-1] or answer.subscription.group:
+        return
+    roomy = world.conditions.frames >= _ENOUGH_FRAMES
+    if not roomy or not answer.spans or not ended or not ended.reason.startswith("cancelled"):
+        return
+    records = [world.known.agents[process.agent] for process in world.agents]
+    streams = set(answer.asked.streams)
+    there = sum(
+        answer.job_number in record.jobs and not streams.isdisjoint(record.process.streams)
+        for record in records
+    )
+    live_ms = (world.live_us + job_skew_us(answer.job_number)) // 1000
+    last, patience_ms = answer.spans[-1], answer.asked.question.slot_ms + world.pace_us // 500
+    reported = last.known.reported
+    if last.start_ms < live_ms + patience_ms:  # until then a part may tell of what got lost
+        reported += len(last.known.missing)
+    if reported < there:
+        raise answer.fail("recovery", f"there are {there} agents: {last.known}")
+
+
+def _key(row: Row) -> bytes:
+    return msgspec.json.encode(row, order="sorted")
+
+
+def _group(row: Row) -> bytes:
+    return _key({name: value for name, value in row.items() if name != "COUNT(*)"})
+
+
+def _count(row: Row) -> int:
+    return int(str(row["COUNT(*)"]))
