@@ -174,6 +174,10 @@ class Intake:
                 lost += noted.popleft()
         return min(lost, MOST_LOST)
 
+    def validate(self) -> None:
+        """Check what always holds where one thread publishes; for tests."""
+        assert len(self.rows) <= self._limit
+
     def drain(self) -> list[Row]:
         """The rows so far, oldest first; for one thread."""
         rows = self.rows

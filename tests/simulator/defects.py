@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from mql.ledger import Tally
 from publish_agent import intake, link, offset, pack, running, state, states, tallies
 from publish_agent.generation import Generation
@@ -185,23 +187,10 @@ def _joined_late_is_not_told(right: Wrong) -> object:
     return call
 
 
-def _late_rows_are_used(right: Wrong) -> object:
-    def add(self: merge.MergeBuffer, *args: object) -> int:
-        released_ms, self.released_ms = self.released_ms, None
-        try:
-            return right(self, *args)
-        finally:
-            self.released_ms = released_ms
-
-    return add
-
-
-def _order_of_arrival(right: Wrong) -> object:
-    def take(self: merge.MergeBuffer, until_ms: int) -> object:
-        for rows in self._held:
-            if len(rows.places) > 3:
-                rows.places[:] = rows.places[::-1].copy()
-        return right(self, until_ms)
+def _newest_first(right: Wrong) -> object:
+    def take(self: merge.MergeBuffer, until_ms: int) -> pa.RecordBatch:
+        rows = right(self, until_ms)
+        return rows.take(pa.array(range(rows.num_rows - 1, -1, -1), pa.int64()))
 
     return take
 
@@ -303,8 +292,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("an agent that joins in a window is not told of", reporters.Reporters, "call",
            _joined_late_is_not_told),
     Defect("rows that come late are not counted", ledger.Ledger, "add_late", _nothing),
-    Defect("rows that come late are used", merge.MergeBuffer, "add", _late_rows_are_used),
-    Defect("rows are in a wrong order", merge.MergeBuffer, "_take", _order_of_arrival),
+    Defect("the newest rows come first", merge.MergeBuffer, "_take", _newest_first),
     Defect("what is counted after its window has closed is lost", ledger.Ledger, "add",
            _slot_below_the_floor),
     Defect("a closed window takes a slot of the next along", ledger.Ledger, "forget_before",

@@ -23,9 +23,10 @@ from source_jobs.outbox import Send as FromJob
 from source_jobs.outbox import Side
 from source_jobs.settings import Settings as JobSettings
 from source_jobs.state import JobState
+from tests.simulator.knowledge import Knowledge
 from tests.simulator.network import Connection, Frames, Route
 from tests.simulator.questions import Asked
-from tests.simulator.records import Knowledge, Published
+from tests.simulator.records import Published
 
 REACTION_US = 1_500
 """How soon a process looks at what has come."""

@@ -20,10 +20,11 @@ from source_jobs.settings import Settings as JobSettings
 from tests.simulator.aftermath import check
 from tests.simulator.cables import Cables
 from tests.simulator.deeds import Deeds
+from tests.simulator.knowledge import Knowledge
 from tests.simulator.liveness import behind, missing
 from tests.simulator.network import Frames
 from tests.simulator.processes import AgentProcess, ClientProcess, JobProcess, Process
-from tests.simulator.records import AgentRecord, Failure, JobRecord, Knowledge, job_skew_us
+from tests.simulator.records import AgentRecord, Failure, JobRecord, job_skew_us
 from tests.simulator.scenario import Scenario
 
 BEGIN_US = 1_700_000_000_000_000
