@@ -14,9 +14,10 @@ from cli.destination import standard_output
 from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.connection import Connection
 from cli.live.status import Alarms, StatusLine
-from cli.live.words import Summary, as_json, json_line, missed_in
+from cli.live.words import Summary, json_line, missed_in
 from cli.output import Writer
 from cli.run import RunOptions, choose_output, complain, open_writers
+from mql.ledger import as_data
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, Subscription
@@ -127,7 +128,7 @@ def _copy(
         interrupt.answered()
         status.clear()
     if options.ledger and answer.total is not None:
-        _write_line(writers, "_ledger_total", as_json(answer.total))
+        _write_line(writers, "_ledger_total", as_data(answer.total))
     for writer in writers:
         writer.finish()
     return summary
@@ -157,7 +158,7 @@ def _write(
         summary.add(known, closes=window.closes)
         alarms.see(known)
         if options.ledger:
-            _write_line(writers, "_ledger", as_json(known))
+            _write_line(writers, "_ledger", as_data(known))
 
 
 def _write_line(writers: Sequence[Writer], key: str, value: object) -> None:
