@@ -20,7 +20,7 @@ from cli.run import RunOptions, choose_output, complain, open_writers
 from mql.ledger import as_data
 
 if TYPE_CHECKING:
-    from source_jobs.client import Client, Subscription
+    from source_jobs.client import Client, HttpClient, Subscription
     from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.2
@@ -86,7 +86,7 @@ def query(text: str, options: QueryOptions) -> int:
     return EXIT_CODE if stopped else 0
 
 
-def _subscribe(client: Client, text: str, options: QueryOptions) -> Subscription:
+def _subscribe(client: Client | HttpClient, text: str, options: QueryOptions) -> Subscription:
     return client.subscribe(
         text,
         time=options.output.time,
@@ -97,7 +97,7 @@ def _subscribe(client: Client, text: str, options: QueryOptions) -> Subscription
 
 
 def _copy(
-    client: Client,
+    client: Client | HttpClient,
     answer: Subscription,
     writers: Sequence[Writer],
     interrupt: Interrupt,

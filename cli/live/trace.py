@@ -22,7 +22,7 @@ from cli.table import utc
 from source_jobs.timeline import Entry, Followed, Timeline, read_followed
 
 if TYPE_CHECKING:
-    from source_jobs.client import Client, Subscription
+    from source_jobs.client import Client, HttpClient, Subscription
     from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.02
@@ -94,7 +94,11 @@ class _Track:
 
 
 def _follow(
-    client: Client, tracks: Sequence[_Track], writer: Writer, interrupt: Interrupt, kind: str
+    client: Client | HttpClient,
+    tracks: Sequence[_Track],
+    writer: Writer,
+    interrupt: Interrupt,
+    kind: str,
 ) -> None:
     """Write what comes, in order, until all answers have ended or Ctrl-C ends them."""
     timeline = Timeline()
