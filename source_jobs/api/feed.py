@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from mql.errors import MQLError
 from mql.ledger import Completeness
+from source_jobs.api.columns import columns_of
 from source_jobs.api.replay import Cursor, Replay
 from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Piece, Said
 from source_jobs.api.settings import Limits
@@ -56,6 +57,7 @@ class Feed:
         self.closing: Closing | None = None
         self.latest: Completeness | None = None
         self.replay: Replay[Piece] = Replay(limits.replay_pieces, limits.replay_bytes)
+        self._columns = columns_of(question)
         self._heartbeat_s = limits.heartbeat_s
         self._subscription = subscription
         self._reason: str | None = None
@@ -65,15 +67,14 @@ class Feed:
     @property
     def opening(self) -> Opening:
         """What each reader hears first."""
-        layout = self.question.layout
         return Opening(
             self.id,
             self._subscription.query_id or 0,
             self.question.text,
             self._subscription.start_ms or self.created_ms,
             self._subscription.warnings,
-            tuple(dict.fromkeys(path[0] for path in layout.paths)),
-            layout.windowed,
+            self._columns,
+            self.question.layout.windowed,
         )
 
     @property

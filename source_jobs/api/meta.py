@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from functools import cache
 from importlib.resources import files
@@ -78,9 +79,17 @@ async def asset(request: Request) -> Response:
         body = _asset(name)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         raise refuse(404, "there is no such file") from None
-    return Response(body, headers={"cache-control": "no-cache"}, media_type=_TYPES[suffix])
+    headers = {"cache-control": "no-cache", "etag": _tag(name)}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=_TYPES[suffix])
 
 
 @cache
 def _asset(name: str) -> bytes:
     return _PAGE.joinpath(*name.split("/")).read_bytes()
+
+
+@cache
+def _tag(name: str) -> str:
+    return f'"{hashlib.sha256(_asset(name)).hexdigest()[:32]}"'

@@ -18,6 +18,7 @@ from mql.ledger import as_data
 from mql.syntax import RESERVED
 from source_jobs.api.access import require
 from source_jobs.api.bodies import Ask, Text, read_body
+from source_jobs.api.columns import columns_of
 from source_jobs.api.door import Door, door_of, peer_of
 from source_jobs.api.errors import Refusal, from_source_job, query_error, refuse
 from source_jobs.api.feed import Feed
@@ -175,8 +176,14 @@ async def check(request: Request) -> Response:
         question = read_question(body.query)
     except QueryError as error:
         return json_response({"ok": False, "error": query_error(error)})
-    windowed, streams = question.layout.windowed, question.streams
-    return json_response({"ok": True, "streams": streams, "windowed": windowed})
+    return json_response(
+        {
+            "ok": True,
+            "streams": question.streams,
+            "columns": columns_of(question),
+            "windowed": question.layout.windowed,
+        }
+    )
 
 
 async def language(request: Request) -> Response:

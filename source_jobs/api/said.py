@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from mql.ledger import Completeness
 from mql.values import write_json
+from source_jobs.api.columns import Column
 from source_jobs.client.items import Gap
 from source_jobs.client.window import LiveWindow
 
@@ -19,7 +20,7 @@ class Opening:
     text: str
     start_ms: int
     warnings: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     windowed: bool
 
 
