@@ -52,8 +52,6 @@ class Feed:
         self.group = group
         self.created_ms = time.time_ns() // 1_000_000
         self.readers = 0
-        self.rows_sent = 0
-        self.bytes_sent = 0
         self.closing: Closing | None = None
         self.latest: Completeness | None = None
         self.replay: Replay[Piece] = Replay(limits.replay_pieces, limits.replay_bytes)
@@ -114,7 +112,6 @@ class Feed:
                 missed, entries = self.replay.after(cursor, _AT_ONCE)
                 if entries:
                     lost = [] if missed is None else [Lost(missed.pieces, missed.rows)]
-                    self.rows_sent += sum(entry.rows for entry in entries)
                     yield [*lost, *(Numbered(entry.number, entry.item) for entry in entries)]
                     cursor = Cursor(entries[-1].number, entries[-1].rows_until)
                 elif self.closing is not None:

@@ -1,7 +1,7 @@
 """Log lines: JSON for machines, or text for people; what is audited goes where it is kept.
 
-The audit has a line for each query when it starts and when it ends: who asked what, and how many
-rows went out.
+The audit has a line for each query when it starts and when it ends, and one for each of its
+readers: who asked what, and how many rows went out to whom.
 """
 
 from __future__ import annotations
@@ -86,13 +86,26 @@ def audit_query(what: str, feed: Feed) -> None:
     if feed.closing is not None:
         fields |= {
             "rows": feed.replay.rows,
-            "rows_sent": feed.rows_sent,
-            "bytes_sent": feed.bytes_sent,
             "lasted_ms": time.time_ns() // 1_000_000 - feed.created_ms,
             "reason": feed.closing.reason,
             "failed": feed.closing.failed,
         }
     AUDIT.info("query %s", what, extra={_FIELDS: fields})
+
+
+def audit_reading(feed: Feed, caller: str, peer: str, form: str, rows: int, size: int) -> None:
+    """Write the audit's line about a reader who has gone: what went out to it."""
+    fields = {
+        "caller": caller,
+        "peer": peer,
+        "query": feed.question.text,
+        "id": feed.id,
+        "number": feed.opening.query,
+        "format": form,
+        "rows": rows,
+        "bytes": size,
+    }
+    AUDIT.info("query read", extra={_FIELDS: fields})
 
 
 def log_request(fields: dict[str, object], status: int) -> None:

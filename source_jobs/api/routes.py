@@ -26,7 +26,7 @@ from source_jobs.api.formats import EVENTS, LINES, LINES_WITH_LEDGER, choose
 from source_jobs.api.guard import protocol_of, response_of
 from source_jobs.api.replay import Cursor
 from source_jobs.api.running import plan_for
-from source_jobs.api.streaming import Stream, body_of, cursor_of, serve_socket
+from source_jobs.api.streaming import Reading, Stream, body_of, cursor_of, serve_socket
 from source_jobs.api.tokens import Caller, Scope
 from source_jobs.questions import read_question
 
@@ -102,7 +102,8 @@ async def events(request: Request) -> Response:
     if feed.closing is not None and cursor.number and cursor.number == feed.replay.number:
         return Response(status_code=204)  # which tells an EventSource not to come again
     door.running.check_readers()
-    return Stream(body_of(feed, cursor, kind, door.count_sent), kind.media_type)
+    reading = Reading(feed, caller, peer_of(request), kind.name, door.count_sent)
+    return Stream(body_of(reading, cursor, kind), kind.media_type)
 
 
 async def events_socket(socket: WebSocket) -> None:
@@ -118,7 +119,8 @@ async def events_socket(socket: WebSocket) -> None:
         await socket.send_denial_response(response_of(refusal))
         return
     await socket.accept(protocol_of(socket))
-    await serve_socket(socket, feed, cursor, door.count_sent)
+    reading = Reading(feed, caller, peer_of(socket), "websocket", door.count_sent)
+    await serve_socket(socket, reading, cursor)
 
 
 async def stream(request: Request) -> Response:
@@ -132,8 +134,8 @@ async def stream(request: Request) -> Response:
     body = _ask_of(request)
     door.running.check_readers()
     feed = await door.running.start(caller, body, peer_of(request))
-    answer = body_of(feed, Cursor(), kind, door.count_sent, until_read=True)
-    return Stream(answer, kind.media_type)
+    reading = Reading(feed, caller, peer_of(request), kind.name, door.count_sent)
+    return Stream(body_of(reading, Cursor(), kind, until_read=True), kind.media_type)
 
 
 async def streams(request: Request) -> Response:
@@ -209,13 +211,15 @@ async def asked(question: Callable[[], _T]) -> _T:
 
 
 async def _cancel(door: Door, caller: Caller, number: int) -> None:
+    """End a query for all who asked it, in the caller's name."""
     known = {int(str(each["query"])) for each in await asked(door.client.queries)}
     if number not in known:
         raise refuse(404, f"no query {number} is running")
-    own = [feed for feed in door.running.alive if feed.opening.query == number]
-    for feed in own:
-        feed.cancel(f"cancelled by {caller.name}")
-    await asked(lambda: door.client.cancel(number))
+    client = await asyncio.to_thread(door.clients.take, caller.name)
+    try:
+        await asked(lambda: client.cancel(number))
+    finally:
+        door.clients.give_back(caller.name)
 
 
 def _ask_of(request: Request) -> Ask:

@@ -92,8 +92,13 @@ class Running:
                 else:
                     del self._feeds[feed.id]
 
+    def end(self, reason: str) -> None:
+        """End all queries."""
+        for feed in self.alive:
+            feed.cancel(reason)
+
     async def close(self) -> None:
-        """End all."""
+        """Wait for nothing more."""
         for task in list(self._tasks):
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

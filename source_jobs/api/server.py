@@ -28,6 +28,9 @@ from source_jobs.client import Client, connect
 _GRACE_S = 1
 _BACKLOG = 512
 _START_S = 10.0
+_OTHERS = 500
+"""Connections besides those that read answers; more are refused."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -183,9 +186,28 @@ def _when_parent_ends(act: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="mql-parent", daemon=True).start()
 
 
+class _Server(uvicorn.Server):
+    """Ends all answers before it waits for connections, so that readers hear why."""
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye; who does not listen is cut off after a second, which is no error."""
+        log = logging.getLogger("uvicorn.error")
+        before = log.level
+        log.setLevel(logging.CRITICAL)
+        self._door.running.end("the server ends")
+        try:
+            await super().shutdown(sockets)
+        finally:
+            log.setLevel(before)
+
+
 def _make_server(door: Door) -> uvicorn.Server:
     settings = door.settings
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             make_app(door),
             log_config=None,
@@ -196,10 +218,11 @@ def _make_server(door: Door) -> uvicorn.Server:
             ws="websockets-sansio",
             ws_max_size=1 << 16,
             timeout_graceful_shutdown=_GRACE_S,
-            limit_concurrency=settings.limits.readers * 2,
+            limit_concurrency=settings.limits.readers + _OTHERS,
             ssl_certfile=settings.certificate,
             ssl_keyfile=settings.private_key,
-        )
+        ),
+        door,
     )
 
 

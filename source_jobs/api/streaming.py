@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -14,11 +15,12 @@ from source_jobs.api.errors import refuse
 from source_jobs.api.feed import Feed
 from source_jobs.api.formats import Kind
 from source_jobs.api.formats.data import events_of
+from source_jobs.api.logs import audit_reading
 from source_jobs.api.replay import Cursor
-from source_jobs.api.said import Said
+from source_jobs.api.said import Numbered, Said
+from source_jobs.api.tokens import Caller
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-Count = Callable[[str, int], None]
 
 
 class Stream(StreamingResponse):
@@ -44,36 +46,61 @@ def cursor_of(request: Request | WebSocket) -> Cursor:
     return Cursor(int(text), None)
 
 
+@dataclass(slots=True)
+class Reading:
+    """One reader of an answer: who, how, and how much went out, which the audit is told."""
+
+    feed: Feed
+    caller: Caller
+    peer: str
+    format: str
+    count: Callable[[str, int], None]
+    rows: int = 0
+    size: int = 0
+
+    def sent(self, said: Sequence[Said], size: int) -> None:
+        """Note what went out."""
+        self.rows += sum(each.piece.window.num_rows for each in said if isinstance(each, Numbered))
+        self.size += size
+        self.count(self.format, size)
+
+    def over(self) -> None:
+        """The reader has gone, or has all."""
+        audit_reading(self.feed, self.caller.name, self.peer, self.format, self.rows, self.size)
+
+
 async def body_of(
-    feed: Feed, cursor: Cursor, kind: Kind, count: Count, *, until_read: bool = False
+    reading: Reading, cursor: Cursor, kind: Kind, *, until_read: bool = False
 ) -> AsyncGenerator[bytes]:
     """The bytes of an answer. With `until_read` the query ends with its one reader."""
     written = kind.make()
     try:
-        async with aclosing(feed.read(cursor)) as reading:
-            async for said in reading:
+        async with aclosing(reading.feed.read(cursor)) as pieces:
+            async for said in pieces:
                 data = b"".join(map(written.write, said))
+                reading.sent(said, len(data))
                 if data:
-                    feed.bytes_sent += len(data)
-                    count(kind.name, len(data))
                     yield data
     finally:
+        reading.over()
         if until_read:
-            feed.cancel("its reader left")
+            reading.feed.cancel("its reader left")
 
 
-async def serve_socket(socket: WebSocket, feed: Feed, cursor: Cursor, count: Count) -> None:
+async def serve_socket(socket: WebSocket, reading: Reading, cursor: Cursor) -> None:
     """The events as messages of a WebSocket, until either side has enough."""
-    async with aclosing(feed.read(cursor)) as reading:
+    async with aclosing(reading.feed.read(cursor)) as pieces:
         try:
-            async for said in reading:
-                for message in _messages(said):
-                    feed.bytes_sent += len(message)
-                    count("websocket", len(message))
+            async for said in pieces:
+                messages = _messages(said)
+                for message in messages:
                     await socket.send_text(message)
+                reading.sent(said, sum(map(len, messages)))
             await socket.close()
         except (WebSocketDisconnect, RuntimeError):
             return
+        finally:
+            reading.over()
 
 
 def _messages(said: Sequence[Said]) -> list[str]:

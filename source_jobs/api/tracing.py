@@ -24,7 +24,7 @@ from source_jobs.api.feed import Feed
 from source_jobs.api.formats import EVENTS, LINES, Kind, choose
 from source_jobs.api.replay import Cursor
 from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
-from source_jobs.api.streaming import Stream
+from source_jobs.api.streaming import Reading, Stream
 from source_jobs.api.tokens import Caller, Scope
 from source_jobs.timeline import Entry, Followed, Timeline, read_followed
 
@@ -47,8 +47,11 @@ async def trace(request: Request) -> Response:
     followed = _followed(request.query_params.getlist("follow"))
     ttl_ms = _ttl_of(request)
     door.running.check_readers()
-    feeds = await _start(door, caller, followed, ttl_ms, peer_of(request))
-    return Stream(_body(door, followed, feeds, kind), kind.media_type)
+    peer = peer_of(request)
+    feeds = await _start(door, caller, followed, ttl_ms, peer)
+    form = f"trace {kind.name}"
+    readings = [Reading(feed, caller, peer, form, door.count_sent) for feed in feeds]
+    return Stream(_body(followed, readings, kind), kind.media_type)
 
 
 def _followed(words: list[str]) -> list[Followed]:
@@ -88,27 +91,28 @@ async def _start(
 
 
 async def _body(
-    door: Door, followed: list[Followed], feeds: list[Feed], kind: Kind
+    followed: list[Followed], readings: list[Reading], kind: Kind
 ) -> AsyncGenerator[bytes]:
     write = _event if kind is EVENTS else _line
     heard: asyncio.Queue[_Heard] = asyncio.Queue(_WAITING)
-    tasks = [asyncio.create_task(_listen(i, feed, heard)) for i, feed in enumerate(feeds)]
+    tasks = [asyncio.create_task(_listen(i, each, heard)) for i, each in enumerate(readings)]
     try:
         async for told in _told(followed, tasks, heard):
             data = b"".join(write(name, value) for name, value in told) or write("", None)
-            feeds[0].bytes_sent += len(data)
-            door.count_sent(f"trace {kind.name}", len(data))
+            readings[0].sent((), len(data))  # what several streams share counts as of the first
             yield data
     finally:
-        for task in tasks:
+        for task, reading in zip(tasks, readings, strict=True):
             task.cancel()
-        _cancel(feeds)
+            reading.over()
+        _cancel([reading.feed for reading in readings])
 
 
-async def _listen(place: int, feed: Feed, heard: asyncio.Queue[_Heard]) -> None:
-    async with aclosing(feed.read(Cursor())) as reading:
-        async for said in reading:
+async def _listen(place: int, reading: Reading, heard: asyncio.Queue[_Heard]) -> None:
+    async with aclosing(reading.feed.read(Cursor())) as pieces:
+        async for said in pieces:
             await heard.put((place, said))
+            reading.sent(said, 0)
 
 
 async def _told(

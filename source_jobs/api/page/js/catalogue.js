@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { h } from "./dom.js";
 
 const EVERY_MS = 5_000;
+const SOON_MS = 1_000;
 
 export const catalogue = { streams: [], listeners: new Set() };
 
@@ -16,10 +17,12 @@ export async function refresh() {
     catalogue.streams = told.streams;
     for (const listener of catalogue.listeners) listener();
   } catch { /* the light at the top tells */ }
-  timer = setTimeout(() => (document.hidden ? wait() : refresh()), EVERY_MS);
+  // Agents look at an event a second: what is new is known soon.
+  const known = catalogue.streams.length > 0 && catalogue.streams.every((each) => each.fields.length);
+  wait(known ? EVERY_MS : SOON_MS);
 }
 
-function wait() { timer = setTimeout(() => (document.hidden ? wait() : refresh()), EVERY_MS); }
+function wait(ms) { timer = setTimeout(() => (document.hidden ? wait(ms) : refresh()), ms); }
 
 export class CatalogueList {
   // `insert(text)` puts a field into the query, `use(stream)` asks for a stream.

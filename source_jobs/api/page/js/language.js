@@ -3,7 +3,7 @@
 const PLAIN = /^[A-Za-z_][A-Za-z0-9_.:@]*$/;
 const CLAUSES = new Set(["from", "join", "window", "where", "group", "anomaly", "having", "order", "limit", "sample"]);
 
-export const known = { keywords: new Set(), functions: new Set() };
+export const known = { keywords: new Set(), functions: new Set(), scopes: new Set() };
 
 // A property as MQL writes it, from its path.
 export function property(path) {

@@ -113,6 +113,7 @@ async function start() {
     const told = await get("api/language");
     told.keywords.forEach((word) => known.keywords.add(word));
     told.functions.forEach((name) => known.functions.add(name));
+    told.scopes.forEach((scope) => known.scopes.add(scope));
     document.getElementById("token").hidden = token.get() === null;
     document.getElementById("token").textContent = told.caller;
   } catch { /* asked for a token, or nobody answers: the page still opens */ }

@@ -1,7 +1,7 @@
 // The editor: CodeMirror with MQL, and the server's word on what is wrong, under the caret.
 
 import {
-  EditorState, EditorView, Prec, acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap,
+  EditorState, EditorView, Prec, acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, closeCompletion,
   completionKeymap, defaultKeymap, drawSelection, highlightSpecialChars, history, historyKeymap, keymap, placeholder,
   setDiagnostics,
 } from "../../vendor/codemirror.js";
@@ -39,7 +39,7 @@ export class Editor {
     this.checked = checked;
     const nonce = document.querySelector("meta[name=csp-nonce]").content;
     const keys = Prec.highest(keymap.of([
-      { key: "Mod-Enter", run: () => { run(); return true; } },
+      { key: "Mod-Enter", run: (view) => { closeCompletion(view); run(); return true; } },
       { key: "Tab", run: acceptCompletion },
     ]));
     this.view = new EditorView({

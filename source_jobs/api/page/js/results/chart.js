@@ -3,10 +3,12 @@
 import uPlot from "../../vendor/uplot.js";
 import { h } from "../dom.js";
 import { shown } from "../json.js";
+import { clock } from "./table.js";
 
 const MOST_WINDOWS = 600;
 const MOST_SERIES = 12;
 const MOST_GROUPS = 500;
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
 const OWN = new Set(["_window_start", "_window_end"]);
 
 export class Chart {
@@ -54,6 +56,11 @@ export class Chart {
     if (this.windows.length > MOST_WINDOWS) this.windows.splice(0, this.windows.length - MOST_WINDOWS);
   }
 
+  // A window that was not asked for all of its time would look like a drop.
+  leaveOut(startMs) {
+    if (this.windows.at(-1)?.start === startMs) this.windows.pop();
+  }
+
   get any() { return this.metrics.length > 0 && this.windows.length > 0; }
 
   draw(anew = false) {
@@ -94,11 +101,11 @@ export class Chart {
     const axis = { stroke: css("--soft"), grid: { stroke: css("--line-soft"), width: 1 }, ticks: { stroke: css("--line"), width: 1 }, font: "11px system-ui" };
     this.plot = new uPlot({
       ...this.size(),
-      padding: [10, 8, 0, 0],
+      padding: [10, 28, 0, 0],
       cursor: { y: false, points: { size: 6 } },
       legend: { show: false },
       scales: { y: { range: (_u, low, high) => [Math.min(0, low ?? 0), (high ?? 1) <= 0 ? 1 : high * 1.08] } },
-      axes: [{ ...axis, space: 70 }, { ...axis, size: 54, values: (_u, ticks) => ticks.map(short) }],
+      axes: [{ ...axis, space: 90, incrs: STEPS_S, values: (_u, ticks) => ticks.map((at) => clock(at * 1000).slice(0, 8)) }, { ...axis, size: 54, values: (_u, ticks) => ticks.map(short) }],
       series: [{}, ...names.map((name) => ({
         label: name, stroke: this.colour(name), width: 1.8, spanGaps: false, show: !this.hidden.has(name), points: { show: data[0].length < 3, size: 5 },
         fill: names.length === 1 ? `${this.colour(name)}22` : undefined,

@@ -1,6 +1,7 @@
 // The rows of an answer: the newest ones, in order, filtered and sorted as the table wants them.
 
 export const MOST_ROWS = 100_000;
+const BOUNDS = new Set(["_window_start", "_window_end"]); // which the time column shows
 const MOST_COLUMNS = 200;
 const SLACK = 10_000;
 
@@ -21,7 +22,7 @@ export class Rows {
   // Take rows: each is { row, time } with time in ms, or null.
   add(entries) {
     for (const entry of entries) {
-      for (const key in entry.row) this.note(key, entry.row[key]);
+      for (const key in entry.row) if (!BOUNDS.has(key)) this.note(key, entry.row[key]);
       this.all.push(entry);
     }
     this.total += entries.length;

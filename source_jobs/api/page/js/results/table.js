@@ -24,7 +24,16 @@ export class Table {
     this.grid.addEventListener("scroll", () => this.draw(), { passive: true });
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("click", (event) => this.click(event));
+    this.body.addEventListener("pointerenter", (event) => this.hold(event.pointerType === "mouse"));
+    this.body.addEventListener("pointerleave", () => this.hold(false));
     new ResizeObserver(() => this.draw()).observe(this.grid);
+  }
+
+  // While somebody points at a row it stays under the pointer; then the newest are shown again.
+  hold(on) {
+    if (on && !this.held) this.wasAtTop = this.grid.scrollTop === 0;
+    if (!on && this.held && this.wasAtTop) this.grid.scrollTop = 0;
+    this.held = on;
   }
 
   clear() {
@@ -47,8 +56,8 @@ export class Table {
     this.body.style.height = `${this.length * ROW}px`;
     const came = this.rows.total - this.total;
     this.total = this.rows.total;
-    // New rows come in at the top: who has scrolled down stays where they are.
-    if (this.grid.scrollTop > 0 && came && !this.rows.sort) this.grid.scrollTop += Math.max(0, this.length - before) * ROW;
+    // New rows come in at the top: who has scrolled down, or points at a row, stays where they are.
+    if ((this.grid.scrollTop > 0 || this.held) && came && !this.rows.sort) this.grid.scrollTop += Math.max(0, this.length - before) * ROW;
     this.grid.setAttribute("aria-rowcount", String(this.length));
     this.draw(true);
   }
@@ -58,7 +67,7 @@ export class Table {
     const timed = this.rows.all.length > 0 && this.rows.all[0].time !== null;
     const sort = JSON.stringify(this.rows.sort);
     const kinds = names.map((name) => this.rows.columns.get(name).kind).join();
-    const key = `${timed} ${sort} ${kinds} ${names.join("\u0001")}`;
+    const key = `${timed} ${this.rows.windowed} ${sort} ${kinds} ${names.join("\u0001")}`;
     if (key === this.known && this.head.childElementCount) return;
     this.known = key;
     this.timed = timed;
@@ -66,7 +75,7 @@ export class Table {
     this.measure();
     this.head.replaceChildren(
       h("span", { class: "corner" }),
-      ...(timed ? [this.title(null, "time", "text")] : []),
+      ...(timed ? [this.title(null, this.rows.windowed ? "window" : "time", "text")] : []),
       ...names.map((name) => this.title(name, name, this.rows.columns.get(name).kind)));
     for (const each of this.pool) each.element.remove();
     this.pool = [];
@@ -87,7 +96,7 @@ export class Table {
     const sort = this.rows.sort;
     const sorted = sort && sort.name === name ? (sort.down ? "descending" : "ascending") : "none";
     const made = h("button", {
-      class: kind === "number" ? "number" : "", role: "columnheader", "aria-sort": sorted, title: `${text}: click to sort`, tabIndex: -1,
+      class: kind === "number" ? "number" : "", role: "columnheader", "aria-sort": sorted, title: name === null ? "local time: click to sort" : `${text}: click to sort`, tabIndex: -1,
       onclick: (event) => { event.stopPropagation(); this.turn(name); },
     }, h("span", {}, text), sorted === "none" ? "" : sort.down ? "↓" : "↑");
     made.style.width = `${name === null ? 110 : this.widths.get(name)}px`;

@@ -139,7 +139,7 @@ export class Timeline {
     paint.textBaseline = "middle";
     const to = this.entries.at(-1).time_ms, from = Math.min(this.entries[0].time_ms, to - LEAST_MS);
     const x = (ms) => LEFT + ((ms - from) / (to - from)) * (width - LEFT - 16);
-    this.ticks(paint, from, to, x, height, css);
+    this.ticks(paint, from, to, x, width, height, css);
     names.forEach((name, i) => {
       const y = 8 + i * LANE + LANE / 2;
       paint.fillStyle = css(`--s${(i % COLOURS) + 1}`);
@@ -165,14 +165,15 @@ export class Timeline {
     }
   }
 
-  ticks(paint, from, to, x, height, css) {
+  ticks(paint, from, to, x, width, height, css) {
     const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600].map((s) => s * 1000);
-    const step = steps.find((each) => (to - from) / each <= 8) ?? steps.at(-1);
-    paint.fillStyle = css("--faint");
+    const step = steps.find((each) => (to - from) / each <= (width - LEFT) / 80) ?? steps.at(-1);
     paint.textAlign = "center";
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
-      paint.fillText(clock(at).slice(0, 8), x(at), height - 8);
-      paint.fillRect(x(at), 4, 1, height - 20);
+      paint.fillStyle = css("--line-soft");
+      paint.fillRect(x(at), 4, 1, height - 22);
+      paint.fillStyle = css("--faint");
+      paint.fillText(clock(at).slice(0, 8), x(at), height - 9);
     }
     paint.textAlign = "left";
   }

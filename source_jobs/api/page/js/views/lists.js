@@ -2,6 +2,7 @@
 
 import { ApiError, call, get } from "../api.js";
 import { ask, h, toast } from "../dom.js";
+import { known } from "../language.js";
 
 const EVERY_MS = 2_000;
 
@@ -101,7 +102,7 @@ export class QueriesView extends ListView {
     const sure = await ask(`Cancel query ${query.query}?`, h("p", { class: "mono" }, query.text), { yes: "Cancel the query", no: "Let it run" });
     if (!sure) return;
     try {
-      await call("DELETE", `api/queries/${query.id ?? query.query}`);
+      await call("DELETE", `api/queries/${known.scopes.has("admin") ? query.query : query.id}`);
       toast(`query ${query.query} is cancelled`);
     } catch (error) {
       toast(error.message, "bad");

@@ -1,7 +1,7 @@
 // The query view: ask, watch the answer come, look closer, ask again.
 
 import { ApiError } from "../api.js";
-import { CatalogueList, catalogue } from "../catalogue.js";
+import { CatalogueList, catalogue, refresh } from "../catalogue.js";
 import { ask, copy, h, menu, toast } from "../dom.js";
 import { Editor } from "../editor/editor.js";
 import { property, withCondition } from "../language.js";
@@ -70,7 +70,7 @@ export class QueryView {
     if (!this.editor) {
       this.editor = new Editor(this.host, {
         text: given ?? load("draft", "") ?? "", catalogue: () => catalogue.streams, run: () => this.start(),
-        checked: (error) => { if (!this.run || this.run.isOver) this.tellError(error, true); },
+        checked: (error) => this.tellError(error, true),
       });
       this.propose();
       catalogue.listeners.add(() => this.propose());
@@ -133,6 +133,7 @@ export class QueryView {
 
   started(told) {
     this.columns = told.columns;
+    this.rows.windowed = told.windowed;
     for (const column of told.columns) this.rows.note(column.path[0], undefined);
     for (const warning of told.warnings) toast(warning, "bad");
   }
@@ -143,6 +144,7 @@ export class QueryView {
       this.rows.add(rows.map((row, i) => ({ row, time: data.start_ms ?? times?.[i] ?? null })));
       if (data.start_ms !== null) this.chart.add(data.start_ms, rows, this.columns);
     }
+    if (data.completeness?.partial) this.chart.leaveOut(data.start_ms);
     if (data.completeness) this.completeness.add(data.completeness);
     this.soon();
   }
@@ -196,7 +198,7 @@ export class QueryView {
     if (!error) return;
     const place = error.line === undefined ? "" : `line ${error.line}, column ${error.column}: `;
     this.wrong.replaceChildren(h("span", {}, `${place}${error.message}`), h("span", { class: "hint" }, error.hint ?? ""));
-    if (error.start !== undefined) this.editor?.show(this.editor.text, error);
+    if (error.start !== undefined && !quiet) this.editor?.show(this.editor.text, error);
   }
 
   // What a value's column is called in `where`; null where it is no property of an event.
@@ -217,7 +219,11 @@ export class QueryView {
     });
   }
 
-  streams() { this.list.element.classList.toggle("open"); }
+  // Beside the editor where there is room, over it where there is not.
+  streams() {
+    const fold = matchMedia("(max-width: 900px)").matches ? this.list.element.classList.toggle("open") : !this.element.classList.toggle("narrow");
+    if (fold) refresh();
+  }
 
   history(anchor) {
     menu(anchor, history.all().slice(0, 40).map(({ query, at }) => [cut(query), () => { this.editor.text = query; this.editor.focus(); }, new Date(at).toLocaleString()]));

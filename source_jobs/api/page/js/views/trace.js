@@ -35,7 +35,7 @@ export class TraceView {
     this.chips = h("span", { class: "status", "aria-label": "Completeness of the trace" });
     const form = h("form", { class: "follow", onsubmit: (event) => { event.preventDefault(); this.start(); } },
       h("label", {}, "Follow a", this.kind), h("label", { class: "value" }, "whose value is", this.value),
-      this.startButton, this.stopButton, h("label", { class: "live" }, "live", this.live),
+      this.startButton, this.stopButton, h("label", { class: "live" }, this.live, "live"),
       h("button", { type: "button", class: "quiet", onclick: () => this.share() }, "Share"), this.list);
     this.hint = h("div", { class: "empty" }, h("h2", {}, "One timeline across services"),
       "Enter a user, a device or a request, and choose the property that holds it in each stream. Its events appear here in the order of their times, as they happen.");
