@@ -152,7 +152,7 @@ export class QueryView {
   ended(told) {
     this.state.title = told.reason;
     if (told.failed) this.tellError({ message: told.reason });
-    else toast(`The query ended: ${told.reason}`);
+    else if (told.reason !== "stopped") toast(`The query ended: ${told.reason}`);
     this.draw();
   }
 
@@ -186,7 +186,7 @@ export class QueryView {
 
   tellState(name, held) {
     this.state.dataset.state = name;
-    this.state.textContent = name === "paused" && held ? `Paused, ${held.toLocaleString("en")} rows wait` : STATES[name];
+    this.state.textContent = name === "paused" && held ? `Paused, ${held.toLocaleString("en")} ${held === 1 ? "row waits" : "rows wait"}` : STATES[name];
     const over = !this.run || this.run.isOver;
     this.pauseButton.disabled = this.stopButton.disabled = over;
     this.pauseButton.replaceChildren(this.run?.paused ? "▶ Go on" : "❙❙ Pause");
