@@ -63,10 +63,6 @@ class Door:
             raise refuse(429, reason, {"retry-after": str(int(wait_s) + 1)})
         return caller
 
-    def count_sent(self, kind: str, size: int) -> None:
-        """Count bytes of an answer."""
-        self.metrics.sent.labels(kind).inc(size)
-
     def visible(self, caller: Caller) -> list[Feed]:
         """The queries over HTTP that a caller may see."""
         return [feed for feed in self.running if self.running.may_see(caller, feed)]

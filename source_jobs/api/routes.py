@@ -102,7 +102,7 @@ async def events(request: Request) -> Response:
     if feed.closing is not None and cursor.number and cursor.number == feed.replay.number:
         return Response(status_code=204)  # which tells an EventSource not to come again
     door.running.check_readers()
-    reading = Reading(feed, caller, peer_of(request), kind.name, door.count_sent)
+    reading = Reading(feed, caller, peer_of(request), kind.name, door.metrics)
     return Stream(body_of(reading, cursor, kind), kind.media_type)
 
 
@@ -119,7 +119,7 @@ async def events_socket(socket: WebSocket) -> None:
         await socket.send_denial_response(response_of(refusal))
         return
     await socket.accept(protocol_of(socket))
-    reading = Reading(feed, caller, peer_of(socket), "websocket", door.count_sent)
+    reading = Reading(feed, caller, peer_of(socket), "websocket", door.metrics)
     await serve_socket(socket, reading, cursor)
 
 
@@ -134,7 +134,7 @@ async def stream(request: Request) -> Response:
     body = _ask_of(request)
     door.running.check_readers()
     feed = await door.running.start(caller, body, peer_of(request))
-    reading = Reading(feed, caller, peer_of(request), kind.name, door.count_sent)
+    reading = Reading(feed, caller, peer_of(request), kind.name, door.metrics)
     return Stream(body_of(reading, Cursor(), kind, until_read=True), kind.media_type)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -16,8 +16,9 @@ from source_jobs.api.feed import Feed
 from source_jobs.api.formats import Kind
 from source_jobs.api.formats.data import events_of
 from source_jobs.api.logs import audit_reading
+from source_jobs.api.metrics import Metrics
 from source_jobs.api.replay import Cursor
-from source_jobs.api.said import Numbered, Said
+from source_jobs.api.said import Lost, Numbered, Said
 from source_jobs.api.tokens import Caller
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -54,7 +55,7 @@ class Reading:
     caller: Caller
     peer: str
     format: str
-    count: Callable[[str, int], None]
+    metrics: Metrics
     rows: int = 0
     size: int = 0
 
@@ -62,7 +63,8 @@ class Reading:
         """Note what went out."""
         self.rows += sum(each.piece.window.num_rows for each in said if isinstance(each, Numbered))
         self.size += size
-        self.count(self.format, size)
+        self.metrics.sent.labels(self.format).inc(size)
+        self.metrics.lost.inc(sum(each.rows or 0 for each in said if isinstance(each, Lost)))
 
     def over(self) -> None:
         """The reader has gone, or has all."""

@@ -50,7 +50,7 @@ async def trace(request: Request) -> Response:
     peer = peer_of(request)
     feeds = await _start(door, caller, followed, ttl_ms, peer)
     form = f"trace {kind.name}"
-    readings = [Reading(feed, caller, peer, form, door.count_sent) for feed in feeds]
+    readings = [Reading(feed, caller, peer, form, door.metrics) for feed in feeds]
     return Stream(_body(followed, readings, kind), kind.media_type)
 
 

@@ -140,6 +140,8 @@ def test_a_slow_reader_loses_rows_and_hears_how_many_while_others_get_all(job: S
         assert lost > 0
         assert len(read) + lost == read[-1] - read[0] + 1
         assert server.door.running.alive
+        told = asker.get("/metrics").body.decode().splitlines()
+        assert f"mql_http_reader_lost_rows_total {float(lost)}" in told
 
 
 def _until_gap(events: Iterator[Event]) -> Iterator[Event]:
