@@ -93,7 +93,7 @@ class Agent:
     def export_metrics(self, registry: CollectorRegistry | None = None) -> None:
         """Add this agent's metrics to a Prometheus registry, or to the usual one.
 
-        Needs prometheus-client (`pip install 'mql-live[http]'`); raises ImportError without it.
+        Needs prometheus-client (`pip install prometheus-client`); raises ImportError without it.
         """
         from publish_agent.metrics import register  # noqa: PLC0415 - most agents export nothing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _F = TypeVar("_F", bound=Callable[..., object])
 _NEEDED = ("starlette", "uvicorn", "prometheus_client", "websockets")
+"""What the extra `http` brings, as it is imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,15 @@ def http_options(command: _F) -> _F:
     return command
 
 
-def check_extra() -> None:
+def check_extra(needed: Sequence[str] = _NEEDED) -> None:
     """Raise MQLError, with what to do, if what the server needs is not installed."""
     from importlib.util import find_spec  # noqa: PLC0415 - not for --help
 
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    missing = [name.replace("_", "-") for name in needed if find_spec(name) is None]
     if missing:
         raise MQLError(
-            f"HTTP needs {missing[0]}, which is not installed\nhint: pip install 'mql-live[http]'"
+            f"HTTP needs the extra `http` of this package, of which {', '.join(missing)} is not"
+            f" installed\nhint: pip install {' '.join(missing)}"
         )
 
 
