@@ -108,6 +108,10 @@ def start(options: HttpOptions, clients: str, key: Path | None) -> HttpProcess:
     from source_jobs.api.server import Upstream, start_process  # noqa: PLC0415
     from source_jobs.keys import load_pair  # noqa: PLC0415
 
+    if options.log_json:
+        from source_jobs.api import logs  # noqa: PLC0415
+
+        logs.set_up(as_json=True, audit=None)  # the source job's own lines too
     server_key = load_pair(key).public.decode() if key else None
     try:
         return start_process(

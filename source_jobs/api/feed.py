@@ -7,6 +7,7 @@ from the replay at their own pace, and are told of what was gone before they cam
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
@@ -20,6 +21,8 @@ from source_jobs.api.tokens import Caller
 from source_jobs.client.subscription import Subscription
 from source_jobs.client.window import LiveWindow
 from source_jobs.questions import Question
+
+_log = logging.getLogger(__name__)
 
 _AT_ONCE = 64
 """Pieces that a reader gets in one go."""
@@ -91,6 +94,9 @@ class Feed:
             reason, failed = str(error), True
         except asyncio.CancelledError:
             reason = "the server ends"
+        except Exception:  # noqa: BLE001 - its readers must hear of an end
+            _log.exception("an answer could not be taken further")
+            reason, failed = "an internal error", True
         finally:
             self._subscription.close()
         self.closing = Closing(reason, failed, self._subscription.total or self.latest)

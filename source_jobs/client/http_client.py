@@ -33,13 +33,14 @@ class HttpClient:
         self._calls = calls
         self._followings: set[Following] = set()
         self._closed = False
+        self._up = False
         self._lock = threading.Lock()
         atexit.register(self.close)
 
     @property
     def connected(self) -> bool:
-        """Whether the source job answers at this moment; asks it."""
-        return not self._trouble(TIMEOUT_S)
+        """Whether the source job answered when it was asked last."""
+        return self._up
 
     def wait_connected(self, timeout_s: float = TIMEOUT_S) -> None:
         """Wait for the source job. Raises SourceJobError if it does not answer in time."""
@@ -73,7 +74,7 @@ class HttpClient:
             group=group or "",
             ttl_ms=ttl_ms or 0,
         )
-        following = Following(self._calls, ask)
+        following = Following(self._calls, ask, self._note)
         subscription = Subscription(
             query, layout, consumed=following.consumed, leave=lambda: self._leave(following)
         )
@@ -141,12 +142,16 @@ class HttpClient:
             subscription.close()
             raise
 
+    def _note(self, *, up: bool) -> None:
+        self._up = up
+
     def _leave(self, following: Following) -> None:
         self._followings.discard(following)
         following.close()
 
     def _trouble(self, timeout_s: float) -> str:
         """Why the source job cannot be asked, or nothing."""
+        self._up = False
         try:
             connection, _ = self._calls.open("GET", "/readyz", timeout_s)
         except SourceJobError as error:
@@ -154,6 +159,7 @@ class HttpClient:
         except TROUBLE as error:
             return str(error) or type(error).__name__
         connection.close()
+        self._up = True
         return ""
 
     def _show(self, what: str) -> Records:

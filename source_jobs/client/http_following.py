@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from struct import Struct
+from typing import Protocol
 
 from mql.errors import MQLError, QueryError
 from mql.wire.codec import MAX_HEADER, MAX_PAYLOAD, ProtocolError, to_clients
@@ -27,14 +28,27 @@ _SILENT_S = 20.0
 
 _CALL_S = 5.0
 _RETRY_S = (0.1, 0.2, 0.5, 1.0)
+
+
+class Note(Protocol):
+    """Hears whether the server can be reached."""
+
+    def __call__(self, *, up: bool) -> None:
+        """Take the news."""
+
+
 Delivered = Started | Piece | Rejected | Ended | Closed
 
 
 class Following:
-    """Asks a query and hands on its answer, until it ends or `close` is called."""
+    """Asks a query and hands on its answer, until it ends or `close` is called.
 
-    def __init__(self, calls: Calls, ask: Ask) -> None:
+    `note` is told whether the server can be reached, whenever that is known.
+    """
+
+    def __init__(self, calls: Calls, ask: Ask, note: Note) -> None:
         self._calls = calls
+        self._note = note
         self._deliver: Callable[[Delivered], None] = _nobody
         self._text = ask.query
         self._question = Question(ask, _now_us())
@@ -101,7 +115,7 @@ class Following:
                     self._deliver(Rejected(1, str(error)))
                     return
             except (*TROUBLE, ProtocolError, ValueError):
-                pass  # the connection broke: come again
+                self._note(up=False)  # the connection broke: come again
             attempts = 0 if self._number > number else attempts + 1
             if self._over():
                 return
@@ -116,6 +130,7 @@ class Following:
         path = f"/api/queries/{self._identity}/events"
         connection, response = self._calls.open("GET", path, _SILENT_S, headers=headers)
         self._connection = connection
+        self._note(up=True)
         try:
             for place, (message, payload) in enumerate(_messages(response)):
                 if self._closing.is_set():

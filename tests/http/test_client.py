@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from source_jobs import connect
 from source_jobs.api.server import HttpServer
 from source_jobs.client import Client, Gap, HttpClient, SourceJobError, Subscription
 from source_jobs.job import SourceJob
+from tests.cli.support import command, environment
 from tests.http.support import add_token, serving
 from tests.live.support import until
 
@@ -99,6 +101,19 @@ def test_a_token_lets_in_and_its_lack_is_told(
         monkeypatch.setenv("MQL_TOKEN", secret)
         with connect(server.url) as client:
             assert len(client.streams()) == 3
+
+
+def test_the_command_asks_over_http_too(server: HttpServer) -> None:
+    asked = ("query", "select user from requests where user == 'u1' limit 2")
+    done = subprocess.run(
+        command(*asked, "--source-job", server.url),
+        capture_output=True,
+        env=environment(),
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [b'{"user":"u1"}'] * 2
+    assert b"1 of 1 agent" in done.stderr
 
 
 def test_it_is_an_async_iterator_too(client: HttpClient) -> None:

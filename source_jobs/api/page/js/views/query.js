@@ -113,7 +113,10 @@ export class QueryView {
   pause() {
     if (!this.run || this.run.isOver) return;
     if (this.run.paused) this.run.resume();
-    else this.run.pause();
+    else {
+      this.run.pause();
+      this.draw(); // what has come is shown, and then nothing moves
+    }
   }
 
   stop() { this.run?.stop(); }
