@@ -9,17 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from source_jobs.api.server import HttpServer, Upstream
-from source_jobs.api.settings import Settings
-from source_jobs.job import SourceJob
-from tests.live.support import source_job
+from examples import live
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = "no Chromium here: the page is not tested (apt-get install chromium; `make test` does it)"
-LIMIT_MS = 10_000
+LIMIT_MS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -34,33 +31,23 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def job() -> Iterator[SourceJob]:
-    with source_job() as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def server(job: SourceJob) -> Iterator[HttpServer]:
-    with HttpServer(Upstream(job.clients_address), Settings(port=0)) as made:
-        yield made
+def job() -> Iterator[live.Addresses]:
+    """A source job and its HTTP server, each in a process of its own, as `mql serve` has them."""
+    with live.source_job() as addresses:
+        yield addresses
 
 
 @pytest.fixture
-def page(browser: Browser, server: HttpServer) -> Iterator[Page]:
-    """A page of its own, on which no script fails and nothing is refused by the policy."""
+def page(browser: Browser, job: live.Addresses) -> Iterator[Page]:
+    """A page of its own, on which no script fails."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     made = context.new_page()
     made.set_default_timeout(LIMIT_MS)
     wrong: list[str] = []
 
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "inline style" not in message.text:
-            wrong.append(message.text)
-
-    made.on("console", note)
     made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.goto(server.url)
+    made.goto(job.http)
     yield made
     context.close()
     assert not wrong
@@ -69,9 +56,9 @@ def page(browser: Browser, server: HttpServer) -> Iterator[Page]:
 class Publisher:
     """A service in a process of its own, which can be killed."""
 
-    def __init__(self, job: SourceJob, service: str, stream: str, rate: int = 40) -> None:
+    def __init__(self, job: live.Addresses, service: str, stream: str, rate: int = 40) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.page.publisher", job.agents_address, service, stream,
+            [sys.executable, "-m", "tests.page.publisher", job.agents, service, stream,
              str(rate)],
             cwd=ROOT,
         )  # fmt: skip
@@ -82,7 +69,7 @@ class Publisher:
 
 
 @pytest.fixture(scope="session")
-def services(job: SourceJob) -> Iterator[dict[str, Publisher]]:
+def services(job: live.Addresses) -> Iterator[dict[str, Publisher]]:
     """Three services: two publish `requests`, one `payments`."""
     made = {
         "web": Publisher(job, "web", "requests"),
