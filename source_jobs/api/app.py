@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from source_jobs.api import meta, routes, tracing
+from source_jobs.api import answers, knowing, meta, queries, tracing
 from source_jobs.api.door import Door
 from source_jobs.api.errors import Refusal, refuse
 from source_jobs.api.guard import Guard, refusal_of, response_of
@@ -29,19 +29,19 @@ ROUTES = (
     Route("/readyz", meta.readyz),
     Route("/metrics", meta.metrics),
     Route("/api/openapi.json", meta.openapi),
-    Route("/api/language", routes.language),
-    Route("/api/streams", routes.streams),
-    Route("/api/agents", routes.agents),
-    Route("/api/check", routes.check, methods=["POST"]),
-    Route("/api/explain", routes.explain, methods=["POST"]),
-    Route("/api/stream", routes.stream),
+    Route("/api/language", knowing.language),
+    Route("/api/streams", knowing.streams),
+    Route("/api/agents", knowing.agents),
+    Route("/api/check", knowing.check, methods=["POST"]),
+    Route("/api/explain", knowing.explain, methods=["POST"]),
+    Route("/api/stream", answers.stream),
     Route("/api/trace", tracing.trace),
-    Route("/api/queries", routes.queries, methods=["GET"]),
-    Route("/api/queries", routes.ask, methods=["POST"]),
-    Route("/api/queries/{id}", routes.query, methods=["GET"]),
-    Route("/api/queries/{id}", routes.end_query, methods=["DELETE"]),
-    Route("/api/queries/{id}/events", routes.events),
-    WebSocketRoute("/api/queries/{id}/events", routes.events_socket),
+    Route("/api/queries", queries.queries, methods=["GET"]),
+    Route("/api/queries", queries.ask, methods=["POST"]),
+    Route("/api/queries/{id}", queries.query, methods=["GET"]),
+    Route("/api/queries/{id}", queries.end_query, methods=["DELETE"]),
+    Route("/api/queries/{id}/events", answers.events),
+    WebSocketRoute("/api/queries/{id}/events", answers.events_socket),
 )
 
 

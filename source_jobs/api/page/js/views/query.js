@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api.js";
 import { CatalogueList, catalogue, refresh } from "../catalogue.js";
-import { ask, copy, h, menu, toast } from "../dom.js";
+import { copy, h, toast } from "../dom.js";
 import { Editor } from "../editor/editor.js";
 import { property, withCondition } from "../language.js";
 import { Chart } from "../results/chart.js";
@@ -11,8 +11,9 @@ import { Inspector } from "../results/inspector.js";
 import { MOST_ROWS, Rows } from "../results/rows.js";
 import { Table, clock } from "../results/table.js";
 import { Run } from "../run.js";
-import { history, load, recipes, save } from "../store.js";
+import { history, load, save } from "../store.js";
 import { valueMenu } from "../where.js";
+import { showHistory, showRecipes } from "./recipes.js";
 
 const DRAW_MS = 250;
 const SORTED_MS = 1_000;
@@ -48,13 +49,13 @@ export class QueryView {
     this.filter = h("input", { type: "search", placeholder: "Filter these rows   /", "aria-label": "Filter these rows", oninput: () => { this.rows.setFilter(this.filter.value); this.table.refresh(); this.counts(); } });
     this.shownCount = h("span", {});
     const host = h("div", { class: "editor" });
-    this.list = new CatalogueList({ insert: (text) => this.editor.insert(text), use: (stream) => { this.editor.text = `select * from ${property([stream])}`; this.editor.focus(); } });
+    this.list = new CatalogueList({ insert: (text) => this.editor.insert(text), use: (stream) => this.use(`select * from ${property([stream])}`) });
     this.element = h("div", { class: "query view" }, this.list.element, h("div", { class: "work" },
       h("section", { class: "ask", "aria-label": "The query" }, host, this.wrong, h("div", { class: "tools" },
         this.runButton, this.pauseButton, this.stopButton, this.life, h("span", { class: "spring" }),
         button("Streams", "Streams and fields", () => this.streams(), { class: "quiet streams" }),
-        button("History ▾", "What was asked before", (event) => this.history(event.currentTarget), { class: "quiet" }),
-        button("Recipes ▾", "Saved queries, and examples", (event) => this.recipes(event.currentTarget), { class: "quiet" }),
+        button("History ▾", "What was asked before", (event) => showHistory(event.currentTarget, (text) => this.use(text)), { class: "quiet" }),
+        button("Recipes ▾", "Saved queries, and examples", (event) => showRecipes(event.currentTarget, this.editor.text, (text) => this.use(text)), { class: "quiet" }),
         button("Share", "Copy a link to this query", () => this.share(), { class: "quiet share" }))),
       h("div", { class: "status" }, this.state, this.count, this.completeness.element),
       h("section", { class: "results", "aria-label": "The answer" }, this.chart.element,
@@ -228,27 +229,10 @@ export class QueryView {
     if (fold) refresh();
   }
 
-  history(anchor) {
-    menu(anchor, history.all().slice(0, 40).map(({ query, at }) => [cut(query), () => { this.editor.text = query; this.editor.focus(); }, new Date(at).toLocaleString()]));
+  use(query) {
+    this.editor.text = query;
+    this.editor.focus();
   }
-
-  recipes(anchor) {
-    const use = (query) => () => { this.editor.text = query; this.editor.focus(); };
-    const own = recipes.all();
-    menu(anchor, [
-      ["Save this query …", () => this.keep()],
-      ...(own.length ? ["Saved", ...own.map(({ name, query }) => [name, use(query), cut(query)]), ["Remove one …", () => this.forget(anchor)]] : []),
-      "Examples", ...examples().map(([name, query]) => [name, use(query), cut(query)]),
-    ]);
-  }
-
-  async keep() {
-    const name = h("input", { value: "", maxLength: 80, required: true, placeholder: "Errors by service", "aria-label": "Name" });
-    const given = await ask("Save this query as a recipe", h("div", {}, h("p", {}, "It is kept in this browser. Share copies a link that works in others."), name), { yes: "Save", read: () => name.value.trim() });
-    if (given) { recipes.add(given, this.editor.text); toast(`saved: ${given}`); }
-  }
-
-  forget(anchor) { menu(anchor, recipes.all().map(({ name }) => [`Remove ${name}`, () => recipes.remove(name)])); }
 
   share() {
     const parameters = new URLSearchParams({ q: this.editor.text });
@@ -277,26 +261,4 @@ export class QueryView {
 function inside(name, rest) {
   const head = name.startsWith("e[") ? name : property([name]).startsWith("e[") ? property([name]) : `e['${name}']`;
   return head + property(["x", ...rest]).slice("e['x']".length);
-}
-
-function cut(text) {
-  const line = text.replace(/\s+/g, " ");
-  return line.length > 90 ? `${line.slice(0, 89)}…` : line;
-}
-
-// Queries that make sense for what agents publish at present.
-function examples() {
-  const made = [];
-  for (const { stream, fields } of catalogue.streams.slice(0, 3)) {
-    const name = property([stream]);
-    const has = (wanted) => fields.find((field) => wanted.test(field.path) && !field.kinds.includes("object"));
-    const status = has(/^(status|code|status_code)$/i), slow = has(/(latency|duration|elapsed|_ms$)/i), path = has(/^(path|route|url|endpoint|method)$/i);
-    const by = "e['_agent']['service']";
-    made.push([`Every event of ${stream}`, `select * from ${name}`]);
-    made.push([`${stream} a second, by service`, `select count(*) as n, ${by} as service from ${name} window 1 group by ${by}`]);
-    if (status) made.push([`Errors of ${stream}, by service`, `select count(*) as errors, ${by} as service from ${name} window 1 where ${status.path} >= 500 group by ${by}`]);
-    if (slow) made.push([`Latency of ${stream}`, `select p50(${slow.path}) as p50, p95(${slow.path}) as p95, p99(${slow.path}) as p99 from ${name} window 1`]);
-    if (path) made.push([`Busiest ${path.path} of ${stream}`, `select count(*) as n, ${path.path} from ${name} window 5 group by ${path.path} order by n desc limit 10`]);
-  }
-  return made;
 }
