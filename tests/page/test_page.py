@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -12,6 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from examples import live
 from publish_agent import Agent
 from source_jobs import connect
+from source_jobs.api.server import HttpServer, Upstream
+from source_jobs.api.settings import Settings
+from tests.http.support import add_token
 from tests.page.conftest import LIMIT_MS, Publisher
 
 pytestmark = pytest.mark.timeout(100)
@@ -190,6 +194,50 @@ def test_a_link_brings_the_query_along(page: Page) -> None:
     page.goto("about:blank")
     page.goto(link)
     expect(page.locator(".cm-content")).to_have_text(WINDOWS)
+
+
+@pytest.mark.usefixtures("services")
+def test_where_tokens_are_wanted_the_page_asks_for_one(
+    browser: Browser, job: live.Addresses, tmp_path: Path
+) -> None:
+    secret = add_token(tmp_path / "t", "ada", "query", streams=("requests",))
+    settings = Settings(port=0, tokens=tmp_path / "t")
+    with HttpServer(Upstream(job.clients), settings) as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        expect(page.locator("dialog")).to_contain_text("A token, please")
+        page.get_by_label("Token").fill("mql_wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("dialog")).to_contain_text("not known")
+        page.get_by_label("Token").fill(secret)
+        page.keyboard.press("Enter")
+        expect(page.locator("#token")).to_have_text("ada")
+        run(page, "select n from payments")
+        expect(page.locator(".wrong")).to_contain_text("may not read the stream 'payments'")
+        run(page, "select n from requests")
+        until_rows(page, 5)
+        context.close()
+
+
+@pytest.mark.usefixtures("services")
+def test_a_query_is_kept_as_a_recipe_and_remembered(page: Page) -> None:
+    run(page, "select n from requests limit 2")
+    expect(page.locator(".state")).to_have_text("Ended")
+    page.get_by_role("button", name="Recipes").click()
+    page.get_by_role("menuitem", name="Save this query").click()
+    page.get_by_label("Name").fill("Two of them")
+    page.keyboard.press("Enter")
+    write(page, "select status from requests")
+    page.get_by_role("button", name="Recipes").click()
+    page.get_by_role("menuitem", name="Two of them").click()
+    expect(page.locator(".cm-content")).to_have_text("select n from requests limit 2")
+    page.get_by_role("button", name="Recipes").click()
+    page.get_by_role("menuitem", name="requests a second, by service").click()
+    expect(page.locator(".cm-content")).to_contain_text("window 1 group by")
+    page.get_by_role("button", name="History").click()
+    page.get_by_role("menuitem", name="select n from requests limit 2").click()
+    expect(page.locator(".cm-content")).to_have_text("select n from requests limit 2")
 
 
 def test_it_works_at_phone_width_in_both_colours(browser: Browser, job: live.Addresses) -> None:
