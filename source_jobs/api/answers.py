@@ -29,7 +29,7 @@ async def events(request: Request) -> Response:
     kind = _kind_of(request, EVENTS)
     cursor = cursor_of(request)
     feed = door.running.find(caller, request.path_params["id"])
-    if feed.closing is not None and cursor.number and cursor.number == feed.replay.number:
+    if feed.closing is not None and cursor.number >= feed.closing.number:
         return Response(status_code=204)  # which tells an EventSource not to come again
     door.running.check_readers()
     reading = _reading(door, feed, caller, request, kind.name)

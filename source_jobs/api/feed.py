@@ -99,7 +99,8 @@ class Feed:
             reason, failed = "an internal error", True
         finally:
             self._subscription.close()
-        self.closing = Closing(reason, failed, self._subscription.total or self.latest)
+        known = self._subscription.total or self.latest
+        self.closing = Closing(reason, failed, known, self.replay.number + 1)
         self._wake()
         ended(self)
 

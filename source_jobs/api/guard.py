@@ -29,6 +29,9 @@ _ALWAYS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+_SOCKET_STATUS = {"websocket.accept": 101, "websocket.close": 403}
+"""What a WebSocket's first message says, as the status that the other side sees."""
+
 _METHODS = "GET, POST, DELETE"
 _HEADERS = "authorization, content-type, last-event-id"
 
@@ -80,12 +83,21 @@ class Guard:
             self._note(scope, said)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = WebSocket(scope, receive, send)
+        said, started_s = _Said(), time.monotonic()
+
+        async def answer(message: Message) -> None:
+            if not said.status:
+                said.status = _SOCKET_STATUS.get(message["type"]) or int(message.get("status", 0))
+                said.after_s = time.monotonic() - started_s
+            await send(message)
+
         try:
             self._door.access.check_place(scope["path"], Headers(scope=scope))
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, answer)
         except Refusal as refusal:
-            await socket.send_denial_response(response_of(refusal))
+            await WebSocket(scope, receive, answer).send_denial_response(response_of(refusal))
+        finally:
+            self._note(scope, said)
 
     def _allow(self, asked: Mapping[str, str], out: MutableHeaders) -> None:
         """Let a page read the answer whose origin is on the list."""
@@ -106,7 +118,7 @@ class Guard:
         self._door.metrics.seconds.labels(route).observe(said.after_s)
         client = scope.get("client")
         fields: dict[str, object] = {
-            "method": scope["method"],
+            "method": scope.get("method", "WEBSOCKET"),
             "path": scope["path"],
             "status": said.status,
             "ms": round(said.after_s * 1000, 1),

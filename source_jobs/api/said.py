@@ -57,11 +57,15 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The answer is over, and why. `total` is what all of it lacks, where that is known."""
+    """The answer is over, and why. `total` is what all of it lacks, where that is known.
+
+    `number` follows that of the last piece: who has read up to it has read all.
+    """
 
     reason: str
     failed: bool
     total: Completeness | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

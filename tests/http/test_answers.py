@@ -221,14 +221,23 @@ def test_the_same_events_come_over_a_websocket(server: HttpServer, asker: Asker)
     ):
         pass
     assert refused.value.response.status_code == 404
+    told = asker.get("/metrics").body.decode()
+    route = 'mql_http_requests_total{route="/api/queries/{id}/events"'
+    assert f'{route},status="101"}}' in told
+    assert f'{route},status="404"}}' in told
 
 
 def test_who_has_read_all_of_an_answer_is_told_to_stay_away(asker: Asker) -> None:
-    identity = asker.ask("select n from requests limit 3")
-    with asker.events(identity) as events:
-        last = [event for event in events if event.id][-1]
-    again = asker.get(f"/api/queries/{identity}/events", Last_Event_ID=str(last.id))
-    assert again.status == 204
+    for query in ("select n from requests limit 3", "select n from requests where n < 0"):
+        identity = asker.ask(query, ttl_ms=500)
+        with asker.events(identity) as events:
+            *_, before, last = events
+        assert last.name == "ended"
+        again = asker.get(f"/api/queries/{identity}/events", Last_Event_ID=str(last.id))
+        assert again.status == 204
+        if before.id:
+            with asker.events(identity, Last_Event_ID=str(before.id)) as events:
+                assert [event.name for event in events] == ["started", "ended"]
     assert asker.get(f"/api/queries/{identity}/events", Last_Event_ID="x").status == 400
 
 

@@ -23,10 +23,10 @@ def events_of(said: Said) -> Iterator[tuple[str, int | None, bytes]]:
                 yield "rows", number, _piece(said)
         case Lost():
             yield "gap", None, msgspec.json.encode(gap_data(said))
-        case Closing(reason, failed, total):
+        case Closing(reason, failed, total, number):
             known = None if total is None else as_data(total)
             data = {"reason": reason, "failed": failed, "completeness": known}
-            yield "ended", None, msgspec.json.encode(data)
+            yield "ended", number, msgspec.json.encode(data)
         case Beat():
             yield "heartbeat", None, b"{}"
 
