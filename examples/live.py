@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -116,7 +117,21 @@ def source_job(agents: str = FREE, clients: str = FREE, http: str = "*") -> Iter
                 raise OSError(f"no source job at {agents}, {clients} and {http}")
             side, _, address = line.strip().partition(" ")
             found[side.rstrip(":")] = address.strip()
+        until_ready(found["http"])
         yield Addresses(found["agents"], found["clients"], found["http"])
+
+
+def until_ready(url: str) -> None:
+    """Wait until a server answers, and its source job. Raises OSError after a minute."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=10):  # noqa: S310 - our own
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
