@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from examples import live
 
@@ -48,6 +48,7 @@ def page(browser: Browser, job: live.Addresses) -> Iterator[Page]:
 
     made.on("pageerror", lambda error: wrong.append(str(error)))
     made.goto(job.http)
+    expect(made.locator(".cm-content")).to_be_focused()
     yield made
     context.close()
     assert not wrong

@@ -2,7 +2,7 @@
 
 import {
   EditorState, EditorView, Prec, acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, closeCompletion,
-  completionKeymap, defaultKeymap, drawSelection, highlightSpecialChars, history, historyKeymap, keymap, placeholder,
+  completionKeymap, completionStatus, defaultKeymap, drawSelection, highlightSpecialChars, history, historyKeymap, keymap, placeholder,
   setDiagnostics,
 } from "../../vendor/codemirror.js";
 import { call } from "../api.js";
@@ -40,7 +40,8 @@ export class Editor {
     const nonce = document.querySelector("meta[name=csp-nonce]").content;
     const keys = Prec.highest(keymap.of([
       { key: "Mod-Enter", run: (view) => { closeCompletion(view); run(); return true; } },
-      { key: "Tab", run: acceptCompletion },
+      // While a completion is on its way Tab waits for it, and does not leave for the buttons.
+      { key: "Tab", run: (view) => acceptCompletion(view) || completionStatus(view.state) !== null },
     ]));
     this.view = new EditorView({
       parent,
@@ -48,7 +49,7 @@ export class Editor {
       extensions: [
         EditorView.cspNonce.of(nonce), keys, mql, colours, looks, history(), drawSelection(), highlightSpecialChars(),
         bracketMatching(), closeBrackets(), EditorView.lineWrapping, EditorState.tabSize.of(2),
-        autocompletion({ override: [completionOf(catalogue)], icons: false }),
+        autocompletion({ override: [completionOf(catalogue)], icons: false, interactionDelay: 0 }),
         placeholder("select … from …     Ctrl+Space completes, Ctrl+Enter runs"),
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...defaultKeymap, ...historyKeymap]),
         EditorView.contentAttributes.of({ "aria-label": "MQL query", spellcheck: "false", autocapitalize: "off" }),
