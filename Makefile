@@ -39,7 +39,7 @@ tests: $(READY) browser
 	$(BIN)/python -m pytest
 
 browser: ## Chromium, for the tests of the page: installed here by root on Debian and Ubuntu, skipped elsewhere
-	@if command -v chromium chromium-browser >/dev/null; then :; \
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Chromium for the tests of the page (once) …"; \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
