@@ -19,6 +19,9 @@ from source_jobs.api.tokens import Caller, Scope
 from source_jobs.questions import Question, read_question
 
 _ROUND_S = 1.0
+_PATIENCE_S = 5.0
+"""How long a query may take to begin: a busy source job is better than a refusal."""
+
 Noted = Callable[[str, Feed], None]
 
 
@@ -124,6 +127,7 @@ class Running:
                 lateness_ms=ask.lateness_ms,
                 group=ask.group or None,
                 ttl_ms=ask.ttl_ms,
+                timeout_s=_PATIENCE_S,
             )
         except MQLError as error:
             self.clients.give_back(caller.name)

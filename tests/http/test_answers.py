@@ -265,7 +265,7 @@ def test_a_trace_is_one_timeline_of_several_streams(asker: Asker) -> None:
     times = [entry["time_ms"] for entry in entries]
     assert times == sorted(times)
     assert sorted(e["_ended"]["stream"] for e in told if "_ended" in e) == ["payments", "requests"]
-    lines = asker.get(path).body.splitlines()
+    lines = asker.get(path.replace("1500", "1000")).body.splitlines()
     names = {line for line in lines if line.startswith(b"event:")}
     assert names == {b"event: started", b"event: events", b"event: completeness", b"event: ended"}
 

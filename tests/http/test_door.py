@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -269,9 +270,10 @@ def test_a_source_job_that_is_away_is_said(tmp_path: Path) -> None:
         asker = Asker(server.url)
         assert asker.get("/healthz").status == 200
         assert asker.get("/readyz").status == 503
-        answer = asker.get("/api/streams")
+        with ThreadPoolExecutor() as threads:  # each waits for the source job
+            answer, metrics = threads.map(asker.get, ("/api/streams", "/metrics"))
         assert (answer.status, answer.error["kind"]) == (503, "source job")
-        assert b"mql_source_job_up 0.0" in asker.get("/metrics").body
+        assert b"mql_source_job_up 0.0" in metrics.body
 
 
 def test_metrics_tell_of_all_and_never_of_a_query_or_a_user(job: SourceJob, agent: Agent) -> None:
