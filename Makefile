@@ -10,11 +10,14 @@ SEEDS ?= 2000
 SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
-.PHONY: demo test check format grammar lint types imports tests properties simulate faults soak fuzz fuzz-frames \
-	audit bench-files bench-live bench-budget lock clean
+.PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
+.PHONY: simulate faults soak fuzz fuzz-frames audit bench-files bench-live bench-budget lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
+
+demo-live: $(READY) ## the demo's services, running with the page at http://127.0.0.1:7768 until Ctrl-C
+	@$(BIN)/python -m examples.live stay
 
 test: check ## everything that has to hold: format, lint, types, imports, tests
 
@@ -37,8 +40,19 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
-tests: $(READY)
+tests: $(READY) browser
 	$(BIN)/python -m pytest
+
+browser: ## Chromium, for the tests of the page: installed here by root on Debian and Ubuntu, skipped elsewhere
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the tests of the page (once) …"; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
+			|| echo "Chromium could not be installed: the tests of the page will be skipped" >&2; \
+	else echo "No Chromium here: the tests of the page will be skipped (apt-get install chromium)" >&2; fi
+
+screenshots: $(READY) browser ## a picture of each view of the page, of the demo's services, in build/screenshots
+	@$(BIN)/python -m examples.screenshots
 
 properties: $(READY) ## the generated tests, with fifty times as many examples
 	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py

@@ -29,7 +29,7 @@ from benchmarks.live import Figure
 from benchmarks.offering import STREAM
 from benchmarks.processes import source_job, start, stop, until
 from publish_agent.settings import BYTES_PER_S, CPU_SHARE, MEMORY
-from source_jobs.client import Client, connect
+from source_jobs.client import Client, HttpClient, connect
 
 NOTHING = f"select * from {STREAM} where status == 1"
 EVERYTHING = f"select * from {STREAM}"
@@ -61,7 +61,7 @@ class Service:
         assert process.stdout is not None
         self._reports.extend(map(json.loads, process.stdout))
 
-    def measure(self, client: Client, seconds: float) -> Phase:
+    def measure(self, client: Client | HttpClient, seconds: float) -> Phase:
         """Wait until it has settled, then for so long; what it did in that time."""
         sleep(_SETTLE_S)
         first, sent = self.report(), sent_bytes(client)
@@ -88,7 +88,7 @@ class Service:
         return self._reports[-1]
 
 
-def sent_bytes(client: Client) -> int:
+def sent_bytes(client: Client | HttpClient) -> int:
     """What the agents have sent for the queries that run."""
     queries: list[Any] = list(client.queries())
     costs = [agent.get("cost") or {} for query in queries for agent in query["agents"]]
@@ -96,7 +96,7 @@ def sent_bytes(client: Client) -> int:
 
 
 @contextlib.contextmanager
-def offering(rate: float) -> Iterator[tuple[Service, Client]]:
+def offering(rate: float) -> Iterator[tuple[Service, Client | HttpClient]]:
     """A service that publishes at a rate, and a client that may ask."""
     with source_job() as job:
         process = start("benchmarks.offering", "--source-job", job.agents, "--rate", str(rate))
@@ -109,14 +109,16 @@ def offering(rate: float) -> Iterator[tuple[Service, Client]]:
 
 
 @contextlib.contextmanager
-def asked(client: Client, query: str) -> Iterator[None]:
+def asked(client: Client | HttpClient, query: str) -> Iterator[None]:
     """A query whose answer is read and thrown away."""
     with client.subscribe(query) as answer:
         threading.Thread(target=lambda: list(answer), daemon=True).start()
         yield
 
 
-def costs(service: Service, client: Client, rate: float, seconds: float) -> list[Figure]:
+def costs(
+    service: Service, client: Client | HttpClient, rate: float, seconds: float
+) -> list[Figure]:
     """The agent's processor time, memory and bytes."""
     with asked(client, NOTHING):
         screened = service.measure(client, seconds)
@@ -145,7 +147,7 @@ def costs(service: Service, client: Client, rate: float, seconds: float) -> list
     ]  # fmt: skip
 
 
-def counts(service: Service, client: Client, seconds: float) -> list[Figure]:
+def counts(service: Service, client: Client | HttpClient, seconds: float) -> list[Figure]:
     """How often the true count, which the service knows, is inside the stated error."""
     found: dict[int, tuple[float, float]] = {}
     with client.subscribe(COUNTED) as answer:

@@ -4,6 +4,10 @@
 
 starts a source job and three HTTP services as processes of their own, on free ports, puts load on
 them, asks questions of them, shows the answers with how complete they are, and stops everything.
+
+    python -m examples.live stay
+
+keeps it running at the usual ports, with the page, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,11 +20,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
+from typing import NamedTuple
 
 SERVICES = {"catalog": ["/items", "/search"], "checkout": ["/cart", "/pay"], "accounts": ["/me"]}
 PROVIDERS = ["card", "giropay", "paypal"]
 FREE = "tcp://127.0.0.1:*"
+USUAL = ("tcp://127.0.0.1:7766", "tcp://127.0.0.1:7767", "7768")
 REQUESTS_PER_SECOND = 150
 USERS = 60
 
@@ -40,9 +47,17 @@ QUESTIONS = (
 )
 
 
+class Addresses(NamedTuple):
+    """Where a source job listens: for agents, for clients, and for browsers."""
+
+    agents: str
+    clients: str
+    http: str
+
+
 def main() -> int:
     """Run the shop, ask, and stop."""
-    with shop() as (_, clients):
+    with shop() as (_, clients, _):
         print(
             f"A source job, and {len(SERVICES)} HTTP services in processes of their own, "
             f"which answer {REQUESTS_PER_SECOND} requests a second.\n",
@@ -51,6 +66,18 @@ def main() -> int:
         for question, command in QUESTIONS:
             ask(question, command, clients)
     print("Everything is stopped. Your own services: docs/agent.md, docs/live.md")
+    print("To watch the shop on the page: make demo-live, and open http://127.0.0.1:7768")
+    print("For your own services it is served by: mql serve --http 7768")
+    return 0
+
+
+def stay() -> int:
+    """Run the shop with the page, until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt), shop(USUAL) as (_, _, http):
+        print(f"The shop runs. Open {http} in a browser; Ctrl-C stops everything.\n")
+        print("Try: Recipes, Errors of requests; then Trace, user u17.", flush=True)
+        while True:
+            time.sleep(3600)
     return 0
 
 
@@ -68,25 +95,43 @@ def ask(question: str, command: tuple[str, ...], clients: str) -> None:
 
 
 @contextlib.contextmanager
-def shop() -> Iterator[tuple[str, str]]:
-    """Run it all; where the source job listens for agents, and for clients."""
+def shop(at: tuple[str, str, str] = (FREE, FREE, "*")) -> Iterator[Addresses]:
+    """Run it all; where the source job listens."""
     with contextlib.ExitStack() as stack:
-        agents, clients = stack.enter_context(source_job())
-        ports = {name: stack.enter_context(service(name, agents)) for name in SERVICES}
+        addresses = stack.enter_context(source_job(*at))
+        ports = {name: stack.enter_context(service(name, addresses.agents)) for name in SERVICES}
         stack.enter_context(load(ports))
-        yield agents, clients
+        yield addresses
 
 
 @contextlib.contextmanager
-def source_job() -> Iterator[tuple[str, str]]:
-    """Run a source job; where it listens for agents, and for clients."""
-    with process("cli", "serve", "--agents", FREE, "--clients", FREE) as started:
+def source_job(agents: str = FREE, clients: str = FREE, http: str = "*") -> Iterator[Addresses]:
+    """Run a source job with its HTTP server; where it listens."""
+    options = ("--agents", agents, "--clients", clients, "--http", http)
+    with process("cli", "serve", *options) as started:
         assert started.stdout is not None
         found: dict[str, str] = {}
-        while not {"agents", "clients"} <= set(found):
-            side, _, address = started.stdout.readline().strip().partition(" ")
+        while not set(Addresses._fields) <= set(found):
+            line = started.stdout.readline()
+            if not line:
+                raise OSError(f"no source job at {agents}, {clients} and {http}")
+            side, _, address = line.strip().partition(" ")
             found[side.rstrip(":")] = address.strip()
-        yield found["agents"], found["clients"]
+        until_ready(found["http"])
+        yield Addresses(found["agents"], found["clients"], found["http"])
+
+
+def until_ready(url: str) -> None:
+    """Wait until a server answers, and its source job. Raises OSError after a minute."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=10):  # noqa: S310 - our own
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -151,4 +196,4 @@ def _requests(ports: dict[str, int], ended: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stay() if sys.argv[1:] == ["stay"] else main())

@@ -118,3 +118,35 @@ class Completeness(msgspec.Struct, frozen=True):
     def silent(self) -> bool:
         """No agent was there to ask: nothing is known, which is not the same as no events."""
         return self.expected == 0
+
+
+_NO_COUNTS = ("slot_ms", "weight")
+"""What a tally holds beside counts of events."""
+
+_WANTED = ("sampled_out", "filtered_out", "shipped")
+"""The counts of a tally that are no loss; all others are places where events were dropped."""
+
+
+def as_data(known: Completeness) -> dict[str, object]:
+    """Completeness as plain data; the counts of `dropped` add up with the others to `seen`.
+
+    >>> as_data(Completeness(0, 1000, tally=Tally(0, shipped=2, buffer=1)))["dropped"]["buffer"]
+    1
+    """
+    data: dict[str, object] = {}
+    for name in Completeness.__struct_fields__:
+        value = getattr(known, name)
+        match value:
+            case Tally():
+                places = (each for each in Tally.__struct_fields__ if each not in _NO_COUNTS)
+                counts = {each: getattr(value, each) for each in places}
+                data["seen"] = value.seen
+                data |= {each: counts.pop(each) for each in _WANTED}
+                data["dropped"] = counts
+            case tuple():
+                data[name] = list(value)
+            case _:
+                data[name] = value
+        if name == "end_ms":
+            data["exactness"] = str(known.exactness)
+    return data

@@ -11,12 +11,17 @@ import socket
 import threading
 from collections.abc import Iterable, Mapping
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from publish_agent.figures import Figures
 from publish_agent.intake import Closed, Status, Stream
 from publish_agent.keys import read_keys
 from publish_agent.queries import MAX_STREAMS, is_stream_name
 from publish_agent.settings import Settings, read_settings
 from publish_agent.worker import Worker
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 _log = logging.getLogger("publish_agent")
 
@@ -96,6 +101,15 @@ class Agent:
         """
         self.stream(stream).lost(number)
 
+    def export_metrics(self, registry: CollectorRegistry | None = None) -> None:
+        """Add this agent's metrics to a Prometheus registry, or to the usual one.
+
+        Needs prometheus-client (`pip install prometheus-client`); raises ImportError without it.
+        """
+        from publish_agent.metrics import register  # noqa: PLC0415 - most agents export nothing
+
+        register(self._figures, registry)
+
     def close(self) -> None:
         """Send what is left and stop, within half a second. Events are no longer taken."""
         with self._lock:
@@ -108,6 +122,10 @@ class Agent:
             worker.close()
         for stream in self._streams.values():
             stream.intake = Closed()
+
+    def _figures(self) -> Figures:
+        worker = self._worker
+        return Figures() if worker is None else worker.figures()
 
     def _begin(self, name: str) -> Stream:
         """Make a stream, and start the thread if it does not run."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mql.errors import QueryError
 from mql.values import normalize
 from mql.wire.messages import Accept, Batch, Message, Refuse, Subscribe
+from publish_agent.figures import Spent
 from publish_agent.generation import Tools
 from publish_agent.intake import Stream
 from publish_agent.link import Link
@@ -36,6 +37,8 @@ class Queries:
         self._full: list[Running] = []
         self.dropped = 0
         """Events that were dropped here, by a full buffer or because they cannot be read."""
+        self.ended = Spent()
+        """What the queries took that are over."""
 
     @property
     def streams(self) -> list[Subscriptions]:
@@ -96,6 +99,7 @@ class Queries:
 
     def end(self, link: Link, running: Running) -> None:
         """End a query on one source."""
+        self.ended = self.ended.plus(running.cost())
         link.end(running)
         self._streams[running.message.stream].remove(running)
 

@@ -23,6 +23,7 @@ from mql.wire.messages import (
 )
 from publish_agent.budget import Budget
 from publish_agent.encode import encoder
+from publish_agent.figures import Figures
 from publish_agent.generation import Tools
 from publish_agent.identity import Identity
 from publish_agent.incoming import HELLO_US, Incoming
@@ -103,6 +104,25 @@ class AgentState:
         self._due = Due()
         self._offered = 0
         self._peeks = Peeks()
+        self._lag_us = 0
+
+    def figures(self) -> Figures:
+        """This agent in numbers; any thread may ask."""
+        links = list(self.links.values())
+        running = [each for link in links for each in list(link.queries.values())]
+        spent = self.queries.ended
+        for each in running:
+            spent = spent.plus(each.cost())
+        return Figures(
+            streams=len(self.queries.streams),
+            source_jobs=sum(link.welcomed for link in links),
+            queries=len(running),
+            buffered_bytes=self._room.used,
+            lag_us=self._lag_us,
+            unkept=self.queries.dropped,
+            uncredited=sum(link.dropped for link in links),
+            spent=spent,
+        )
 
     # What the shell calls
 
@@ -276,11 +296,12 @@ class AgentState:
         return self.identity.hello(self.settings, self.queries.names(), now_us)
 
     def _heartbeat(self, link: Link, now_us: int) -> Heartbeat:
+        self._lag_us = self._due.lag()
         return Heartbeat(
             sent_us=now_us,
             watermark_ms=now_us // 1000 - MARGIN_MS + link.offset.value_ms,
             offset_us=link.offset.value_us,
-            lag_us=self._due.lag(),
+            lag_us=self._lag_us,
             dropped=self.queries.dropped + link.dropped,
             streams=self.queries.names(),
             costs=link.costs(),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 
+from publish_agent.figures import Figures
 from publish_agent.identity import Identity
 from publish_agent.intake import Closed, Stream
 from publish_agent.keys import Keys
@@ -39,6 +40,7 @@ class Worker:
         self._new: deque[Stream] = deque()
         self._all: list[Stream] = []
         self._stop = threading.Event()
+        self._state: AgentState | None = None
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -58,6 +60,11 @@ class Worker:
         self._all.append(stream)
         self._new.append(stream)
         self._wake()
+
+    def figures(self) -> Figures:
+        """The agent in numbers. From any thread."""
+        state = self._state
+        return Figures() if state is None else state.figures()
 
     def close(self) -> None:
         """Send what is left, say goodbye, and end; within half a second, whatever happens."""
@@ -101,6 +108,7 @@ class Worker:
             epoch_ns=_EPOCH_NS,
             cpu_ns=time.thread_time_ns,
         )
+        self._state = state
         resolver = Resolver(self._settings.source_jobs, self._wake)
         sockets.wake_by(self._reader.fileno())
         look_up_us = 0

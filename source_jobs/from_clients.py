@@ -236,6 +236,8 @@ class ClientSide:
                 shown = self.shows.agents(self.agents, self.queries, now_us)
             case "queries":
                 shown = self.shows.queries(self.queries, self.sessions)
+            case "metrics":
+                shown = self.shows.metrics(self.agents, self.queries, self.sessions)
             case "explain":
                 shown = self._explain(session, show)
             case "streams":

@@ -23,6 +23,7 @@ from source_jobs.outbox import Outbox
 from source_jobs.pieces import Piece
 from source_jobs.questions import Question
 from source_jobs.running import Key, Running, key_of
+from source_jobs.served import Served
 from source_jobs.settings import Settings
 from source_jobs.shipment import Shipment
 from source_jobs.subscribers import Audience, Subscriber
@@ -40,6 +41,9 @@ class Queries:
     random: Random
     patience_ms: int = 0
     """So much longer than the grace time is waited at present."""
+
+    ended: Served = field(default_factory=Served)
+    """What the queries came to that have ended, and how many have begun."""
 
     _by_number: dict[int, Running] = field(default_factory=dict)
     _by_key: dict[Key, Running] = field(default_factory=dict)
@@ -86,6 +90,7 @@ class Queries:
         if len(self._by_number) >= self.settings.queries or text_bytes > self.settings.text_bytes:
             return None
         self._last_number += 1
+        self.ended.queries += 1
         execution = Execution(self._last_number, question, self.settings.held, now_ms)
         seed = self.random.randrange(_MOST_SEED)
         running = Running(key, execution, Audience(shared=bool(group)), seed)
@@ -192,6 +197,7 @@ class Queries:
         if running is None or subscriber not in running.audience.members:
             return
         running.audience.members.remove(subscriber)
+        self.ended.lose([subscriber])
         if not running.audience.members:
             self.end(running, "", now_ms)
 
@@ -201,6 +207,8 @@ class Queries:
         if self._by_number.pop(execution.number, None) is not None:
             self._text_bytes -= len(execution.question.text)
         self._retire(running)
+        self.ended.add(execution)
+        self.ended.lose(running.audience.members)
         for subscriber in running.audience.members:
             self._tell_end(subscriber, execution, reason, now_ms, failed=failed)
         running.audience.members.clear()
@@ -238,6 +246,7 @@ class Queries:
         for subscriber in list(running.audience.members):
             if subscriber.ends_ms and subscriber.ends_ms <= now_ms:
                 running.audience.members.remove(subscriber)
+                self.ended.lose([subscriber])
                 reason = "time to live is over"
                 self._tell_end(subscriber, running.execution, reason, now_ms)
 

@@ -68,6 +68,15 @@ class Shows:
         number = running.execution.number if running else None
         return _json({"plan": str(question.plan), "query": number, "agents": shown})
 
+    def metrics(self, agents: Agents, queries: Queries, sessions: Sessions) -> bytes:
+        """Sums over all queries, and how many of everything there are."""
+        served = queries.ended.copy()
+        for running in queries:
+            served.add(running.execution)
+            served.lose(running.audience.members)
+        running_now = {"queries": len(queries), "clients": sum(1 for _ in sessions)}
+        return _json({**served.data(), "running": running_now, "errors": agents.errors})
+
     def cancelled(self, query: int, subscribers: int) -> bytes:
         """What has been cancelled."""
         return _json({"cancelled": query, "subscribers": subscribers})

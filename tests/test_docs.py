@@ -48,10 +48,10 @@ DATA_FILES = ("apache_access.ndjson", "nginx_status.ndjson")
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if page.exists()]
 
 BLOCK = re.compile(r"^```(\w+)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
-COMMANDS = ("mql", "cat", "head", "tail", "printf", "echo", "gzip")
+COMMANDS = ("mql", "cat", "head", "tail", "printf", "echo", "gzip", "curl")
 """The first words of commands that examples may run."""
 
-NO_RUN = re.compile(r"\b(install|make|tail -f|tail -F|curl|git|kubectl|docker|python3?|serve)\b")
+NO_RUN = re.compile(r"\b(install|make|tail -f|tail -F|git|kubectl|docker|python3?|serve)\b")
 """What a `no-run` block is for."""
 
 NOTE = "mql: time: "
@@ -63,6 +63,9 @@ CONSOLES = {"": "console", "live": "live", "no-run": "no-run"}
 NAMES = (*live.SERVICES, *live.PROVIDERS, *(path for of in live.SERVICES.values() for path in of))
 VARYING = re.compile(rf"-?\d[\d,.:-]*|-{{2,}}|\s+|{'|'.join(NAMES)}")
 """What two runs of a live example need not have in common."""
+
+DEFAULT_HTTP = "http://127.0.0.1:7768"
+"""Where the page and the API are in the documents."""
 
 TIME_LIMIT_S = 60
 
@@ -242,7 +245,7 @@ def test_a_command_prints_what_its_page_says(
 
 
 @pytest.fixture(scope="session")
-def shop() -> Iterator[tuple[str, str]]:
+def shop() -> Iterator[live.Addresses]:
     """The shop of `make demo` under load; the addresses of its source job."""
     with live.shop() as addresses:
         yield addresses
@@ -268,10 +271,10 @@ def _blur(found: re.Match[str]) -> str:
 
 @pytest.mark.parametrize("example", of_kind("live"))
 def test_running_services_answer_what_a_page_says(
-    example: Example, tmp_path: Path, prepared: Path, shop: tuple[str, str]
+    example: Example, tmp_path: Path, prepared: Path, shop: live.Addresses
 ) -> None:
-    variables = {"MQL_SOURCE_JOBS": shop[0], "MQL_SOURCE_JOB": shop[1]}
-    for command, expected in commands(example.text):
+    variables = {"MQL_SOURCE_JOBS": shop.agents, "MQL_SOURCE_JOB": shop.clients}
+    for command, expected in commands(example.text.replace(DEFAULT_HTTP, shop.http)):
         got = run(command, tmp_path, prepared, variables)
         told = "\n".join([example.place, f"$ {command}", *got])
         assert fits([*map(blurred, expected)], [*map(blurred, got)]), told
@@ -309,7 +312,7 @@ def test_the_python_of_a_page_runs(
             (tmp_path / f"{block.word}.ndjson").write_text(block.text, encoding="utf-8")
         if block.kind == "python":
             if block.word == "live":
-                defaults = DEFAULT_SOURCE_JOB, DEFAULT_ADDRESS
+                defaults = DEFAULT_SOURCE_JOB, DEFAULT_ADDRESS, DEFAULT_HTTP
                 for default, address in zip(defaults, request.getfixturevalue("shop"), strict=True):
                     block = block._replace(text=block.text.replace(default, address))  # noqa: PLW2901
             run_python(block, names, f"{page.name}:{block.line}")

@@ -8,6 +8,8 @@ import click
 
 from cli.arguments import FORMATS, only_query, read_duration
 from cli.live.connection import Connection, connection_options
+from cli.live.http import HttpOptions, http_options
+from cli.live.token import token
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -214,6 +216,12 @@ def cancel(
 @click.option("--from-server-key", metavar="FILE", help="That source job's public key.")
 @click.option("--query", "text", metavar="QUERY", help="What to ask there.")
 @click.option("--as", "stream", metavar="STREAM", help="The stream that its rows become here.")
+@click.option(
+    "--http",
+    metavar="[HOST:]PORT",
+    help="Serve the page, the API and metrics too, at a port of this machine or of HOST.",
+)
+@http_options
 @click.pass_context
 def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
     ctx: click.Context,
@@ -227,21 +235,39 @@ def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
     from_server_key: str | None,
     text: str | None,
     stream: str | None,
+    http: str | None,
+    tokens: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    cors: tuple[str, ...],
+    names: tuple[str, ...],
+    audit: Path | None,
+    log_json: bool,  # noqa: FBT001
 ) -> None:
     """Run a source job: agents and clients connect to it. Ctrl-C ends it.
 
     Without keys it listens to this machine only. With --key it listens anywhere, and lets in those
     whose public keys are in the two directories.
 
+    With --http it serves the page, in a process of its own. That listens to this machine only, or,
+    with --tokens and TLS, anywhere. With --key its key has to be among the clients' too.
+
     \b
     Examples:
       mql serve
+      mql serve --http 7768
+      mql serve --http 0.0.0.0:7768 --tokens tokens.json --tls-cert tls.crt --tls-key tls.key
       mql serve --agents 'tcp://*:7766' --key job.key_secret --allow-agents a --allow-clients c
       mql serve --from tcp://b:7767 --query 'select * from log where status >= 500' --as errors
     """  # noqa: D301
     given = [each for each in (source, text, stream) if each]
     if len(given) not in {0, 3}:
         raise click.UsageError("--from ADDR, --query QUERY and --as STREAM go together")
+    over_http = None
+    if http is not None:
+        over_http = HttpOptions(
+            http, tokens, tls_cert, tls_key, cors, names, audit, log_json, insecure
+        )
     from cli.live.serve import ServeOptions, Upstream  # noqa: PLC0415 - imports zmq
     from cli.live.serve import serve as run_serve  # noqa: PLC0415
 
@@ -258,6 +284,7 @@ def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
                 allow_clients=allow_clients,
                 insecure=insecure,
                 upstream=upstream,
+                http=over_http,
             )
         )
     )
@@ -303,4 +330,4 @@ def _show(what: str, connection: Connection, output: str | None) -> int:
     return show(what, connection, output)
 
 
-COMMANDS = (query, trace, streams, agents, queries, cancel, serve, keygen)
+COMMANDS = (query, trace, streams, agents, queries, cancel, serve, keygen, token)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from source_jobs.client import Client
+    from source_jobs.client import Client, HttpClient
 
 TIMEOUT_S = 1.2
 """A person who asks gets an answer within two seconds, the start of the command included."""
@@ -27,7 +27,7 @@ class Connection:
     key: Path | None = None
     server_key: str | None = None
 
-    def open(self) -> Client:
+    def open(self) -> Client | HttpClient:
         """Connect. Raises SourceJobError within two seconds, and click.UsageError."""
         from source_jobs.client import SourceJobError, connect  # noqa: PLC0415 - imports zmq
 

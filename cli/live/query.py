@@ -14,13 +14,14 @@ from cli.destination import standard_output
 from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.connection import Connection
 from cli.live.status import Alarms, StatusLine
-from cli.live.words import Summary, as_json, json_line, missed_in
+from cli.live.words import Summary, json_line, missed_in
 from cli.memory import tune_for_days
 from cli.output import Writer
 from cli.run import RunOptions, choose_output, complain, open_writers
+from mql.ledger import as_data
 
 if TYPE_CHECKING:
-    from source_jobs.client import Client, Subscription
+    from source_jobs.client import Client, HttpClient, Subscription
     from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.2
@@ -87,7 +88,7 @@ def query(text: str, options: QueryOptions) -> int:
     return EXIT_CODE if stopped else 0
 
 
-def _subscribe(client: Client, text: str, options: QueryOptions) -> Subscription:
+def _subscribe(client: Client | HttpClient, text: str, options: QueryOptions) -> Subscription:
     return client.subscribe(
         text,
         time=options.output.time,
@@ -98,7 +99,7 @@ def _subscribe(client: Client, text: str, options: QueryOptions) -> Subscription
 
 
 def _copy(
-    client: Client,
+    client: Client | HttpClient,
     answer: Subscription,
     writers: Sequence[Writer],
     interrupt: Interrupt,
@@ -129,7 +130,7 @@ def _copy(
         interrupt.answered()
         status.clear()
     if options.ledger and answer.total is not None:
-        _write_line(writers, "_ledger_total", as_json(answer.total))
+        _write_line(writers, "_ledger_total", as_data(answer.total))
     for writer in writers:
         writer.finish()
     return summary
@@ -159,7 +160,7 @@ def _write(
         summary.add(known, closes=window.closes)
         alarms.see(known)
         if options.ledger:
-            _write_line(writers, "_ledger", as_json(known))
+            _write_line(writers, "_ledger", as_data(known))
 
 
 def _write_line(writers: Sequence[Writer], key: str, value: object) -> None:

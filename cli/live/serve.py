@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 import mql
+from cli.live.http import HttpOptions
+from cli.live.http import start as start_http
 from cli.memory import tune_for_days
 from publish_agent import Agent
 from source_jobs import JobSource
@@ -39,6 +41,7 @@ class ServeOptions:
     allow_clients: Path | None = None
     insecure: bool = False
     upstream: Upstream | None = None
+    http: HttpOptions | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -48,6 +51,8 @@ def serve(options: ServeOptions) -> int:
     """
     if options.upstream is not None:
         mql.plan(options.upstream.query, live=True)
+    if options.http is not None:
+        options.http.settings()
     try:
         job = SourceJob(
             options.agents,
@@ -67,7 +72,12 @@ def serve(options: ServeOptions) -> int:
         if options.upstream is not None:
             _follow(options.upstream, options.key, job, stack)
         tune_for_days()
-        click.echo(f"agents: {job.agents_address}\nclients: {job.clients_address}")
+        told = f"agents: {job.agents_address}\nclients: {job.clients_address}"
+        if options.http is not None:
+            clients = _reachable(job.clients_address)
+            server = stack.enter_context(closing(start_http(options.http, clients, options.key)))
+            told += f"\nhttp: {server.url}"
+        click.echo(told)
         job.run()
     return 0
 

@@ -16,7 +16,7 @@ from cli.run import complain
 from cli.table import utc
 
 if TYPE_CHECKING:
-    from source_jobs.client import Client
+    from source_jobs.client import Client, HttpClient
 
 SETTLE_S, MEASURE_S = 1.2, 2.1
 """Agents tell the cost once a second, so what is measured begins and ends with such a moment."""
@@ -75,7 +75,7 @@ def _identity(agent: Record) -> tuple[object, object]:
     return agent.get("agent"), agent.get("source")
 
 
-def _read_for(client: Client, get: Callable[[float], object], seconds: float) -> None:
+def _read_for(client: Client | HttpClient, get: Callable[[float], object], seconds: float) -> None:
     """Take the answer and throw it away, so that agents go on."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0 and client.connected:

@@ -14,16 +14,16 @@ from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.connection import Connection
 from cli.live.records import Record, Records, format_for
 from cli.live.status import Alarms, StatusLine
-from cli.live.timeline import Entry, Followed, Timeline, read_followed
 from cli.live.words import Summary, missed_in
 from cli.memory import tune_for_days
 from cli.output import Writer, make_writer
 from cli.run import complain
 from cli.spool import Spool
 from cli.table import utc
+from source_jobs.timeline import Entry, Followed, Timeline, read_followed
 
 if TYPE_CHECKING:
-    from source_jobs.client import Client, Subscription
+    from source_jobs.client import Client, HttpClient, Subscription
     from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.02
@@ -37,8 +37,8 @@ def trace(
 
     Raises MQLError, and click.UsageError for words that are no question.
     """
-    followed = read_followed(words)
     try:
+        followed = read_followed(words)
         kind = format_for(output)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
@@ -96,7 +96,11 @@ class _Track:
 
 
 def _follow(
-    client: Client, tracks: Sequence[_Track], writer: Writer, interrupt: Interrupt, kind: str
+    client: Client | HttpClient,
+    tracks: Sequence[_Track],
+    writer: Writer,
+    interrupt: Interrupt,
+    kind: str,
 ) -> None:
     """Write what comes, in order, until all answers have ended or Ctrl-C ends them."""
     timeline = Timeline()

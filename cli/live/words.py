@@ -71,32 +71,6 @@ def losses(known: Completeness) -> list[str]:
     return lost + _refused(known)
 
 
-def as_json(known: Completeness) -> dict[str, object]:
-    """The ledger as data; the counts of `dropped` add up with the others to `seen`."""
-    tally = known.tally
-    return {
-        "start_ms": known.start_ms,
-        "end_ms": known.end_ms,
-        "exactness": str(known.exactness),
-        "expected": known.expected,
-        "reported": known.reported,
-        "missing": list(known.missing),
-        "refused": list(known.refused),
-        "seen": tally.seen,
-        "sampled_out": tally.sampled_out,
-        "filtered_out": tally.filtered_out,
-        "shipped": tally.shipped,
-        "dropped": {place: getattr(tally, place) for place in PLACES},
-        "transit": known.transit,
-        "late": known.late,
-        "subscriber": known.subscriber,
-        "rate": known.rate,
-        "partial": known.partial,
-        "early": known.early,
-        "errors": known.errors,
-    }
-
-
 def json_line(key: str, value: object) -> bytes:
     """A line of NDJSON about the answer itself."""
     return f"{write_json({key: value})}\n".encode()

@@ -255,7 +255,7 @@ class Alive(Message, frozen=True, tag="alive"):
 
 
 class Show(Message, frozen=True, tag="show"):
-    """Show what there is: `agents`, `queries`, `streams`, or a plan: `explain` with a query."""
+    """Show `agents`, `queries`, `streams`, `metrics`, or, with a query, its plan: `explain`."""
 
     request: int
     what: str

@@ -10,6 +10,7 @@ import atexit
 import getpass
 import itertools
 import json
+import os
 import secrets
 import socket
 import threading
@@ -17,12 +18,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 import mql
 from mql.layout import layout_of
 from mql.planner.plan import plan
 from mql.wire.messages import Ask, Ended, Rejected
+from source_jobs.client.http_calls import make_calls
+from source_jobs.client.http_client import HttpClient
 from source_jobs.client.items import Action, Closed, Deliver, Reply, SourceJobError
 from source_jobs.client.link import Link
 from source_jobs.client.mailbox import Mailbox
@@ -32,6 +35,7 @@ from source_jobs.keys import load_pair, load_public
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:7767"
 TIMEOUT_S = 2.0
+_AnyClient = TypeVar("_AnyClient", "Client", HttpClient)
 
 
 def connect(
@@ -41,20 +45,32 @@ def connect(
     server_key: str | Path | None = None,
     timeout_s: float | None = TIMEOUT_S,
     user: str | None = None,
-) -> Client:
-    """Connect to a source job.
+    token: str | None = None,
+    ca: str | Path | None = None,
+) -> Client | HttpClient:
+    """Connect to a source job, at a `tcp://` address or at its `http://` or `https://` one.
 
-    `key` is the file of this client's secret key and `server_key` that of the source job's public
-    one, or the key itself; give both or none. Waits `timeout_s` for the source job and raises
+    Over HTTP `token` lets us in (left out: `MQL_TOKEN`), and `ca` is a file of certificates to
+    trust besides the system's. Else `key` is the file of this client's secret key and `server_key`
+    that of the source job's public one, or the key itself; give both or none. `user` is shown to
+    others, and is who runs this if left out. Waits `timeout_s` for the source job and raises
     SourceJobError if it is not there; with None it does not wait, and what is asked will be asked
-    when it comes. `user` is shown to others, and is who runs this if left out.
+    when it comes.
     Raises ValueError if the address or a key is none.
     """
+    if address.startswith(("http://", "https://")):
+        calls = make_calls(address, token or os.environ.get("MQL_TOKEN"), ca)
+        return _wait(HttpClient(calls), timeout_s)
     if (key is None) != (server_key is None):
         raise ValueError("with CURVE both are needed: key, and server_key of the source job")
     keys = None if key is None or server_key is None else (load_pair(key), load_public(server_key))
     state = ClientState(secrets.token_hex(8), user or _user(), mql.__version__)
     client = Client(address, state, lambda deliver: Link(address, state, deliver, keys))
+    return _wait(client, timeout_s)
+
+
+def _wait(client: _AnyClient, timeout_s: float | None) -> _AnyClient:
+    """The client, once it is connected. Raises SourceJobError, and closes it, if it never is."""
     if timeout_s is not None:
         try:
             client.wait_connected(timeout_s)
@@ -151,6 +167,10 @@ class Client:
     def streams(self) -> list[dict[str, object]]:
         """The streams that agents offer, with the fields seen in them."""
         return cast("list[dict[str, object]]", self._show("streams"))
+
+    def metrics(self) -> dict[str, object]:
+        """Sums over all queries that the source job has run: events, rows, drops, cost."""
+        return cast("dict[str, object]", self._show("metrics"))
 
     def explain(self, query: str) -> dict[str, object]:
         """What becomes of a query, and what each agent does with it. Raises QueryError."""

@@ -43,6 +43,11 @@ class LiveWindow(Chunk):
         self.closes = answer is not None and answer.closes
         self.gap = gap
 
+    @property
+    def batch(self) -> pa.RecordBatch | None:
+        """The rows as they came, in the engine's own columns; None where only their lack did."""
+        return self._batch
+
     def times_ms(self) -> list[int | None]:
         """When each row's event was, by the source job's clock, where rows are events."""
         if self._batch is None or TIME not in self._batch.schema.names:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.processes import FREE_PORT, addresses, start, stop, until
-from source_jobs.client import Client, SourceJobError
+from source_jobs.client import Client, HttpClient, SourceJobError
 from tests.faults.clock import Clock
 from tests.faults.network import Networks, namespace
 from tests.faults.record import Record
@@ -141,7 +141,7 @@ class Fleet:
         for service in self.services.values():
             service.record.pause(paused=paused)
 
-    def wait_known(self, client: Client, seconds: float = 60) -> None:
+    def wait_known(self, client: Client | HttpClient, seconds: float = 60) -> None:
         """Wait until the source job knows all services."""
         until(lambda: self._known(client), "all services are known", seconds)
 
@@ -152,7 +152,7 @@ class Fleet:
         for each in (*self.services.values(), self.job):
             each.end()
 
-    def _known(self, client: Client) -> bool:
+    def _known(self, client: Client | HttpClient) -> bool:
         try:
             there = {a["pid"] for a in client.agents() if not a["gone"]}
         except SourceJobError:

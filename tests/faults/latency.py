@@ -20,7 +20,7 @@ from time import sleep
 import numpy as np
 
 from benchmarks.processes import Job, source_job, start, stop, until
-from source_jobs.client import Client, connect
+from source_jobs.client import Client, HttpClient, connect
 from tests.faults.fleet import Process
 
 MOST = 1.05
@@ -98,7 +98,7 @@ def measure(kind: str, turns: int, seconds: float, seed: int = 1) -> list[Figure
 
 
 @contextmanager
-def _asked(variant: Variant) -> Iterator[tuple[Job, Client]]:
+def _asked(variant: Variant) -> Iterator[tuple[Job, Client | HttpClient]]:
     """A source job of which is asked what the variant says."""
     with source_job() as job, connect(job.clients, timeout_s=30) as client, ExitStack() as stack:
         if variant.query:
@@ -108,7 +108,11 @@ def _asked(variant: Variant) -> Iterator[tuple[Job, Client]]:
 
 
 def _round(
-    host: _Host, variant: Variant, jobs: dict[str, tuple[Job, Client]], kind: str, seconds: float
+    host: _Host,
+    variant: Variant,
+    jobs: dict[str, tuple[Job, Client | HttpClient]],
+    kind: str,
+    seconds: float,
 ) -> tuple[float, float]:
     """One round of one variant: its p50 and p99 in µs."""
     if not variant.agent:
@@ -129,7 +133,7 @@ def _round(
         process.thaw()
 
 
-def _is_ready(client: Client, *, asked: bool) -> bool:
+def _is_ready(client: Client | HttpClient, *, asked: bool) -> bool:
     if not asked:
         return any(not agent["gone"] for agent in client.agents())
     states = [agent["state"] for query in client.queries() for agent in query["agents"]]  # type: ignore[attr-defined]

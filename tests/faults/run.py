@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, sleep
 
 from benchmarks.processes import NotReadyError, until
-from source_jobs.client import Client, SourceJobError
+from source_jobs.client import Client, HttpClient, SourceJobError
 from tests.faults.account import Account, account, life_of
 from tests.faults.fleet import Fleet, Service
 from tests.faults.scenarios import Scenario, Skipped, Stage, Takes
@@ -31,7 +31,11 @@ class Result:
 
 
 def run(
-    name: str, scenario: Scenario, fleet: Fleet, client: Client, recovers_s: float = RECOVERS_S
+    name: str,
+    scenario: Scenario,
+    fleet: Fleet,
+    client: Client | HttpClient,
+    recovers_s: float = RECOVERS_S,
 ) -> Result:
     """Hurt the fleet, watch it recover, and account for every event."""
     stage = Stage(fleet, client)
@@ -121,7 +125,7 @@ def _inexact(told: Account, rows: Watch, lives: list[Service], first: dict[int, 
     return problems
 
 
-def _wait_accepted(client: Client, watches: tuple[Watch, ...], agents: int) -> None:
+def _wait_accepted(client: Client | HttpClient, watches: tuple[Watch, ...], agents: int) -> None:
     """Wait until all agents run the queries."""
     numbers = {watch.query_id for watch in watches}
 

@@ -9,7 +9,7 @@ from enum import Enum
 from time import monotonic, sleep
 
 from benchmarks.processes import start, stop, until
-from source_jobs.client import Client
+from source_jobs.client import Client, HttpClient
 from tests.faults.clock import SEEN_AFTER_S
 from tests.faults.fleet import Fleet
 from tests.faults.network import Namespace
@@ -33,7 +33,7 @@ class Stage:
     """Where a scenario happens; it says when it hurts and when that is over."""
 
     fleet: Fleet
-    client: Client
+    client: Client | HttpClient
     hurt_s: float = 0.0
     over_s: float = 0.0
     restarts: list[str] = field(default_factory=list)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.processes import services, source_job
 from publish_agent.intake import Status
-from source_jobs.client import Client, connect
+from source_jobs.client import Client, HttpClient, connect
 from tests.faults.disk import write_all
 from tests.faults.fleet import Fleet, fleet
 from tests.faults.record import Record
@@ -27,7 +27,9 @@ RECOVERS_S = 15.0
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Client]]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Fleet, Client | HttpClient]]:
     folder = tmp_path_factory.mktemp("records")
     with fleet(folder, {"near": 4, "relayed": 2}, RATE, None) as made:
         with connect(made.clients_address, timeout_s=30) as client:
@@ -37,7 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, C
 
 @pytest.mark.parametrize("name", [name for name, each in SCENARIOS.items() if each.short])
 def test_what_is_lost_is_told_and_answers_are_whole_again(
-    running: tuple[Fleet, Client], name: str
+    running: tuple[Fleet, Client | HttpClient], name: str
 ) -> None:
     result = run(name, SCENARIOS[name], *running, RECOVERS_S)
     assert not result.problems, result

@@ -10,7 +10,7 @@ from typing import Self
 
 from benchmarks.processes import NotReadyError
 from mql.ledger import Completeness, Exactness
-from source_jobs.client import Client, LiveWindow
+from source_jobs.client import Client, HttpClient, LiveWindow
 
 COUNTS = (
     "select count(*) as n, min(number) as first, max(number) as last, e['_agent']['pid'] as pid "
@@ -55,7 +55,7 @@ class Seen:
 class Watch:
     """Reads an answer in a thread of its own until the block ends."""
 
-    def __init__(self, client: Client, query: str) -> None:
+    def __init__(self, client: Client | HttpClient, query: str) -> None:
         self._answer = client.subscribe(query, timeout_s=10)
         self._thread = threading.Thread(target=self._read, name="watch", daemon=True)
         self.seen: list[Seen] = []

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from benchmarks.processes import start, stop, until
-from source_jobs.client import Client, connect
+from source_jobs.client import Client, HttpClient, connect
 from tests.faults.account import Account, account, life_of
 from tests.faults.fleet import Fleet, fleet
 from tests.faults.watch import COUNTS, Watch
@@ -80,7 +80,8 @@ def soak(
     """Run it; `tell` hears, every few seconds, what has happened so far."""
     with ExitStack() as stack:
         made = stack.enter_context(fleet(folder, {"near": services}, rate, None))
-        client = stack.enter_context(connect(made.clients_address, timeout_s=30))
+        client = connect(made.clients_address, timeout_s=30)
+        stack.callback(client.close)
         made.wait_known(client)
         lasting = start(
             "cli", "query", _LASTING, "--source-job", client.address, "--out", "/dev/null"
@@ -94,7 +95,7 @@ def soak(
 
 def _soak(
     made: Fleet,
-    client: Client,
+    client: Client | HttpClient,
     histories: list[History],
     seconds: float,
     seed: int,
@@ -156,7 +157,7 @@ def _at_rest(histories: list[History]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _runs_everywhere(client: Client, counts: Watch, agents: int) -> bool:
+def _runs_everywhere(client: Client | HttpClient, counts: Watch, agents: int) -> bool:
     running = [q for q in client.queries() if q["query"] == counts.query_id]
     states = [a["state"] for q in running for a in q["agents"]]  # type: ignore[attr-defined]
     return states.count("runs") >= agents

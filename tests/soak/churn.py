@@ -11,7 +11,7 @@ from random import Random
 from typing import TypeVar
 
 from benchmarks.processes import start, stop
-from source_jobs.client import Client, SourceJobError, Subscription
+from source_jobs.client import Client, HttpClient, SourceJobError, Subscription
 from tests.faults.fleet import Fleet, Service
 from tests.soak.questions import QUESTIONS
 
@@ -23,7 +23,7 @@ _MOST_QUERIES, _MOST_AGENTS, _MOST_CLIENTS = 6, 2, 2
 class Churn:
     """Does one small thing at a time; `done` counts what, by name."""
 
-    def __init__(self, fleet: Fleet, client: Client, seed: int) -> None:
+    def __init__(self, fleet: Fleet, client: Client | HttpClient, seed: int) -> None:
         self._fleet = fleet
         self._client = client
         self._random = Random(seed)  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""The timeline of `mql trace`: what to follow in each stream, and events put in order. Pure."""
+"""The timeline of a trace: what to follow in each stream, and events put in order. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import click
-
 import mql
-from cli.live.records import Record
 from mql.format import format_property
 from mql.quoting import quote
 from mql.syntax import RESERVED, Property
@@ -44,7 +41,7 @@ class Entry:
     time_ms: int
     number: int
     stream: str = field(compare=False)
-    event: Record = field(compare=False)
+    event: dict[str, object] = field(compare=False)
 
 
 class Timeline:
@@ -56,7 +53,7 @@ class Timeline:
         self._due: dict[int, int] = {}
         self._numbers = itertools.count()
 
-    def add(self, stream: str, time_ms: int, event: Record, now_ms: int) -> None:
+    def add(self, stream: str, time_ms: int, event: dict[str, object], now_ms: int) -> None:
         """Take an event that has come."""
         entry = Entry(time_ms, next(self._numbers), stream, event)
         self._due[entry.number] = now_ms + self._delay_ms
@@ -73,7 +70,7 @@ class Timeline:
 
 
 def read_followed(words: Sequence[str]) -> list[Followed]:
-    """`STREAM.PROPERTY=VALUE`, each as a query. Raises click.UsageError and QueryError.
+    """`STREAM.PROPERTY=VALUE`, each as a query. Raises ValueError and QueryError.
 
     >>> read_followed(["requests.user_id=7"])[0].query
     "select *, _agent from requests where user_id == 7 or user_id == '7'"
@@ -83,7 +80,7 @@ def read_followed(words: Sequence[str]) -> list[Followed]:
         match = _FORM.fullmatch(word)
         if match is None:
             example = "requests.user_id=u123 or playback.e['user']['id']=u123"
-            raise click.UsageError(f"{word!r} is not STREAM.PROPERTY=VALUE, such as {example}")
+            raise ValueError(f"{word!r} is not STREAM.PROPERTY=VALUE, such as {example}")
         stream, property_ = match["stream"], match["property"]
         if not property_.startswith("e["):
             property_ = format_property(Property((property_,)))

@@ -1,0 +1,175 @@
+"""Asking a source job over HTTP, for those who cannot reach its ZeroMQ port.
+
+`HttpClient` has the methods of `Client`, and its subscriptions are the same `Subscription`: the
+server sends the protocol's own messages. A connection that breaks is made again, from where the
+answer had come to; where the query is gone it is asked anew, and the answer has a gap.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from types import TracebackType
+from typing import Self, cast
+
+from mql.layout import layout_of
+from mql.planner.plan import plan
+from mql.wire.messages import Ask
+from source_jobs.client.http_calls import TROUBLE, Calls
+from source_jobs.client.http_following import Following
+from source_jobs.client.items import SourceJobError
+from source_jobs.client.subscription import Subscription
+
+TIMEOUT_S = 2.0
+Records = list[dict[str, object]]
+
+
+class HttpClient:
+    """A source job's HTTP server; made by `connect`. Close it, or use it in a `with` block."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.address = calls.base
+        self._calls = calls
+        self._followings: set[Following] = set()
+        self._closed = False
+        self._up = False
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the source job answered when it was asked last."""
+        return self._up
+
+    def wait_connected(self, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait for the source job. Raises SourceJobError if it does not answer in time."""
+        end = time.monotonic() + timeout_s
+        while trouble := self._trouble(max(0.1, end - time.monotonic())):
+            if time.monotonic() >= end:
+                raise SourceJobError(f"no source job at {self.address}: {trouble}")
+            time.sleep(0.02)
+
+    def subscribe(
+        self,
+        query: str,
+        *,
+        time: str | None = None,
+        lateness_ms: int = 0,
+        group: str | None = None,
+        ttl_ms: int | None = None,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> Subscription:
+        """Run a query until it is closed, or for `ttl_ms`: as `Client.subscribe`.
+
+        Raises QueryError if the query is wrong, SourceJobError if it is refused.
+        """
+        self._check_open()
+        layout = layout_of(plan(query, live=True).steps)
+        ask = Ask(
+            1,
+            query,
+            time=time or "",
+            lateness_ms=lateness_ms,
+            group=group or "",
+            ttl_ms=ttl_ms or 0,
+        )
+        following = Following(self._calls, ask, self._note)
+        subscription = Subscription(
+            query, layout, consumed=following.consumed, leave=lambda: self._leave(following)
+        )
+        if timeout_s is not None:
+            following.ask(timeout_s)
+        self._followings.add(following)
+        following.start(subscription.deliver)
+        if timeout_s is not None:
+            self._wait_started(subscription, timeout_s)
+        return subscription
+
+    def agents(self) -> Records:
+        """The agents that the source job knows."""
+        return self._show("agents")
+
+    def queries(self) -> Records:
+        """The queries that run: our own, and with the scope `admin` all."""
+        return self._show("queries")
+
+    def streams(self) -> Records:
+        """The streams that we may read, with the fields seen in them."""
+        return self._show("streams")
+
+    def explain(self, query: str) -> dict[str, object]:
+        """What becomes of a query, and what each agent does with it. Raises QueryError."""
+        plan(query, live=True)
+        told = self._call("POST", "/api/explain", {"query": query})
+        return cast("dict[str, object]", told)
+
+    def cancel(self, query_id: int) -> None:
+        """End a query for all who asked it, with the scope `admin`. Raises SourceJobError."""
+        self._call("DELETE", f"/api/queries/{query_id:d}")
+
+    def close(self) -> None:
+        """End all subscriptions."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        atexit.unregister(self.close)
+        followings = list(self._followings)
+        for following in followings:
+            following.close()
+        for following in followings:
+            following.join(TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _wait_started(self, subscription: Subscription, timeout_s: float) -> None:
+        try:
+            subscription.wait_started(timeout_s)
+        except TimeoutError:
+            subscription.close()
+            raise SourceJobError(f"the source job at {self.address} did not answer") from None
+        except BaseException:
+            subscription.close()
+            raise
+
+    def _note(self, *, up: bool) -> None:
+        self._up = up
+
+    def _leave(self, following: Following) -> None:
+        self._followings.discard(following)
+        following.close()
+
+    def _trouble(self, timeout_s: float) -> str:
+        """Why the source job cannot be asked, or nothing."""
+        self._up = False
+        try:
+            connection, _ = self._calls.open("GET", "/readyz", timeout_s)
+        except SourceJobError as error:
+            return str(error)
+        except TROUBLE as error:
+            return str(error) or type(error).__name__
+        connection.close()
+        self._up = True
+        return ""
+
+    def _show(self, what: str) -> Records:
+        told = self._call("GET", f"/api/{what}")
+        return cast("Records", cast("dict[str, object]", told)[what])
+
+    def _call(self, method: str, path: str, body: object = None) -> object:
+        self._check_open()
+        return self._calls.json(method, path, TIMEOUT_S * 2, body)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SourceJobError("the client was closed")
