@@ -15,7 +15,7 @@ from publish_agent.identity import Identity
 from publish_agent.intake import Stream
 from publish_agent.settings import Settings as AgentSettings
 from publish_agent.state import AgentState
-from source_jobs.client.items import Deliver, Transmit
+from source_jobs.client.items import Deliver, Piece, Transmit
 from source_jobs.client.state import ClientState
 from source_jobs.outbox import Side
 from source_jobs.settings import Settings
@@ -159,9 +159,8 @@ class ClientWorld:
             match action:
                 case Transmit(frames):
                     self.sent.append((0, [bytes(frame) for frame in frames]))
-                case Deliver(number, item):
-                    size = len(getattr(item, "payload", b""))
-                    self._take(self.state.consumed(number, size))
+                case Deliver(number, Piece(_, payload)):
+                    self._take(self.state.consumed(number, len(payload)))
                 case _:
                     pass
         self.state.validate()
