@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from cli.live.words import Summary, as_json
-from mql.ledger import Exactness
+from cli.live.words import Summary
+from mql.ledger import Exactness, as_data
 from mql.wire.codec import encode
 from mql.wire.messages import ToAgent
 from publish_agent.identity import Identity
@@ -157,7 +157,7 @@ def test_a_sample_of_the_query_s_own_is_scaled_on_top() -> None:
         assert known.errors["n"] > 100
 
 
-def test_what_was_estimated_is_said_in_words_and_as_json() -> None:
+def test_what_was_estimated_is_said_in_words_and_as_data() -> None:
     client, request, _ = play("select count(*) as n from requests window 1", [10])
     summary = Summary()
     for known in client.ledgers(request):
@@ -166,4 +166,4 @@ def test_what_was_estimated_is_said_in_words_and_as_json() -> None:
     assert "estimate from 10% of the events (n ± " in words
     assert "dropped (budget)" in words
     known = client.ledgers(request)[2]
-    assert as_json(known)["errors"] == known.errors != {}
+    assert as_data(known)["errors"] == known.errors != {}
