@@ -37,7 +37,7 @@ from publish_agent.screen import Screener
 from publish_agent.settings import Settings
 from publish_agent.subscriptions import Subscriptions
 
-HEARTBEAT_US = 1_000_000
+HEARTBEAT_US, _AGAIN_US = 1_000_000, 100_000
 SILENT_US = 3_000_000
 """After so long without a word from a source job, hello is said again."""
 FORGET_US = 10_000_000
@@ -54,10 +54,11 @@ def _costs_nothing() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A message for a link."""
+    """A message for a link. A heartbeat that cannot be sent is soon tried again."""
 
     link: int
     frames: list[bytes | memoryview]
+    is_heartbeat: bool = False
 
 
 class AgentState:
@@ -160,8 +161,12 @@ class AgentState:
     def unsent(self, send: Send) -> None:
         """The shell could not send: there was no room. The gap in the sequence will tell it."""
         link = self.links.get(send.link)
-        if link is not None and len(send.frames) > 1:
+        if link is None:
+            return
+        if len(send.frames) > 1:
             link.refund(len(send.frames[1]))
+        if send.is_heartbeat:
+            link.heartbeat_us -= HEARTBEAT_US - _AGAIN_US
 
     def tick(self, now_us: int) -> list[Send]:
         """Do what is due: drain, send, beat, look."""
@@ -273,7 +278,7 @@ class AgentState:
             return []
         link.heartbeat_us = now_us + HEARTBEAT_US
         self.queries.spread(link)  # what it tells of costs is of this moment
-        return [self._send(link, self._heartbeat(link, now_us))]
+        return [Send(link.number, encode(self._heartbeat(link, now_us)), is_heartbeat=True)]
 
     def _renew(self, now_us: int) -> list[Send]:
         """Make the intakes of changed subscriptions, and accept those that are new."""
