@@ -41,7 +41,8 @@ imports: $(READY)
 	$(BIN)/lint-imports
 
 tests: $(READY) browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile tests/test_docs.py tests mql publish_agent source_jobs cli
+	$(BIN)/python -m pytest -m alone tests
 
 browser: ## Chromium, for the tests of the page: installed here by root on Debian and Ubuntu, skipped elsewhere
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \

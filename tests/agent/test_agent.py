@@ -25,7 +25,7 @@ from mql.wire.messages import (
 from publish_agent import Agent, Status
 from tests.agent.router import ALL, Router, program
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.alone]
 
 
 @pytest.fixture

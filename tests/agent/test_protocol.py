@@ -31,6 +31,7 @@ from publish_agent.intake import Status, Stream
 from publish_agent.offset import ClockOffset
 from publish_agent.queries import MAX_STREAMS
 from publish_agent.settings import Settings
+from publish_agent.state import Send
 from tests.agent.support import ALL, LINK, Bench
 
 
@@ -102,6 +103,21 @@ def test_a_heartbeat_comes_every_second_and_says_what_queries_cost() -> None:
     assert (cost.tested, cost.candidates, cost.shipped) == (2, 1, 1)
     assert cost.sent_bytes == bench.job.payload_bytes
     assert cost.screen == "index on user"
+
+
+def test_a_heartbeat_that_finds_no_room_is_soon_tried_again() -> None:
+    bench = Bench()
+    bench.settle()
+
+    def beats(after_us: int) -> list[Send]:
+        bench.now_us += after_us
+        return [send for send in bench.state.tick(bench.now_us) if send.is_heartbeat]
+
+    (beat,) = beats(1_000_000)
+    bench.state.unsent(beat)
+    assert not beats(50_000)
+    assert len(beats(50_000)) == 1
+    assert not beats(100_000), "it was sent"
 
 
 def test_the_costs_in_a_heartbeat_are_of_one_moment() -> None:

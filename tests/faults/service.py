@@ -31,7 +31,12 @@ _MOST_BEHIND_S = 0.5
 @click.option("--buffer-events", default=65_536, show_default=True, help="The agent's buffer.")
 def main(source_job: str, service: str, record: Path, buffer_events: int) -> None:
     """Publish until standard input ends."""
-    agent = Agent(service=service, source_jobs=[source_job], buffer_events=buffer_events)
+    agent = Agent(
+        service=service,
+        source_jobs=[source_job],
+        buffer_events=buffer_events,
+        cpu_share=100,  # events are accounted for one by one: none may be sampled
+    )
     ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     stream = agent.stream(STREAM)

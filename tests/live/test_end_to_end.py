@@ -215,6 +215,7 @@ def test_a_stalled_client_loses_rows_and_is_told_while_others_lose_none():
     assert other.total.subscriber == given_up
 
 
+@pytest.mark.alone
 def test_without_a_query_no_event_leaves_a_service():
     """Heartbeats do; the bytes on the wire do not follow what is published."""
     with source_job() as job, connect(job.clients) as client, publisher(job, "lives", 5000):

@@ -17,7 +17,7 @@ from tests.simulator.world import run
 SEEDS = int(os.environ.get("MQL_SEEDS", "2000"))
 FOUND_WITHIN = 500
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.alone]
 
 
 def test_all_that_is_promised_holds_under_every_seed() -> None:

@@ -104,7 +104,7 @@ async function start() {
   document.getElementById("theme").addEventListener("click", turnTheme);
   document.getElementById("help").addEventListener("click", showKeys);
   document.getElementById("token").addEventListener("click", () => askToken("This is the token of others."));
-  addEventListener("mql-token", (event) => { token.set(null); askToken(event.detail); });
+  addEventListener("mql-token", (event) => askToken(event.detail));
   addEventListener("keydown", key);
   addEventListener("hashchange", route);
   addEventListener("pagehide", () => { for (const view of Object.values(views)) view.leave(); });
