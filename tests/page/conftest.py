@@ -19,8 +19,9 @@ MISSING = "no Chromium here: the page is not tested (apt-get install chromium; `
 LIMIT_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for longer than it is needed: its driver runs an event loop in this thread."""
     if CHROMIUM is None:
         pytest.skip(MISSING)
     with sync_playwright() as driver:
@@ -30,7 +31,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def job() -> Iterator[live.Addresses]:
     """A source job and its HTTP server, each in a process of its own, as `mql serve` has them."""
     with live.source_job() as addresses:
@@ -69,7 +70,7 @@ class Publisher:
         self.process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def services(job: live.Addresses) -> Iterator[dict[str, Publisher]]:
     """Three services: two publish `requests`, one `payments`."""
     made = {
