@@ -7,6 +7,7 @@ requests.publish({"path": "/pay", "status": 200, "latency_ms": 12.5})
 """
 
 from publish_agent.agent import Agent
-from publish_agent.intake import Status, Stream
+from publish_agent.intake import Status
+from publish_agent.stream import Stream
 
 __all__ = ["Agent", "Status", "Stream"]

@@ -14,10 +14,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from publish_agent.figures import Figures
-from publish_agent.intake import Closed, Status, Stream
+from publish_agent.intake import Status
 from publish_agent.keys import read_keys
 from publish_agent.queries import MAX_STREAMS, is_stream_name
 from publish_agent.settings import Settings, read_settings
+from publish_agent.stream import CLOSED, Stream, Taker, handing_to
 from publish_agent.worker import Worker
 
 if TYPE_CHECKING:
@@ -116,12 +117,12 @@ class Agent:
             self._closed = True
             worker, self._worker = self._worker, None
             for stream in self._streams.values():
-                stream.intake = stream.intake or Closed()
+                stream.taker = stream.taker or CLOSED
         _agents.discard(self)
         if worker is not None:
             worker.close()
         for stream in self._streams.values():
-            stream.intake = Closed()
+            stream.taker = CLOSED
 
     def _figures(self) -> Figures:
         worker = self._worker
@@ -138,7 +139,7 @@ class Agent:
                 return stream
             stream = self._streams[name] = Stream(name)
             if self._closed:
-                stream.intake = Closed()
+                stream.taker = CLOSED
             elif not self._settings.disabled:
                 self._offer(stream)
             return stream
@@ -150,7 +151,7 @@ class Agent:
         except (OSError, RuntimeError):  # no descriptors, no threads: the service has other worries
             _log.exception("the agent cannot start; it will try again")
             for stream in self._streams.values():
-                stream.intake = _Starter(self, monotonic() + _AGAIN_S)
+                stream.taker = _Starter(self, monotonic() + _AGAIN_S).taker()
             return
         for stream in streams:
             worker.offer(stream)
@@ -171,14 +172,14 @@ class Agent:
         if self._closed:
             return
         for stream in self._streams.values():
-            stream.intake = None if self._settings.disabled else _Starter(self)
+            stream.taker = None if self._settings.disabled else _Starter(self).taker()
 
     def _start_again(self) -> None:
         """In a forked child that publishes, or where it was not possible before."""
         with self._lock:
             if self._worker is None and not self._closed:
                 for stream in self._streams.values():
-                    stream.intake = None
+                    stream.taker = None
                 self._offer(*self._streams.values())
 
 
@@ -189,12 +190,16 @@ class _Starter:
         self._agent = agent
         self._not_before_s = not_before_s
 
-    def offer(self, event: object) -> Status:  # noqa: ARG002 - the protocol's shape
+    def taker(self) -> Taker:
+        """What a stream hands its events to meanwhile."""
+        return Taker(handing_to(self._offer), self._lost)
+
+    def _offer(self, event: object) -> Status:  # noqa: ARG002 - the taker's shape
         if monotonic() >= self._not_before_s:
             self._agent._start_again()  # noqa: SLF001 - our own
         return Status.SKIPPED
 
-    def lost(self, number: int) -> None:
+    def _lost(self, number: int) -> None:
         """Nobody is there to be told."""
 
 

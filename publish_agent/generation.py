@@ -7,18 +7,21 @@ nothing between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import Ints
+from mql.batch import Ints, column_of
+from mql.format import format_property
 from mql.planner.fields import Fields
 from publish_agent.budget import Budget
-from publish_agent.decode import Decoder
+from publish_agent.columns import Columns, Taken
+from publish_agent.decode import Decoded, Decoder
 from publish_agent.intake import Intake, Room, Row
-from publish_agent.running import Running, Survivors
+from publish_agent.running import ROW, Running, Survivors
 from publish_agent.sampler import Sampler
 from publish_agent.screen import Screener
 from publish_agent.tallies import Place, by_slot
@@ -30,6 +33,9 @@ _SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.BUDGET, Place.FAILED, Place.U
 
 _DROP_NS = 50
 """About what it takes to leave an event out of a sample: less than a look at a clock."""
+
+_COPY_NS = 100
+"""About what it takes to copy the values of an event."""
 
 OffsetOf = Callable[[int], int]
 """By how many ms a link's clock is ahead."""
@@ -102,13 +108,19 @@ class Generation:
         """Drains since it was replaced."""
         self.screen = tools.screener.screen([member.wanted for member in members])
         self.intake = Intake(
-            self.screen.function,
+            self.screen.sort,
             tools.encode,
             tools.clock_ns,
             tools.cpu_ns,
             tools.room,
             tools.buffer_events,
         )
+        self._columns: Columns | None = None
+        if self.screen.needs is not None:
+            width = max(len(self.screen.needs.paths), 1)
+            self._columns = Columns(width, tools.clock_ns, tools.room, tools.buffer_events)
+        self.taker = self.screen.taker(self.intake, self._columns)
+        """What the stream hands its events to. An agent that samples keeps all of them as text."""
         self._decoder = decoder
         self._clock_ns = tools.clock_ns
         self._epoch_ns = tools.epoch_ns
@@ -130,9 +142,11 @@ class Generation:
     def drain(self, now_ms: int, offset_of: OffsetOf) -> Drain:
         """Read the counters and the rows; verify the rows for each query that may want them."""
         rows = self.intake.drain()
+        taken = self._columns.take() if self._columns is not None else None
+        copied = len(taken.times) if taken else 0
         intake = self.intake
         full, failed, sampled = intake.full.take(), intake.failed.take(), intake.sampled.take()
-        total = intake.rejected.take() + len(rows)
+        total = intake.rejected.take() + len(rows) + copied
         counts = total, full, sampled, failed, intake.take_lost()
         if any(counts):
             for (link, slot_ms), group in self._groups.items():
@@ -141,22 +155,23 @@ class Generation:
                 group.slots[slot] = [a + b for a, b in zip(before, counts, strict=True)]
                 if sampled:
                     group.weights[slot] = max(group.weights.get(slot, 1), *self._weights)
-        self._spend(len(rows) + failed, sampled)
-        self._sample(len(rows) + sampled)
+        self._spend(len(rows) + failed, copied, sampled)
+        self._sample(len(rows) + copied + sampled)
         catches = [
             self._sort_out(some, weight, now_ms, offset_of) for weight, some in _by_weight(rows)
         ]
+        catches.append(self._hand_on(taken, now_ms, offset_of) if taken else None)
         dropped = full + failed + sampled
         found = [catch for catch in catches if catch is not None]
-        return Drain(found, total + dropped, len(rows), dropped)
+        return Drain(found, total + dropped, len(rows) + copied, dropped)
 
-    def _spend(self, kept: int, sampled: int) -> None:
+    def _spend(self, kept: int, copied: int, sampled: int) -> None:
         """Tell the budget what callers' threads have spent."""
         times = self.intake.times
         if times:
             taken = [times.popleft() for _ in range(len(times))]
             self._keep_ns = sum(taken) // len(taken)
-        self._budget.spend(kept * self._keep_ns, sampled * _DROP_NS)
+        self._budget.spend(kept * self._keep_ns + copied * _COPY_NS, sampled * _DROP_NS)
 
     def _sample(self, decided: int) -> None:
         """Let the intake keep the share of events that the budget allows, with fresh dice."""
@@ -164,6 +179,8 @@ class Generation:
         before = self._weights[1]
         self._weights = before, weight
         self._thrown += decided
+        if (weight == 1) != (before == 1):
+            self.taker = self.screen.taker(self.intake, self._columns if weight == 1 else None)
         if weight == 1:
             self.intake.sampler = None
         elif sampler is None or weight != before or self._thrown * 2 > sampler.size:
@@ -229,16 +246,39 @@ class Generation:
             fields |= each
         decoded = self._decoder.decode(rows, fields)
         published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        published = (published + self._epoch_ns) // 1_000_000
+        found_of = {place: np.array(sorted(chain(*lists))) for place, lists in found.items()}
+        return self._hand_out(decoded, weight, found_of, published, now_ms, offset_of)
+
+    def _hand_on(self, taken: Taken, now_ms: int, offset_of: OffsetOf) -> Catch | None:
+        """The events of which a few values were kept, for those who want every event."""
+        assert self.screen.needs is not None
+        every = np.arange(len(taken.times))
+        numbers = {p: every for p in self.screen.always if not self.members[p].ended}
+        if not numbers:
+            return None
+        names = map(format_property, self.screen.needs.paths)
+        columns = dict(zip(names, map(column_of, taken.columns), strict=False))
+        columns[ROW] = pa.array(every)
+        decoded = Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
+        return self._hand_out(decoded, 1, numbers, taken.times, now_ms, offset_of)
+
+    def _hand_out(
+        self,
+        decoded: Decoded,
+        weight: int,
+        found: Mapping[int, Ints],
+        clock_ns: Ints,
+        now_ms: int,
+        offset_of: OffsetOf,
+    ) -> Catch:
+        """To each query its candidates, by their numbers; each stands for so many events."""
+        published = (clock_ns + self._epoch_ns) // 1_000_000
         wanted = []
-        for place, lists in found.items():
+        for place, numbers in found.items():
             member = self.members[place]
-            numbers = lists[0] if len(lists) == 1 else sorted(n for some in lists for n in some)
             self._book(place, len(numbers), now_ms + offset_of(member.link))
             times = published + offset_of(member.link)
-            survivors = self._verify(
-                member, weight, decoded.batch, decoded.places, np.array(numbers), times
-            )
+            survivors = self._verify(member, weight, decoded.batch, decoded.places, numbers, times)
             if survivors is not None and len(survivors.rows) and member.states is None:
                 wanted.append((member, survivors))
         members = [self.members[place] for place in found]

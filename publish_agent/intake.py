@@ -1,17 +1,18 @@
 """What `publish` does on the caller's thread, and what it leaves for the background thread.
 
 An intake is one generation of a stream's subscriptions. Everything that callers touch is atomic
-without a lock: a deque's append and `next` of a count. Nothing here blocks, raises or does I/O.
+without a lock: a deque's append, `+=` of a list, and `next` of a count. Nothing here blocks, raises
+or does I/O.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
-from itertools import count
-from typing import Protocol
+from itertools import repeat
 
 from publish_agent.sampler import Sampler
 
@@ -59,32 +60,27 @@ _DROPPED_BUFFER, _DROPPED_UNREADABLE = Status.DROPPED_BUFFER, Status.DROPPED_UNR
 _DROPPED_BUDGET = Status.DROPPED_BUDGET
 
 
-class Taker(Protocol):
-    """What a stream hands its events to."""
-
-    def offer(self, event: object) -> Status:
-        """Take an event, or not. Never raises."""
-
-    def lost(self, number: int) -> None:
-        """Note that events were lost before they came here. Never raises."""
-
-
 class Counter:
-    """A count that any thread may add to, and one thread reads."""
+    """A count that any thread may add to, and one thread reads.
 
-    __slots__ = ("_reads", "_taken", "add")
+    It is an iterator that gives its status so many times that it never ends: `next` of it is the
+    cheapest thing that counts, and what is left of it tells how often.
+    """
 
-    def __init__(self) -> None:
-        self.add: Callable[[], int] = count().__next__
-        self._reads = 0
-        self._taken = 0
+    __slots__ = ("_left", "ticks")
+
+    def __init__(self, status: Status) -> None:
+        self.ticks = repeat(status, sys.maxsize)
+        self._left = sys.maxsize
+
+    def add(self) -> Status:
+        """Count one more; gives the status."""
+        return next(self.ticks)
 
     def take(self) -> int:
-        """How often it was added to since the last time; looking takes a number, too."""
-        total = self.add() - self._reads
-        self._reads += 1
-        new, self._taken = total - self._taken, total
-        return new
+        """How often it was added to since the last time."""
+        before, self._left = self._left, self.ticks.__length_hint__()
+        return before - self._left
 
 
 class Room:
@@ -104,19 +100,19 @@ class Intake:
     thread's processor time, of a few.
     """
 
-    __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_limit", "_room", "failed", "full", "rejected",
-                 "rows", "sampled", "sampler", "screen", "times", "upstream")  # fmt: skip
+    __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_limit", "_room", "_sort", "failed", "full",
+                 "rejected", "rows", "sampled", "sampler", "times", "upstream")  # fmt: skip
 
     def __init__(
         self,
-        screen: Callable[[object], Candidates],
+        sort: Callable[[object], Candidates],
         encode: Callable[[object], bytes],
         clock_ns: Callable[[], int],
         cpu_ns: Callable[[], int],
         room: Room,
         limit: int,
     ) -> None:
-        self.screen = screen
+        self._sort = sort
         self.sampler: Sampler | None = None
         self._encode = encode
         self._clock_ns = clock_ns
@@ -124,34 +120,30 @@ class Intake:
         self._room = room
         self._limit = limit
         self.rows: deque[Row] = deque()
-        self.rejected, self.full, self.failed = Counter(), Counter(), Counter()
-        self.sampled = Counter()
+        self.rejected, self.sampled = Counter(_SKIPPED), Counter(_DROPPED_BUDGET)
+        self.full, self.failed = Counter(_DROPPED_BUFFER), Counter(_DROPPED_UNREADABLE)
         self.times: deque[int] = deque(maxlen=_TIMES)
         self.upstream: deque[int] = deque()
 
-    def offer(self, event: object) -> Status:
-        """Take an event, or not. Never raises."""
-        candidates = self.screen(event)
+    def keep(self, event: object) -> Status:
+        """Take an event that a query may want, or not. Never raises."""
+        candidates = self._sort(event)
         if not candidates:
-            self.rejected.add()
-            return _SKIPPED
+            return self.rejected.add()
         sampler, weight = self.sampler, 1
         if sampler is not None:
             if not sampler.takes():
-                self.sampled.add()
-                return _DROPPED_BUDGET
+                return self.sampled.add()
             weight = sampler.weight
         rows, room = self.rows, self._room
         held = len(rows)
         if held >= self._limit or room.used >= room.limit:
-            self.full.add()
-            return _DROPPED_BUFFER
+            return self.full.add()
         began = None if held & _TIMED else self._cpu_ns()
         try:
             row = (self._clock_ns(), candidates, self._encode(event), weight)
         except Exception:  # noqa: BLE001 - whatever the caller's objects raise
-            self.failed.add()
-            return _DROPPED_UNREADABLE
+            return self.failed.add()
         rows.append(row)
         room.used += len(row[2]) + ROW_BYTES
         if began is not None:
@@ -182,75 +174,3 @@ class Intake:
         """The rows so far, oldest first; for one thread."""
         rows = self.rows
         return [rows.popleft() for _ in range(len(rows))]
-
-
-class Peek:
-    """Takes one event to learn from, and counts; what subscriptions want goes on to them."""
-
-    __slots__ = ("_encode", "example", "inner", "seen")
-
-    def __init__(self, encode: Callable[[object], bytes], inner: Intake | None) -> None:
-        self._encode = encode
-        self.inner = inner
-        self.seen = Counter()
-        self.example: bytes | None = None
-
-    def offer(self, event: object) -> Status:
-        """Take an event, or not. Never raises."""
-        if self.example is None:
-            try:
-                self.example = self._encode(event)
-            except Exception:  # noqa: BLE001 - whatever the caller's objects raise
-                self.example = b""
-        if self.inner is None:
-            self.seen.add()
-            return _SKIPPED
-        return self.inner.offer(event)
-
-    def lost(self, number: int) -> None:
-        """Note that events were lost before they came here. Never raises."""
-        if self.inner is not None:
-            self.inner.lost(number)
-
-
-class Closed:
-    """Takes nothing any more."""
-
-    __slots__ = ()
-
-    def offer(self, event: object) -> Status:  # noqa: ARG002 - the protocol's shape
-        """Take nothing."""
-        return Status.CLOSED
-
-    def lost(self, number: int) -> None:
-        """Nobody is there to be told."""
-
-
-class Stream:
-    """Events of one name. `publish` is all that a service needs."""
-
-    __slots__ = ("intake", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.intake: Taker | None = None
-
-    def publish(self, event: object) -> Status:
-        """Offer an event to the queries that run now. Never blocks or raises.
-
-        The event is a dict (or a dataclass or `msgspec.Struct`). It is not kept: what a query
-        needs of it has been copied when this returns.
-        """
-        intake = self.intake
-        if intake is None:
-            return _SKIPPED
-        return intake.offer(event)
-
-    def lost(self, number: int) -> None:
-        """Say that so many events of this stream were lost before they could be published.
-
-        The queries that run now are told so (`upstream` in their ledger). Never blocks or raises.
-        """
-        intake = self.intake
-        if intake is not None and type(number) is int and number > 0:
-            intake.lost(number)

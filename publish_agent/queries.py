@@ -9,10 +9,10 @@ from mql.values import normalize
 from mql.wire.messages import Accept, Batch, Message, Refuse, Subscribe
 from publish_agent.figures import Spent
 from publish_agent.generation import Tools
-from publish_agent.intake import Stream
 from publish_agent.link import Link
 from publish_agent.pack import Load, pack
 from publish_agent.running import Running
+from publish_agent.stream import Stream
 from publish_agent.subscriptions import Subscriptions
 
 MAX_STREAMS = 1_000

@@ -37,7 +37,7 @@ class Reader:
 
     @property
     def body(self) -> list[ast.stmt]:
-        """The statements; `event` and `get` have to be there."""
+        """The statements; `event` has to be there."""
         if not self._top:
             return self._body
         missing = " or ".join(f"{variable} is None" for variable in self._top)
@@ -63,7 +63,7 @@ class Reader:
             value = walk({AGENT: self._agent}, steps) if steps[0] == AGENT else None
             self._assign(variable, "C", value)
         elif not outer:
-            self._assign(variable, "get(C)", steps[0])
+            self._assign(variable, "event.get(C)", steps[0])
             self._top.append(variable)
         else:
             self._assign(variable, f"{outer}.get(C) if type({outer}) is dict else None", steps[-1])

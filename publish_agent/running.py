@@ -21,6 +21,7 @@ from mql.planner.plan import plan
 from mql.planner.split import AgentPlan
 from mql.syntax import Condition, Constant, Property
 from mql.wire.messages import Part, QueryCost, Subscribe
+from publish_agent.columns import Needs
 from publish_agent.screen import Screener
 from publish_agent.states import AgentStates
 from publish_agent.tallies import Tallies
@@ -66,7 +67,6 @@ class Running:
         self.stopped = 0
         """Events that never became candidates."""
         self.candidates = self.shipped = self.spent_ns = self.sent_bytes = 0
-        self.wanted = screener.prepare(_conditions(self.plan))
         self._counters = Counters()
         self._passes = not any(isinstance(s, Filter | Sample | Nothing) for s in self.plan.steps)
         self._pipeline = Pipeline(
@@ -76,6 +76,8 @@ class Running:
         self.states: AgentStates | None = None
         if message.states and self.plan.aggregate is not None and self.time is None:
             self.states = AgentStates(self.plan.aggregate, self.columns, now_ms)
+        needs = _needs(self.plan, self.reads) if self.states and self._passes else None
+        self.wanted = screener.prepare(_conditions(self.plan), needs)
         self._unit: TimeUnit | None = None
 
     @property
@@ -153,6 +155,9 @@ class Running:
         )
 
 
+_ORDERED = frozenset({"FIRST", "LAST"})
+"""Aggregates to which the order of events matters."""
+
 _SHORT = 2_000
 """Characters of a query whose plan is kept for the next who asks it."""
 
@@ -180,6 +185,19 @@ def _conditions(made: AgentPlan) -> tuple[Condition, ...]:
     if any(isinstance(step, Nothing) for step in made.steps):
         return (Constant(value=False),)
     return tuple(c for s in made.steps if isinstance(s, Filter) for c in s.conditions)
+
+
+def _needs(made: AgentPlan, fields: Fields) -> Needs | None:
+    """The values that are enough of an event, if the order of events does not matter."""
+    aggregate = made.aggregate
+    if aggregate is None or fields.prefixes or fields.event:
+        return None
+    ordered = any(a.function in _ORDERED for a in aggregate.aggregates)
+    if ordered or not set(aggregate.firsts) <= set(aggregate.group_by):
+        return None
+    if any(path.has_any for path in fields.paths):
+        return None
+    return Needs(fields.paths, frozenset(aggregate.group_by))
 
 
 def reads(made: AgentPlan, time: Property | None) -> Fields:

@@ -1,15 +1,17 @@
-"""The screen: one Python function for all subscriptions of a stream.
+"""The screen: two Python functions for all subscriptions of a stream, run on the caller's thread.
 
-It takes an event and gives the positions of the subscriptions that may want it, and runs on the
-caller's thread. It may let through too much (a background thread verifies), never too little:
-whatever raises in it lets everything through. What it does, in order:
+`offer` is what `publish` does. It throws away what nobody can want, in one expression, and hands on
+the rest; where all that is needed of it is a few values, it copies those at once. `sort` gives, for
+what is left, the positions of the subscriptions that may want it:
 
 1. Subscriptions without a condition are always in.
 2. A subscription with `property == literal` (or `in`) among its conditions is found in a dict of
    that property: one look-up for all of them. What else it asks is then tested.
 3. The conditions of the others are tested one after the other, equal ones once.
 
-The function is built as an `ast`; texts of a query only ever become constants in it.
+Both may let through too much (a background thread verifies), never too little: whatever raises in
+them lets everything through. They are built as an `ast`; texts of a query only ever become
+constants in it. `mql explain --screen` prints them.
 """
 
 from __future__ import annotations
@@ -17,14 +19,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from mql.syntax import And, Comparator, Comparison, Condition, Constant, In, Literal, Property
 from publish_agent import conditions as rules
+from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
 from publish_agent.conditions import Values
+from publish_agent.intake import Intake, Status
 from publish_agent.reading import AGENT, NAMES, Reader
 from publish_agent.redaction import Redaction
-from publish_agent.template import constant, joined, run, statements
+from publish_agent.stream import Taker, compiled
+from publish_agent.template import bind, constant, joined, negated, run, statements
 from publish_agent.template import expression as template
 
 MAX_TESTS = 500
@@ -47,12 +53,14 @@ class Wanted:
 
     `key` is the property and the values that an index holds; `test` and `constants` are what is
     tested after the look-up. Without a key, `condition` is tested (None: every event is wanted).
+    `needs` is what is enough to keep of an event, if that is little.
     """
 
     key: tuple[Property, Values] | None = None
     test: Test | None = None
     constants: tuple[object, ...] = ()
     condition: Condition | None = None
+    needs: Needs | None = None
 
     def __str__(self) -> str:
         if self.key is not None:
@@ -78,7 +86,7 @@ class Screener:
         self._agent = dict(agent or {})
         self._forms: dict[str, Test] = {}
 
-    def prepare(self, conditions: Sequence[Condition]) -> Wanted:
+    def prepare(self, conditions: Sequence[Condition], needs: Needs | None = None) -> Wanted:
         """A subscription by the conditions of its filter, all of which have to hold."""
         keyed = next((c for c in conditions if _key(c) is not None), None)
         if keyed is not None and Constant(value=False) not in conditions:
@@ -86,7 +94,7 @@ class Screener:
             return Wanted(_key(keyed), test, constants)
         match len(conditions):
             case 0:
-                return Wanted()
+                return Wanted(needs=needs)
             case 1:
                 return Wanted(condition=conditions[0])
             case _:
@@ -119,7 +127,10 @@ class Screener:
 
 
 class Screen:
-    """A compiled screen."""
+    """A compiled screen: `sort` tells who may want an event, and `taker` asks that.
+
+    `needs` is what is kept of an event that only those want who want every one, if that is enough.
+    """
 
     def __init__(self, subscriptions: Sequence[Wanted], reader: Reader) -> None:
         indexes: dict[Property, _Index] = {}
@@ -133,25 +144,80 @@ class Screen:
                 always.append(place)
             else:
                 tests.setdefault(condition, []).append(place)
+        self.always = tuple(always)
         names: dict[str, object] = {
             "everything": tuple(range(len(subscriptions))),
-            "always": tuple(always),
+            "always": self.always,
         }
         body = statements("found = always")
+        gates: list[ast.expr] = []
         for i, (path, index) in enumerate(indexes.items()):
-            names |= {f"index{i}": index.entries(), f"all{i}": tuple(index.places)}
-            body += statements(_LOOK_UP.format(v=reader.read(path), i=i))
+            variable, entries = reader.read(path), index.entries()
+            names |= {f"index{i}": entries, f"all{i}": tuple(index.places)}
+            body += statements(_LOOK_UP.format(v=variable, i=i))
+            look = _GATE_OF_TEXTS if all(type(key) is str for key in entries) else _GATE
+            gates.append(template(look.format(v=variable, i=i)))
         for i, (condition, places) in enumerate(tests.items()):
             names[f"in{i}"] = tuple(places)
             expression = rules.compile_condition(condition, reader.read, constant)
             body += statements(f"if C:\n    found += in{i}", expression)
-        self._code = statements(_SCREEN, body=[*reader.body, *body])
+            gates.append(rules.compile_condition(condition, reader.read, constant))
+        self._sort_code = statements(_SORT, body=[*reader.body, *body])
         names |= {**NAMES, **reader.names}
-        self.function: Callable[[object], tuple[Place, ...]] = run(self._code, names, "screen")
+        self.sort: Callable[[object], tuple[Place, ...]] = run(self._sort_code, names, "sort")
+        gate = joined(gates, ast.Or())
+        reject = [*reader.body, *statements(_REJECT, negated(gate))]
+        self._offers = {False: [ast.Pass()] if always else reject}
+        self.needs = _needs([subscriptions[place] for place in always])
+        if self.needs is not None:
+            self._offers[True] = _copying(self.needs, gate, reader)
+        self._blanks = {name: value for name, value in names.items() if name not in NAMES}
+        self._blanks |= {**reader.names, "ACCEPTED": Status.ACCEPTED}
+        self._functions: dict[bool, FunctionType] = {}
+
+    def taker(self, intake: Intake, columns: Columns | None = None) -> Taker:
+        """What a stream hands its events to; those of which `needs` is enough go to `columns`."""
+        blanks = self._blanks | {"KEEP": intake.keep, "REJECTED": intake.rejected.ticks}
+        blanks |= {"FULL": intake.full.ticks}
+        if columns is not None:
+            blanks |= {"VALUES": columns.values, "MARK": columns.mark}
+            blanks |= {"EACH": columns.each, "STEP": columns.step}
+        copies = columns is not None
+        if copies not in self._functions:
+            self._functions[copies] = compiled(self._offer_code(copies=copies), list(blanks))
+        return Taker(bind(self._functions[copies], blanks), intake.lost)
+
+    def _offer_code(self, *, copies: bool) -> list[ast.stmt]:
+        return statements(_OFFER, body=self._offers[copies])
 
     def source(self) -> str:
-        """The function as text."""
-        return "\n".join(map(ast.unparse, self._code))
+        """The functions as text."""
+        code = [*self._offer_code(copies=self.needs is not None), *self._sort_code]
+        return "\n\n\n".join(map(ast.unparse, code))
+
+
+def _needs(always: Sequence[Wanted]) -> Needs | None:
+    """What is enough for all subscriptions that want every event, if there are any."""
+    if not always or any(wanted.needs is None for wanted in always):
+        return None
+    union = Needs(())
+    for wanted in always:
+        union |= wanted.needs or union
+    return union if len(union.paths) <= MAX_PROPERTIES else None
+
+
+def _copying(needs: Needs, gate: ast.expr, reader: Reader) -> list[ast.stmt]:
+    """The statements that keep the values of an event that no subscription wants in particular."""
+    row, plain = [], []
+    for path in needs.paths:
+        variable = reader.read(path)
+        assert variable is not None
+        row.append(variable)
+        plain.append(template((_KEY if path in needs.keys else _NUMBER).format(v=variable)))
+    if not row:
+        row.append("None")
+    keep = statements(_COPY.format(row=", ".join(row)), joined([negated(gate), *plain], ast.And()))
+    return [*reader.body, *keep]
 
 
 class _Index:
@@ -221,14 +287,50 @@ def tests(event, entries):
     return found
 """
 
-_SCREEN = """
-def screen(event):
+_SORT = """
+def sort(event):
     if type(event) is not dict:
         return everything
     try:
-        get = event.get
         BODY
         return found
     except Exception:
         return everything
 """
+
+_OFFER = """
+def offer(event):
+    if type(event) is dict:
+        try:
+            BODY
+        except Exception:
+            pass
+    keep = KEEP
+    return keep(event)
+"""
+
+_REJECT = """
+if C:
+    return next(REJECTED)
+"""
+
+_COPY = """
+if C:
+    values = VALUES
+    size = len(values)
+    if size < EACH or not size % STEP:
+        mark = MARK
+        if not mark(size):
+            return next(FULL)
+    values += ({row},)
+    return ACCEPTED
+"""
+
+_GATE_OF_TEXTS = "{v} in index{i} if type({v}) is str else type({v}) not in KNOWN"
+_GATE = "{v} in index{i} if type({v}) is str or type({v}) in SCALAR else type({v}) not in KNOWN"
+
+_IS_NUMBER = f"type({{v}}) is float or type({{v}}) is int and -{rules.BIG} < {{v}} < {rules.BIG}"
+_IS_TEXT = f"type({{v}}) is str and len({{v}}) <= {LONGEST}"
+_IS_OTHER = "{v} is None or type({v}) is bool"
+_KEY = f"{_IS_TEXT} or {_IS_NUMBER} or {_IS_OTHER}"
+_NUMBER = f"{_IS_NUMBER} or {_IS_TEXT} or {_IS_OTHER}"

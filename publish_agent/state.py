@@ -27,7 +27,7 @@ from publish_agent.figures import Figures
 from publish_agent.generation import Tools
 from publish_agent.identity import Identity
 from publish_agent.incoming import HELLO_US, Incoming
-from publish_agent.intake import Closed, Room, Stream
+from publish_agent.intake import Room
 from publish_agent.link import Link
 from publish_agent.peeks import Peeks
 from publish_agent.queries import Queries
@@ -35,6 +35,7 @@ from publish_agent.redaction import redaction
 from publish_agent.schedule import Due
 from publish_agent.screen import Screener
 from publish_agent.settings import Settings
+from publish_agent.stream import CLOSED, Stream
 from publish_agent.subscriptions import Subscriptions
 
 HEARTBEAT_US, _AGAIN_US = 1_000_000, 100_000
@@ -197,7 +198,7 @@ class AgentState:
         Where something has been counted that cannot be told, silence has to tell of it.
         """
         for stream in self.queries.streams:
-            stream.stream.intake = Closed()
+            stream.stream.taker = CLOSED
         sends = list(self._drain(now_us, final=True))
         told = (link for link in self.links.values() if link.welcomed or not link.queries)
         return sends + [self._send(link, Goodbye()) for link in told if link.connected]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from publish_agent.catalogue import StreamLog
 from publish_agent.decode import Decoder
 from publish_agent.generation import Catch, Generation, Group, OffsetOf, Tools
-from publish_agent.intake import Peek, Stream
 from publish_agent.running import Running
+from publish_agent.stream import Peek, Stream
 
 STRAGGLERS = 1_000
 """Drains of an old intake before it is forgotten."""
@@ -75,7 +75,7 @@ class Subscriptions:
         self.changed = False
         self._built_us = now_us
         made = Generation(tuple(self.members), self._decoder, self._tools) if self.members else None
-        self.stream.intake = None if made is None else made.intake
+        self.stream.taker = None if made is None else made.taker
         self._peek = None
         self._since_us, self._seen = now_us, 0
         if self._present is not None:
@@ -87,12 +87,15 @@ class Subscriptions:
         """Take what all intakes hold."""
         catches: list[Catch] = []
         seen = dropped = kept = 0
+        before = self._present.taker if self._present else None
         for generation in self._generations():
             drain = generation.drain(now_ms, offset_of)
             catches += drain.catches
             seen += drain.seen
             dropped += drain.dropped
             kept += drain.kept
+        if self._present is not None and self.stream.taker is before:
+            self.stream.taker = self._present.taker
         self._seen += seen
         for generation in self._before:
             generation.drains += 1
@@ -116,8 +119,9 @@ class Subscriptions:
     def peek(self, now_us: int) -> None:
         """Begin to look at one event, and to count if nothing else does."""
         if self._peek is None:
-            inner = self._present.intake if self._present else None
-            self._peek = self.stream.intake = Peek(self._tools.encode, inner)
+            inner = self._present.taker if self._present else None
+            self._peek = Peek(self._tools.encode, inner)
+            self.stream.taker = self._peek.taker()
             if inner is None:
                 self._since_us, self._seen = now_us, 0
 
@@ -131,7 +135,7 @@ class Subscriptions:
         if peek.example is None:
             return False
         self.log.learn(peek.example)
-        self.stream.intake = self._present.intake if self._present else None
+        self.stream.taker = self._present.taker if self._present else None
         self._peek = None
         return True
 

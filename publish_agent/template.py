@@ -1,12 +1,15 @@
 """Python code from templates of ours, with what comes from a query put in as nodes, not as text.
 
-In a template `C` stands for an expression, and a line `BODY` for statements.
+In a template `C` stands for an expression, and a line `BODY` for statements. A name in capitals may
+be a blank: what it stands for becomes a constant of the code when that is bound, so that a function
+whose code is exchanged while others call it goes over to all that is new at once.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 
@@ -66,6 +69,39 @@ def run(code: Sequence[ast.stmt], names: Mapping[str, object], name: str) -> Any
     scope = dict(names)
     exec(compile(module, "<screen>", "exec"), scope)  # noqa: S102 - made here, node by node
     return scope.pop(name)
+
+
+def with_blanks(
+    code: Sequence[ast.stmt], blanks: Sequence[str], scope: dict[str, Any], name: str
+) -> FunctionType:
+    """The function that statements define, for `bind`; `scope` are its globals, as they are."""
+    module = ast.fix_missing_locations(_Blank(frozenset(blanks)).visit(ast.Module([*code], [])))
+    made: dict[str, Any] = {}
+    exec(compile(module, "<screen>", "exec"), scope, made)  # noqa: S102 - made here, node by node
+    function: FunctionType = made[name]
+    return function
+
+
+def bind(function: FunctionType, values: Mapping[str, object]) -> FunctionType:
+    """A function with all its blanks filled in.
+
+    What a value refers to must not hold the function: the cycle collector does not see code.
+    """
+    code = function.__code__
+    constants = tuple(
+        values[each.decode()] if isinstance(each, bytes) else each for each in code.co_consts
+    )
+    return FunctionType(code.replace(co_consts=constants), function.__globals__)
+
+
+class _Blank(ast.NodeTransformer):
+    """Bytes, which no query has, mark the places of blanks in the constants."""
+
+    def __init__(self, blanks: frozenset[str]) -> None:
+        self._blanks = blanks
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(node.id.encode()) if node.id in self._blanks else node
 
 
 class _PutIn(ast.NodeTransformer):

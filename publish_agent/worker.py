@@ -13,12 +13,12 @@ from collections import deque
 
 from publish_agent.figures import Figures
 from publish_agent.identity import Identity
-from publish_agent.intake import Closed, Stream
 from publish_agent.keys import Keys
 from publish_agent.running import planned
 from publish_agent.settings import Settings
 from publish_agent.sockets import Change, Resolver, Sockets
 from publish_agent.state import AgentState, Send
+from publish_agent.stream import CLOSED, Stream
 
 _log = logging.getLogger("publish_agent")
 
@@ -92,7 +92,7 @@ class Worker:
                 pause_s = min(pause_s, _LONGEST_S)
             finally:
                 for stream in self._all:
-                    stream.intake = Closed() if self._stop.is_set() else None
+                    stream.taker = CLOSED if self._stop.is_set() else None
                 if sockets is not None:
                     sockets.close(LINGER_MS)
             self._stop.wait(pause_s)

@@ -26,9 +26,10 @@ from mql.wire.messages import (
 )
 from mql.wire.payload import read_batch, read_rows
 from publish_agent.identity import Identity
-from publish_agent.intake import Status, Stream
+from publish_agent.intake import Status
 from publish_agent.settings import Settings
 from publish_agent.state import AgentState, Send
+from publish_agent.stream import Stream
 
 START_US = 1_700_000_000_000_000
 LINK = 7

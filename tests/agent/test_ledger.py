@@ -141,7 +141,7 @@ def test_survivors_are_in_the_slot_of_their_own_time() -> None:
 def test_old_intakes_are_looked_at_when_subscriptions_have_changed() -> None:
     bench = Bench()
     bench.subscribe(1, ALL)
-    held = bench.streams["s"].intake
+    held = bench.streams["s"].taker
     assert held is not None
     bench.subscribe(2, ALL)
     held.offer({"from": "a thread that was slow"})

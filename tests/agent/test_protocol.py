@@ -27,11 +27,12 @@ from mql.wire.messages import (
     Unsubscribe,
     Welcome,
 )
-from publish_agent.intake import Status, Stream
+from publish_agent.intake import Status
 from publish_agent.offset import ClockOffset
 from publish_agent.queries import MAX_STREAMS
 from publish_agent.settings import Settings
 from publish_agent.state import Send
+from publish_agent.stream import Stream
 from tests.agent.support import ALL, LINK, Bench
 
 
@@ -89,7 +90,7 @@ def test_queries_of_a_source_job_that_stays_away_end() -> None:
     assert bench.streams["s"].publish({}) is Status.ACCEPTED
     bench.tick(2_000_000)
     bench.tick()
-    assert bench.streams["s"].intake is None
+    assert bench.streams["s"].taker is None
 
 
 def test_a_heartbeat_comes_every_second_and_says_what_queries_cost() -> None:
@@ -165,7 +166,7 @@ def test_what_cannot_run_is_refused_with_the_reason(message: Subscribe, reason: 
     bench.give(message)
     (refusal,) = bench.refusals()
     assert reason in refusal
-    assert bench.streams["s"].intake is None
+    assert bench.streams["s"].taker is None
 
 
 def test_a_query_that_is_asked_twice_is_accepted_twice_and_runs_once() -> None:
@@ -198,7 +199,7 @@ def test_unsubscribing_ends_the_cost_at_once() -> None:
     bench.unsubscribe(1)
     bench.tick()
     bench.tick()
-    assert bench.streams["s"].intake is None
+    assert bench.streams["s"].taker is None
     assert not bench.state.queries.active
 
 

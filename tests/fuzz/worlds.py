@@ -12,9 +12,9 @@ from typing import Protocol
 
 from mql.wire.messages import Ask
 from publish_agent.identity import Identity
-from publish_agent.intake import Stream
 from publish_agent.settings import Settings as AgentSettings
 from publish_agent.state import AgentState
+from publish_agent.stream import Stream
 from source_jobs.client.items import Deliver, Piece, Transmit
 from source_jobs.client.state import ClientState
 from source_jobs.outbox import Side

@@ -21,9 +21,9 @@ from mql.planner.plan import plan
 from mql.wire.codec import encode
 from mql.wire.messages import PROTOCOL, Look, Subscribe, Welcome
 from publish_agent.identity import Identity
-from publish_agent.intake import Stream
 from publish_agent.settings import Settings
 from publish_agent.state import AgentState
+from publish_agent.stream import Stream
 from tests.job.stage import Stage
 
 RULES = ("password", "*token*", "e['card']['number']", "e['items'][*]['pin']")

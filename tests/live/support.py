@@ -26,7 +26,11 @@ def source_job(**options: object) -> Iterator[SourceJob]:
 def publishing(
     job: SourceJob, service: str, streams: Mapping[str, Callable[[int], object]], **options: object
 ) -> Iterator[Agent]:
-    """An agent, and a thread that publishes an event to each stream every few milliseconds."""
+    """An agent, and a thread that publishes an event to each stream every few milliseconds.
+
+    Unless a test says so it does not sample: a busy machine would decide what is tested.
+    """
+    options = {"cpu_share": 100.0, **options}
     agent = Agent(service=service, source_jobs=[job.agents_address], **options)  # type: ignore[arg-type]
     stop = threading.Event()
 

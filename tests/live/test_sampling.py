@@ -11,9 +11,9 @@ from mql.ledger import Exactness, as_data
 from mql.wire.codec import encode
 from mql.wire.messages import ToAgent
 from publish_agent.identity import Identity
-from publish_agent.intake import Stream
 from publish_agent.settings import Settings
 from publish_agent.state import AgentState, Send
+from publish_agent.stream import Stream
 from tests.cases import Row
 from tests.job.stage import FakeAgent, FakeClient, Stage
 

@@ -80,7 +80,7 @@ class Deeds:
 
     def _straggle(self, agent: int, stream: str, after_us: int, dice: Random) -> None:
         process = self._busy(agent)
-        taker = process.streams[stream].intake if process and stream in process.streams else None
+        taker = process.streams[stream].taker if process and stream in process.streams else None
         if process is None or taker is None:
             return
         hold = taker, self._world.known.running_on(process, stream)

@@ -58,20 +58,20 @@ def _nothing(_right: Wrong) -> object:
 
 
 def _full_is_not_counted(right: Wrong) -> object:
-    def offer(self: intake.Intake, event: object) -> intake.Status:
+    def keep(self: intake.Intake, event: object) -> intake.Status:
         before = self.full
-        self.full = intake.Counter()
+        self.full = intake.Counter(intake.Status.DROPPED_BUFFER)
         try:
             return right(self, event)
         finally:
             self.full = before
 
-    return offer
+    return keep
 
 
 def _looking_counts(right: Wrong) -> object:
     def take(self: intake.Counter) -> int:
-        return right(self) + (1 if self._reads % 40 == 0 else 0)
+        return right(self) + (1 if self._left % 40 == 0 else 0)
 
     return take
 
@@ -266,7 +266,7 @@ def _gap_is_not_told(right: Wrong) -> object:
 
 DEFECTS: tuple[Defect, ...] = (
     Defect("events that find the buffer full are not counted",
-           intake.Intake, "offer", _full_is_not_counted),
+           intake.Intake, "keep", _full_is_not_counted),
     Defect("looking at a counter is counted now and then", intake.Counter, "take",
            _looking_counts),
     Defect("a large drain loses its first event", intake.Intake, "drain", _drain_leaves_the_first),

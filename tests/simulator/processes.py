@@ -12,11 +12,11 @@ from typing import Protocol
 
 from mql.wire.messages import Ask as AskMessage
 from publish_agent.identity import Identity
-from publish_agent.intake import Stream, Taker
 from publish_agent.running import Running
 from publish_agent.settings import Settings as AgentSettings
 from publish_agent.state import AgentState
 from publish_agent.state import Send as FromAgent
+from publish_agent.stream import Stream, Taker
 from source_jobs.client.items import Action, Deliver, Piece, Reply, Transmit
 from source_jobs.client.state import ClientState
 from source_jobs.outbox import Send as FromJob
