@@ -12,7 +12,6 @@ the peaks of its children.
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import click
 from benchmarks.check import difference
 from benchmarks.measure import FailedError, Place, Usage, floor, run
 from benchmarks.queries import QUERIES, Query
+from benchmarks.report import machine, markdown
 from benchmarks.tools import TOOLS, Tool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,34 +114,6 @@ def _ask(arguments: Sequence[str]) -> tuple[str, str]:
     return words[-1].removeprefix("jq-"), ""
 
 
-def machine(tools: Iterable[tuple[Tool, str]], core: int) -> list[str]:
-    """Lines on the machine and everything that runs on it."""
-    versions = ", ".join(f"{tool.name} {version}" for tool, version in tools)
-    where = f"{os.cpu_count()} cores, pinned to core {core}, load {os.getloadavg()[0]:.1f}"
-    return [
-        f"machine: {_processor()}, {where} at the start",
-        f"software: Python {platform.python_version()}, {versions}",
-        f"commit: {_commit()}",
-    ]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _commit() -> str:
-    commit, problem = _ask(("git", "rev-parse", "--short", "HEAD"))
-    if problem:
-        return "unknown"
-    _, clean = _ask(("git", "status", "--porcelain", "--untracked-files=no"))
-    return commit if clean else f"{commit} with changes"
-
-
 def _series(plan: Plan) -> list[list[Series]]:
     """The start-up, then every query: of each, the tools to alternate."""
     first = QUERIES[0]
@@ -187,23 +159,7 @@ def _warm(path: Path) -> None:
 def table(groups: Iterable[Sequence[Series]], smallest: float) -> str:
     """An aligned markdown table of all runs; `smallest` is the least peak that can be seen."""
     rows = [cells for group in groups for cells in _rows(group, smallest)]
-    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
-    rule = ["-" * width if left else "-" * (width - 1) + ":" for left, width in _sides(widths)]
-    return "\n".join(
-        "| " + " | ".join(_aligned(cells, widths)) + " |" for cells in (_HEADER, rule, *rows)
-    )
-
-
-def _sides(widths: Sequence[int]) -> Iterator[tuple[bool, int]]:
-    """Each column's width with whether it is aligned to the left: the first two are."""
-    return ((index < 2, width) for index, width in enumerate(widths))
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [
-        cell.ljust(width) if left else cell.rjust(width)
-        for cell, (left, width) in zip(cells, _sides(widths), strict=True)
-    ]
+    return markdown(_HEADER, rows, left=2)
 
 
 def _rows(group: Sequence[Series], smallest: float) -> Iterator[tuple[str, ...]]:
@@ -278,7 +234,8 @@ def _picker(known: Sequence[str]) -> Callable[[object, object, str], list[str]]:
 
 def _report(plan: Plan, found: Sequence[tuple[Tool, str]], runs: int) -> bool:
     size = plan.file.stat().st_size
-    lines = machine(found, plan.place.core)
+    versions = ", ".join(f"{tool.name} {version}" for tool, version in found)
+    lines = machine(plan.place.core, versions)
     lines.append(f"input: {plan.events:,} events, {size:,} bytes; median of {runs} runs")
     groups = measure(plan, runs)
     smallest = floor(plan.place)  # last: this process has grown meanwhile
