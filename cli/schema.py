@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.values import write_json
 
 JSON = pa.json_(pa.string())
@@ -53,7 +53,7 @@ def wide_columns(table: pa.Table) -> set[str]:
     wide = set()
     for field, column in zip(table.schema, table.columns, strict=True):
         if pa.types.is_integer(field.type):
-            ends = pc.min_max(column).as_py()
+            ends = kernels.min_max(column).as_py()
             if ends["min"] is not None and max(-ends["min"], ends["max"]) > _EXACT:
                 wide.add(field.name)
     return wide
@@ -73,14 +73,14 @@ def _conform(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     if column.type == pa.null():
         return pa.chunked_array([pa.nulls(len(column), field.type)])
     if field.type == JSON:
-        return json_text(column).cast(JSON)
-    return column.cast(field.type, safe=False)
+        return kernels.cast(json_text(column), JSON)
+    return kernels.cast(column, field.type, safe=False)
 
 
 def json_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Each value as JSON text (strings are quoted); null stays null."""
     if column.type == JSON:
-        return column.cast(pa.string())
+        return kernels.cast(column, pa.string())
     texts = [None if v is None else write_json(without_nulls(v)) for v in column.to_pylist()]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
@@ -107,8 +107,8 @@ def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     if column.type != JSON:
         return json_text(column) if pa.types.is_nested(column.type) else column
-    texts = column.cast(pa.string())
-    if not pc.any(pc.starts_with(texts, '"')).as_py():
+    texts = kernels.cast(column, pa.string())
+    if not kernels.any_of(kernels.starts_with(texts, '"')):
         return texts
     values = [json.loads(t) if t and t[0] == '"' else t for t in texts.to_pylist()]
     return pa.chunked_array([pa.array(values, pa.string())])

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.values import (
     INT64_MAX,
     INT64_MIN,
@@ -194,7 +194,7 @@ def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None =
     if texts is None:
         texts = pa.nulls(len(kinds), pa.string())
     elif texts.null_count < (kinds < Kind.STRING).sum():
-        texts = pc.if_else(pa.array(kinds >= Kind.STRING), texts, pa.scalar(None, pa.string()))
+        texts = kernels.if_else(pa.array(kinds >= Kind.STRING), texts, pa.scalar(None, pa.string()))
     return pa.StructArray.from_arrays(
         [pa.array(a) for a in (kinds, ints, doubles)] + [texts], fields=list(VARIANT)
     )
@@ -207,7 +207,7 @@ def constant(value: object, size: int) -> pa.Array:
 
 def repeat(column: pa.Array, size: int) -> pa.Array:
     """A column of one row, `size` times."""
-    return column.take(pa.array(np.zeros(size, np.int64)))
+    return kernels.take(column, np.zeros(size, np.int64))
 
 
 def finite(column: pa.Array) -> pa.Array:
@@ -225,7 +225,7 @@ def null_where(column: pa.Array, mask: Mask) -> pa.Array:
     if column.type == VARIANT:
         kinds = np.where(mask, np.uint8(Kind.NULL), kinds_of(column))
         return variant(kinds, *_children(column))
-    return pc.if_else(pa.array(mask), pa.scalar(None, column.type), column)
+    return kernels.if_else(pa.array(mask), pa.scalar(None, column.type), column)
 
 
 # Reading columns
@@ -248,13 +248,13 @@ def is_null(column: pa.Array) -> Mask:
         return np.equal(kinds_of(column), Kind.NULL)
     if column.null_count == 0:
         return np.zeros(len(column), np.bool_)
-    return mask_of(column.is_null())
+    return mask_of(kernels.is_null(column))
 
 
 def mask_of(booleans: pa.Array) -> Mask:
     """A numpy mask from Arrow booleans; null is false."""
     if booleans.null_count:
-        booleans = booleans.fill_null(fill_value=False)
+        booleans = kernels.fill_null(booleans, False)
     mask: Mask = booleans.to_numpy(zero_copy_only=False)
     return mask
 
@@ -307,7 +307,7 @@ def texts_of(column: pa.Array) -> pa.Array:
     if kind == pa.null():
         return pa.nulls(len(column), pa.string())
     if kind in (pa.int64(), pa.bool_()):
-        return column.cast(pa.string())
+        return kernels.cast(column, pa.string())
     if kind == pa.float64():
         return _map(column, write_json)
     kinds = kinds_of(column)
@@ -315,7 +315,7 @@ def texts_of(column: pa.Array) -> pa.Array:
     for each in (Kind.BOOL, Kind.INT, Kind.DOUBLE):
         where = kinds == each
         if where.any():
-            texts = pc.if_else(pa.array(where), _texts_of_kind(column, each), texts)
+            texts = kernels.if_else(pa.array(where), _texts_of_kind(column, each), texts)
     return texts
 
 
@@ -324,7 +324,7 @@ def _texts_of_kind(column: pa.Array, kind: Kind) -> pa.Array:
     if kind is Kind.DOUBLE:
         return _map(pa.array(doubles_of(column)), write_json)
     values = booleans_of(column) if kind is Kind.BOOL else ints_of(column)
-    return pa.array(values).cast(pa.string())
+    return kernels.cast(pa.array(values), pa.string())
 
 
 def keys_of(column: pa.Array) -> pa.Array:
@@ -342,11 +342,11 @@ def keys_of(column: pa.Array) -> pa.Array:
     texts = strings_of(column)
     nested = kinds >= Kind.LIST
     if nested.any():
-        texts = pc.if_else(pa.array(nested), nested_keys(null_where(texts, ~nested)), texts)
+        texts = kernels.if_else(pa.array(nested), nested_keys(null_where(texts, ~nested)), texts)
     same = variant(kinds, ints, doubles, texts)
     if same.type != VARIANT:
         return keys_of(same)
-    tagged = pc.binary_join_element_wise(pa.array(kinds.astype("U1")), texts_of(same), ":")
+    tagged = kernels.join(":", pa.array(kinds.astype("U1")), texts_of(same))
     return null_where(tagged, kinds == Kind.NULL)
 
 
@@ -390,10 +390,10 @@ def _nulls_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _concat_lists(columns: Sequence[pa.Array]) -> pa.Array:
-    lengths = np.concatenate([c.value_lengths().fill_null(0).to_numpy() for c in columns])
+    lengths = np.concatenate([kernels.fill_null(kernels.lengths(c), 0).to_numpy() for c in columns])
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    return pa.ListArray.from_arrays(offsets, concat([c.flatten() for c in columns]))
+    return pa.ListArray.from_arrays(offsets, concat([kernels.flatten(c) for c in columns]))
 
 
 def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
@@ -436,7 +436,7 @@ def _children(column: pa.Array) -> tuple[Ints, Doubles, pa.Array]:
 def _values(column: pa.Array, fill: float) -> Any:
     """The values of a plain column as numpy has them, nulls filled."""
     if column.null_count:
-        column = column.fill_null(fill)
+        column = kernels.fill_null(column, fill)
     return column.to_numpy()
 
 

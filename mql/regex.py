@@ -43,10 +43,11 @@ def problem_with(pattern: str) -> str | None:
     if look:
         return f"look-around `{look[0]}` is not part of RE2, whose patterns run in linear time"
     import pyarrow as pa  # noqa: PLC0415 - only queries with a regex pay for the import
-    import pyarrow.compute as pc  # noqa: PLC0415
+
+    from mql import kernels  # noqa: PLC0415
 
     try:
-        pc.match_substring_regex(pa.array([""]), whole(pattern))
+        kernels.match_substring_regex(pa.array([""]), whole(pattern))
     except (pa.ArrowException, UnicodeEncodeError) as error:
         if _BACK_REFERENCE.search(pattern):
             return "back-references are not part of RE2, whose patterns run in linear time"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import EVENT, TIME, Ints, is_null
 from mql.planner.fields import Fields
 from mql.syntax import Property
@@ -89,13 +90,13 @@ def _payload(
     names = dict.fromkeys((*columns_of(ships), *((EVENT,) if ships.event else ())))
     columns = batch.select(list(names))
     if len(union) < batch.num_rows:
-        columns = columns.take(pa.array(union))
+        columns = kernels.take(columns, union)
     times = wanted[0][1].times
     if len(times) < len(union):
         rows = np.concatenate([survivors.rows for _, survivors in wanted])
         every = pa.concat_arrays([survivors.times for _, survivors in wanted])
         _, firsts = np.unique(rows, return_index=True)
-        times = every.take(pa.array(firsts))
+        times = kernels.take(every, firsts)
     return pa.RecordBatch.from_arrays([times, *columns.columns], [TIME, *names])
 
 
@@ -104,7 +105,7 @@ def _known(times: pa.Array, now_ms: int) -> Ints:
     if not times.null_count:
         known: Ints = times.to_numpy()
         return known
-    return np.where(is_null(times), now_ms, times.fill_null(0).to_numpy())
+    return np.where(is_null(times), now_ms, kernels.fill_null(times, 0).to_numpy())
 
 
 def _cut(batch: pa.RecordBatch) -> Iterator[tuple[int, int, bytes]]:

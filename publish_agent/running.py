@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import TIME, Ints
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.exec.build import Context, Pipeline
@@ -92,7 +93,7 @@ class Running:
         before = self._counters.sampled_out
         part = batch.select([*self._needs, ROW])
         if len(rows) < batch.num_rows:
-            part = part.take(pa.array(rows))
+            part = kernels.take(part, rows)
         part = part.append_column(TIME, pa.array(times[rows]))
         blocks = self._pipeline.push(Block(part))
         kept = [block.batch.column(ROW).to_numpy() for block in blocks]
@@ -103,7 +104,7 @@ class Running:
     def _times(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> pa.Array:
         if self.time is None:
             return pa.array(times[rows])
-        column = batch.column(format_property(self.time)).take(pa.array(rows))
+        column = kernels.take(batch.column(format_property(self.time)), rows)
         if self._unit is None:
             self._unit = recognize(column)
         if self._unit is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import TIME, Ints
 from mql.exec.limits import Limits
 from mql.exec.partial import PartialAggregate
@@ -71,7 +72,7 @@ class AgentStates:
         """
         part = batch.select(self._columns)
         if len(rows) < batch.num_rows:
-            part = part.take(pa.array(rows))
+            part = kernels.take(part, rows)
         partial = self._partials.get(weight)
         if partial is None:
             partial = self._partials[weight] = PartialAggregate(

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import EVENT, TIME, VARIANT, Kind, finite, null_where
 from mql.values import read_json
 from mql.wire.codec import ProtocolError
@@ -56,8 +57,8 @@ def _offsets(column: pa.Array) -> pa.Array:
 def _times(column: pa.Array) -> pa.Array:
     if column.type not in (pa.int64(), pa.null()):
         raise ProtocolError(f"times of type {column.type}")
-    times = column.cast(pa.int64())
-    values = times.fill_null(0).to_numpy()
+    times = kernels.cast(column, pa.int64())
+    values = kernels.fill_null(times, 0).to_numpy()
     return null_where(times, (values < -_FARTHEST_MS) | (values > _FARTHEST_MS))
 
 
@@ -66,12 +67,12 @@ def _events(column: pa.Array) -> pa.Array:
         raise ProtocolError("events that are no text")
     for text in column.to_pylist():
         _is_json(text, _object, "{")
-    return column.cast(pa.string())
+    return kernels.cast(column, pa.string())
 
 
 def _values(column: pa.Array) -> pa.Array:
     if column.type == pa.large_string():
-        return column.cast(pa.string())
+        return kernels.cast(column, pa.string())
     if column.type == pa.float64():
         return finite(column)
     if column.type == VARIANT:
@@ -89,10 +90,10 @@ def _check_variant(column: pa.Array) -> None:
     if not np.isfinite(children[2].to_numpy()).all():
         raise ProtocolError("a number that is not finite")
     textual = np.flatnonzero(kinds >= Kind.STRING)
-    if texts.take(pa.array(textual)).null_count:
+    if kernels.take(texts, textual).null_count:
         raise ProtocolError("a text that is null")
     nested = np.flatnonzero(kinds >= Kind.LIST)
-    for kind, text in zip(kinds[nested], texts.take(pa.array(nested)).to_pylist(), strict=True):
+    for kind, text in zip(kinds[nested], kernels.take(texts, nested).to_pylist(), strict=True):
         _is_json(text, _value, "[" if kind == Kind.LIST else "{")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
 from source_jobs.shipment import AT_ONCE, Rows
@@ -78,7 +79,7 @@ class MergeBuffer:
         taken, rest = order[:count], np.sort(order[count:])
         if len(rest):
             self._hold(every.take(rest), sources[rest])
-        return held.take(pa.array(taken))
+        return kernels.take(held, taken)
 
     def _hold(self, rows: Rows, sources: Ints) -> None:
         self._held.append(rows)

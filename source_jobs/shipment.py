@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.batch import TIME, Ints, is_null
 from mql.exec.join import SIDE
 from mql.exec.operator import WEIGHT, with_columns
@@ -45,7 +45,7 @@ class Rows:
     def take(self, rows: Ints) -> Rows:
         """Some of the rows."""
         share = self.bytes * len(rows) // max(1, len(self.places))
-        return Rows(self.batch.take(pa.array(rows)), self.places[rows], share)
+        return Rows(kernels.take(self.batch, rows), self.places[rows], share)
 
 
 class Shipment:
@@ -74,7 +74,7 @@ class Shipment:
         batch = self._project(needs)
         if not needs.believes:
             latest = pa.scalar(self._latest_ms, pa.int64())
-            times = pc.min_element_wise(batch.column(TIME), latest, skip_nulls=False)
+            times = kernels.least(batch.column(TIME), latest)
             batch = with_columns(batch, {TIME: times})
         return Rows(sided(batch, needs.side), _places(batch.column(TIME)), self._bytes)
 
@@ -117,4 +117,4 @@ def _places(times: pa.Array) -> Ints:
     if not times.null_count:
         values: Ints = times.to_numpy()
         return values
-    return np.where(is_null(times), AT_ONCE, times.fill_null(0).to_numpy())
+    return np.where(is_null(times), AT_ONCE, kernels.fill_null(times, 0).to_numpy())

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
 from mql.events.native import Decoded, NativeDecoder
 from mql.events.shape import Shape, column
@@ -274,13 +275,13 @@ def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
     if len(path.steps) > 1 or pa.types.is_nested(cells.type):
         return None
     if pa.types.is_floating(cells.type):
-        return finite(cells.cast(pa.float64()))
+        return finite(kernels.cast(cells, pa.float64()))
     if pa.types.is_integer(cells.type) and cells.type != pa.uint64():
-        return cells.cast(pa.int64())
+        return kernels.cast(cells, pa.int64())
     if pa.types.is_boolean(cells.type) or pa.types.is_null(cells.type):
         return cells
     if pa.types.is_large_string(cells.type) or pa.types.is_string(cells.type):
-        return cells.cast(pa.string())
+        return kernels.cast(cells, pa.string())
     return None
 
 

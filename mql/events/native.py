@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.batch import Ints, Kind, as_variant, column_of, kinds_of, variant
 from mql.values import read_json
 
@@ -237,13 +237,13 @@ class _Arrays:
         doubles = np.where(kinds == Kind.DOUBLE, values.view(np.float64), 0.0)
         if seen & _bit(_LONG_DOUBLE):
             long = kinds == _LONG_DOUBLE
-            doubles[long] = texts.filter(pa.array(long)).cast(pa.float64()).to_numpy()
+            doubles[long] = kernels.cast(kernels.filter(texts, long), pa.float64()).to_numpy()
             kinds[long] = Kind.DOUBLE
         if seen & _bit(_JSON):
             odd = kinds == _JSON
-            read = [read_json(text) for text in texts.filter(pa.array(odd)).to_pylist()]
+            read = [read_json(text) for text in kernels.filter(texts, odd).to_pylist()]
             column = as_variant(column_of(read))
             kinds[odd], ints[odd] = kinds_of(column), column.field("int").to_numpy()
             doubles[odd] = column.field("double").to_numpy()
-            texts = pc.replace_with_mask(texts, pa.array(odd), column.field("text"))
+            texts = kernels.replace(texts, odd, column.field("text"))
         return variant(kinds, ints, doubles, texts)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mql.batch import Kind, Mask, doubles_of, ints_of, kinds_of, strings_of
+from mql import kernels
+from mql.batch import Kind, Mask, doubles_of, ints_of, kinds_of, null_where, strings_of
 
 _UNITS = ((1e17, "ns", 1e-6), (1e14, "µs", 1e-3), (1e11, "ms", 1.0), (0.0, "s", 1e3))
 """From this magnitude up a number is taken in this unit: 1e11 s is the year 5138."""
@@ -49,7 +49,7 @@ def recognize(column: pa.Array) -> TimeUnit | None:
     if len(numbers):
         middle = float(np.median(np.abs(numbers)))
         return TimeUnit(next(name for least, name, _ in _UNITS if middle >= least))
-    strings = strings_of(column).filter(pa.array(kinds == Kind.STRING))
+    strings = kernels.filter(strings_of(column), kinds == Kind.STRING)
     if any(_parse(text) is not None for text in strings.slice(0, 10).to_pylist()):
         return TimeUnit("ISO")
     return None
@@ -76,16 +76,14 @@ def _from_texts(texts: pa.Array, where: Mask) -> pa.Array:
     if where.all():
         for zone in ("UTC", None):
             try:
-                stamps = texts.cast(pa.timestamp("ms", zone))
-                return stamps.cast(pa.int64())
+                stamps = kernels.cast(texts, pa.timestamp("ms", zone))
+                return kernels.cast(stamps, pa.int64())
             except pa.ArrowInvalid:
                 continue
-    encoded = texts.dictionary_encode()
+    encoded = kernels.dictionary_encode(texts)
     parsed = pa.array([_parse(text) for text in encoded.dictionary.to_pylist()], pa.int64())
-    values = parsed.take(encoded.indices)
-    return (
-        values if where.all() else pc.if_else(pa.array(where), values, pa.scalar(None, pa.int64()))
-    )
+    values = kernels.take(parsed, encoded.indices)
+    return values if where.all() else null_where(values, ~where)
 
 
 def _parse(text: str) -> int | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Doubles, Ints
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Weighable, make
@@ -100,7 +101,7 @@ class States:
         batch = batch.drop_columns([WEIGHT])
         for weight in np.unique(weights).tolist():
             rows = np.flatnonzero(weights == weight)
-            some = batch if len(rows) == len(weights) else batch.take(pa.array(rows))
+            some = batch if len(rows) == len(weights) else kernels.take(batch, rows)
             if weight == 1:
                 self._take(some, panes[rows], order[rows])
             else:
@@ -120,7 +121,7 @@ class States:
             if column.key is None:
                 self._update(column, frame, ids, order)
             elif len(new):
-                values = frame.property(column.key).take(pa.array(new))
+                values = kernels.take(frame.property(column.key), new)
                 column.states.update(ids[new], values, order[new])
         self._check_held()
 
@@ -187,7 +188,7 @@ class States:
         values = frame.evaluate(argument) if argument else pa.array(np.ones(frame.size, np.bool_))
         if condition is not None:
             mask = test(condition, frame)
-            ids, order, values = ids[mask], order[mask], values.filter(pa.array(mask))
+            ids, order, values = ids[mask], order[mask], kernels.filter(values, mask)
         column.states.update(ids, values, order)
         if self._spread and column.spread is not None:
             column.spread.update(ids, values, counts=column.aggregate.function == "COUNT")

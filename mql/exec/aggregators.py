@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import (
     Doubles,
     Ints,
@@ -406,7 +407,8 @@ def _ints(column: pa.Array) -> Ints:
 
 def _doubles(column: pa.Array, missing: float = np.nan) -> Doubles:
     """Doubles that may not have been finite, which no column of a peer holds."""
-    return _checked(column.fill_null(missing) if column.null_count else column, pa.float64())
+    known = kernels.fill_null(column, missing) if column.null_count else column
+    return _checked(known, pa.float64())
 
 
 def _flags(column: pa.Array) -> Mask:
@@ -479,7 +481,7 @@ class Extreme:
         if doubles.any():
             self._at(self._doubles, ids[doubles], doubles_of(column)[doubles])
         if strings.any():
-            texts = column.field("text").filter(pa.array(strings))
+            texts = kernels.filter(column.field("text"), strings)
             self._strings.update(ids[strings], texts, order[strings])
 
     def select(self, ids: Ints) -> Extreme:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import TIME, Ints, is_null
 from mql.exec.operator import Block, Times, with_columns
 
@@ -39,7 +40,8 @@ class EventClock:
         """
         column = batch.column(TIME) if times is None else times
         known = ~is_null(column) if column.null_count else None
-        every: Ints = (column if known is None else column.fill_null(_BEGINNING)).to_numpy()
+        filled = column if known is None else kernels.fill_null(column, _BEGINNING)
+        every: Ints = filled.to_numpy()
         seen = self._seen(every) if column.null_count < len(column) else every
         if now_ms is not None:
             self._now = now_ms if self._now is None else max(self._now, now_ms)

@@ -12,8 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.batch import (
     Ints,
     Kind,
@@ -58,7 +58,7 @@ class Rows:
 
     def take(self, rows: Ints) -> Rows:
         """Some of the rows, in this order."""
-        return Rows(self.ids[rows], self.order[rows], self.column.take(pa.array(rows)))
+        return Rows(self.ids[rows], self.order[rows], kernels.take(self.column, rows))
 
 
 _NONE = Rows(np.zeros(0, np.int64), np.zeros(0, np.int64), pa.nulls(0))
@@ -162,7 +162,7 @@ class Collected:
         place = np.zeros(self.size, np.int64)
         place[rows.ids] = np.arange(len(rows.ids))
         has[rows.ids] = True
-        return null_where(rows.column.take(pa.array(place)), ~has), has
+        return null_where(kernels.take(rows.column, place), ~has), has
 
     def order_each(self) -> Ints:
         """The place in the order of arrival of the value of each group, 0 where none is kept."""
@@ -196,7 +196,7 @@ class Collected:
         position = starts + np.minimum(ceil, counts - 1)
         empty = counts == 0
         picked = order[np.where(empty, 0, position)]
-        return null_where(rows.column.take(pa.array(picked)), empty)
+        return null_where(kernels.take(rows.column, picked), empty)
 
 
 def _wanted(keep: Keep, column: pa.Array) -> Mask | None:
@@ -228,7 +228,8 @@ def _thin(rows: Rows, keep: Keep) -> Rows:
         case Keep.LEAST | Keep.GREATEST:
             direction = "ascending" if keep is Keep.LEAST else "descending"
             table = pa.table({"id": rows.ids, "text": rows.column})
-            order = pc.sort_indices(table, [("id", "ascending"), ("text", direction)]).to_numpy()
+            keys = [("id", "ascending"), ("text", direction)]
+            order = kernels.sort_indices(table, keys).to_numpy()
             first = np.unique(rows.ids[order], return_index=True)[1]
             return rows.take(np.sort(order[first].astype(np.int64)))
 

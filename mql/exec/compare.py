@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.batch import (
     Kind,
     Mask,
@@ -43,9 +43,9 @@ def equal(left: pa.Array, right: pa.Array) -> Mask:
     """Where the values are equal; numbers across integer and double, null equals null."""
     if left.type == right.type and left.type in (pa.int64(), pa.float64(), pa.string(), pa.bool_()):
         if len(right) == 1 and right[0].is_valid:
-            return mask_of(pc.equal(left, right[0]))
+            return mask_of(kernels.compare("equal", left, right[0]))
         if len(left) == len(right):
-            same = mask_of(pc.equal(left, right))
+            same = mask_of(kernels.compare("equal", left, right))
             return same | (is_null(left) & is_null(right)) if left.null_count else same
     left_kinds, right_kinds = kinds_of(left), kinds_of(right)
     same = (left_kinds == Kind.NULL) & (right_kinds == Kind.NULL)
@@ -64,15 +64,15 @@ def ordered(left: pa.Array, right: pa.Array, *, or_equal: bool) -> Mask:
     numbers = {pa.int64(), pa.float64()}
     if left.type in numbers and right.type in numbers:
         return _compare_numbers(Comparator.LE if or_equal else Comparator.LT, left, right)
-    kernel = pc.less_equal if or_equal else pc.less
+    kernel = "less_equal" if or_equal else "less"
     if left.type == right.type == pa.string():
-        return mask_of(kernel(*_broadcast(left, right)))
+        return mask_of(kernels.compare(kernel, *_broadcast(left, right)))
     mask = _compare_numbers(Comparator.LE if or_equal else Comparator.LT, left, right)
     strings = (kinds_of(left) == Kind.STRING) & (kinds_of(right) == Kind.STRING)
     if strings.any():
         a, b = _picked(strings_of(left), strings), _picked(strings_of(right), strings)
         mask = mask.copy()
-        mask[strings] = mask_of(kernel(a, b))
+        mask[strings] = mask_of(kernels.compare(kernel, a, b))
     return mask
 
 
@@ -115,11 +115,11 @@ def _equal_texts(left: pa.Array, right: pa.Array, where: Mask) -> Mask:
     strings = where & (kinds == Kind.STRING)
     if strings.any():
         a, b = _picked(strings_of(left), strings), _picked(strings_of(right), strings)
-        out[strings] = mask_of(pc.equal(a, b))
+        out[strings] = mask_of(kernels.compare("equal", a, b))
     nested = where & (kinds > Kind.STRING)
     if nested.any():
         a, b = _picked(left, nested), _picked(right, nested)
-        out[nested] = mask_of(pc.equal(nested_keys(a), nested_keys(b)))
+        out[nested] = mask_of(kernels.compare("equal", nested_keys(a), nested_keys(b)))
     return out
 
 
@@ -127,7 +127,7 @@ def _picked(column: pa.Array, where: Mask) -> pa.Array:
     """The rows where the mask is true; a column of length 1 stands for every row."""
     if len(column) == 1 and len(where) != 1:
         return repeat(column, int(where.sum()))
-    return column.filter(pa.array(where))
+    return kernels.filter(column, where)
 
 
 def _broadcast(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:

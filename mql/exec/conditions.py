@@ -6,9 +6,8 @@ from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mql import regex
+from mql import kernels, regex
 from mql.batch import Mask, column_of, is_null, mask_of, texts_of
 from mql.exec.compare import compare, equal, ordered
 from mql.exec.frame import ElementFrame, Frame
@@ -106,14 +105,14 @@ def _is_in(column: pa.Array, choices: tuple[Value, ...], frame: Frame) -> Mask:
             and listed.type != pa.null()
             and pa.types.is_primitive(listed.type) | pa.types.is_string(listed.type)
         ):
-            found = mask_of(pc.is_in(column, value_set=listed, skip_nulls=True))
+            found = mask_of(kernels.is_in(column, listed))
             return found | is_null(column) if None in values else found
     masks = [equal(column, frame.evaluate(choice)) for choice in choices]
     return np.logical_or.reduce(masks)
 
 
 def _search(texts: pa.Array, pattern: str) -> Mask:
-    return mask_of(pc.match_substring_regex(texts, pattern))
+    return mask_of(kernels.match_substring_regex(texts, pattern))
 
 
 def _contains(texts: pa.Array, right: Value, frame: Frame) -> Mask:
@@ -121,7 +120,7 @@ def _contains(texts: pa.Array, right: Value, frame: Frame) -> Mask:
         wanted = texts_of(column_of([right.value]))[0]
         if not wanted.is_valid:
             return np.zeros(frame.size, np.bool_)
-        return mask_of(pc.match_substring(texts, wanted.as_py()))
+        return mask_of(kernels.match_substring(texts, wanted.as_py()))
     pairs = zip(texts.to_pylist(), texts_of(frame.evaluate(right)).to_pylist(), strict=True)
     found = [a is not None and b is not None and b in a for a, b in pairs]
     return np.array(found, np.bool_)

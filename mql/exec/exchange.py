@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints, column_of
 from mql.exec.group import hashable_keys
 from mql.values import read_json
@@ -88,8 +89,8 @@ def only(groups: Groups, rows: Ints) -> Groups:
         groups.order[rows],
         groups.events[rows],
         [groups.keys[row] for row in rows.tolist()],
-        (column.take(taken) for column in groups.states),
-        (column.take(taken) for column in groups.spreads),
+        (kernels.take(column, taken) for column in groups.states),
+        (kernels.take(column, taken) for column in groups.spreads),
     )
 
 

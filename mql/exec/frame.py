@@ -11,6 +11,7 @@ from typing import assert_never
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints, column_of, constant, to_python
 from mql.exec.arithmetic import calculate
 from mql.format import format_aggregate, format_property
@@ -77,8 +78,8 @@ class ElementFrame(Frame):
         self._outer = outer
         self._path = path
         if pa.types.is_list(lists.type):
-            self._elements = lists.flatten()
-            lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+            self._elements = kernels.flatten(lists)
+            lengths = kernels.fill_null(kernels.lengths(lists), 0).to_numpy(zero_copy_only=False)
         else:
             self._elements = pa.nulls(0)
             lengths = np.zeros(outer.size, np.int64)
@@ -89,4 +90,4 @@ class ElementFrame(Frame):
         """The element itself for the frame's own path, else the row's value."""
         if property_ == self._path:
             return self._elements
-        return self._outer.property(property_).take(pa.array(self.rows))
+        return kernels.take(self._outer.property(property_), self.rows)

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints, keys_of, to_python
 from mql.values import canonical_json
 
@@ -25,12 +26,12 @@ def encode(column: pa.Array) -> tuple[Ints, pa.Array]:
     Returns codes (int64, one a row, in order of first appearance) and, for each code, a value
     that has it.
     """
-    encoded = keys_of(column).dictionary_encode(null_encoding="encode")
+    encoded = kernels.dictionary_encode(keys_of(column), nulls="encode")
     codes: Ints = encoded.indices.to_numpy().astype(np.int64)
     if column.type in _PLAIN:
         return codes, encoded.dictionary
     first = first_rows(codes, len(encoded.dictionary))
-    return codes, column.take(pa.array(first))
+    return codes, kernels.take(column, first)
 
 
 def first_rows(codes: Ints, size: int) -> Ints:

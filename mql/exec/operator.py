@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints, Mask
 
 WINDOW = "*window"
@@ -110,7 +111,7 @@ def keep(batch: pa.RecordBatch, mask: Mask) -> pa.RecordBatch:
     """The rows where the mask is true."""
     if mask.all():
         return batch
-    return batch.take(pa.array(np.flatnonzero(mask)))
+    return kernels.take(batch, np.flatnonzero(mask))
 
 
 def window_index(block: Block) -> Ints:

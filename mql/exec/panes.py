@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import TIME, Ints, Mask, is_null
 from mql.exec.clock import SEEN
 from mql.exec.operator import Block, Counters, Window
@@ -46,7 +47,7 @@ class TimePanes:
             mask = on_time & ~self._span.in_gap(times[part])
             self._counters.late += int((~on_time).sum())
             if not mask.all():
-                rows = rows.take(pa.array(np.flatnonzero(mask)))
+                rows = kernels.take(rows, np.flatnonzero(mask))
             parts.append((rows, self._span.panes(times[part][mask]), closed))
         return parts
 
@@ -64,7 +65,7 @@ class TimePanes:
             return batch
         missing = is_null(times)
         self._counters.without_time += int(missing.sum())
-        return batch.take(pa.array(np.flatnonzero(~missing)))
+        return kernels.take(batch, np.flatnonzero(~missing))
 
     def closing(self, closed: int | None) -> range:
         """The windows that close now."""

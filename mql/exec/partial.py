@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import TIME, Ints
 from mql.exec.aggregate import States
 from mql.exec.exchange import panes_and_events
@@ -59,7 +60,7 @@ class PartialAggregate:
         times: Ints = batch.column(TIME).to_numpy()[rows]
         within = np.arange(len(times)) - np.searchsorted(times, times)
         order = (times << _WITHIN_MS) + np.minimum(within, (1 << _WITHIN_MS) - 1)
-        self._states.update(batch.take(pa.array(rows)), self._span.panes(times), order)
+        self._states.update(kernels.take(batch, rows), self._span.panes(times), order)
 
     def take(self) -> pa.RecordBatch | None:
         """All states as a record batch, if there are any; they begin anew."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
 from mql.exec.frame import Frame
@@ -91,7 +92,7 @@ class RowsOperator:
         panes: Ints = held.column(_PANE).to_numpy()
         told = self._panes.told(windows, panes, self._counters)
         rows, index = self._members(panes, told)
-        block = self._block(held.take(pa.array(rows)), index, told)
+        block = self._block(kernels.take(held, rows), index, told)
         self._keep(held, panes >= self._panes.first_pane(windows[-1] + 1))
         return [block]
 
@@ -113,7 +114,7 @@ class RowsOperator:
         if self._group_by and batch.num_rows:
             groups = self._groups(batch, index)
             order = np.lexsort([groups, index])
-            batch, columns = batch.take(pa.array(order)), {WINDOW: pa.array(index[order])}
+            batch, columns = kernels.take(batch, order), {WINDOW: pa.array(index[order])}
             columns[GROUP] = pa.array(groups[order])
         elif self._group_by:
             columns[GROUP] = pa.array(index)
@@ -132,6 +133,6 @@ class RowsOperator:
         return combine(codes, sizes)[0]
 
     def _keep(self, held: pa.RecordBatch, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-        kept = held.take(pa.array(np.flatnonzero(mask)))
+        kept = kernels.take(held, np.flatnonzero(mask))
         self._held = [kept] if kept.num_rows else []
         self._rows, self._bytes = kept.num_rows, kept.nbytes if kept.num_rows else 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.batch import EVENT, TIME, concat, is_null
 from mql.exec.clock import SEEN
 from mql.exec.frame import Frame
@@ -45,9 +46,9 @@ def first_present(columns: list[pa.Array]) -> pa.Array:
     first, *rest = columns
     for column in rest:
         if first.type == column.type and not pa.types.is_struct(first.type):
-            first = pc.coalesce(first, column)
+            first = kernels.coalesce(first, column)
             continue
         both, size = concat([first, column]), len(first)
-        rows = pa.array(range(size))
-        first = both.take(pc.if_else(pa.array(is_null(first)), pc.add(rows, size), rows))
+        rows = np.arange(size)
+        first = kernels.take(both, np.where(is_null(first), rows + size, rows))
     return first

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.batch import (
     VARIANT,
     Ints,
@@ -39,7 +39,7 @@ class SortOperator(PerBlock):
 
     def apply(self, block: Block) -> Block:
         """The block with its rows in order."""
-        return block.with_batch(block.batch.take(pa.array(self.order(block))))
+        return block.with_batch(kernels.take(block.batch, self.order(block)))
 
     def order(self, block: Block) -> Ints:
         """The row numbers, in order."""
@@ -82,11 +82,11 @@ def sort_ranks(column: pa.Array) -> list[np.ndarray]:
 
 def _text_ranks(texts: pa.Array) -> Ints:
     """The dense rank of each text by code point; null first."""
-    encoded = texts.dictionary_encode()
-    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+    encoded = kernels.dictionary_encode(texts)
+    order = kernels.sort_array(encoded.dictionary).to_numpy()
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    codes = encoded.indices.fill_null(0).to_numpy()
+    codes = kernels.fill_null(encoded.indices, 0).to_numpy()
     return np.where(is_null(texts), -1, rank[codes])
 
 
@@ -120,7 +120,7 @@ class LimitOperator:
         index = window_index(block)
         first = np.searchsorted(index, index)  # each row's window begins there: rows are in order
         keep = np.arange(len(index)) - first < self._count
-        return block.batch.take(pa.array(np.flatnonzero(keep)))
+        return kernels.take(block.batch, np.flatnonzero(keep))
 
     def _cut_answer(self, block: Block, batch: pa.RecordBatch) -> Block:
         """The last rows of the answer; windows after the one that ends it are not in it."""

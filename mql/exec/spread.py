@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Doubles, Ints, Kind, doubles_of, is_null, kinds_of
 from mql.exec.group import grown
 
@@ -101,7 +102,7 @@ def _amounts(column: pa.Array) -> Doubles:
     """Doubles from 0 up; what was infinite has come as null."""
     if column.type != pa.float64():
         raise ValueError(f"a column of double, not {column.type}")
-    values: Doubles = np.array(column.fill_null(np.inf).to_numpy(zero_copy_only=False))
+    values: Doubles = np.array(kernels.fill_null(column, np.inf).to_numpy(zero_copy_only=False))
     if (values < 0).any():
         raise ValueError("a negative sum of squares")
     return values

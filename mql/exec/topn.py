@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
 
+from mql import kernels
 from mql.exec.operator import Block, PerBlock, window_index
 from mql.exec.sort import SortOperator
 from mql.planner.logical import TopN
@@ -24,4 +24,4 @@ class TopNOperator(PerBlock):
         order = self._sort.order(block)
         index = window_index(block)[order]
         place = np.arange(len(order)) - np.searchsorted(index, index)
-        return block.with_batch(block.batch.take(pa.array(order[place < self.count])))
+        return block.with_batch(kernels.take(block.batch, order[place < self.count]))

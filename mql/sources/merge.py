@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import TIME, Ints, concat_batches, is_null
 
 Batches = Iterator[pa.RecordBatch]
@@ -42,7 +43,7 @@ class _Buffer:
                 self.batch = None
                 return
             times = batch.column(TIME)
-            values = np.where(is_null(times), self._last, times.fill_null(0).to_numpy())
+            values = np.where(is_null(times), self._last, kernels.fill_null(times, 0).to_numpy())
             if len(values):
                 self.places = np.maximum(np.maximum.accumulate(values), self._last)
                 self._last = int(self.places[-1])
@@ -68,7 +69,7 @@ def _by_time(buffers: list[_Buffer]) -> Batches:
         places = [b.places[b.places <= bound] for b, bound in zip(live, bounds, strict=True)]
         rows = concat_batches([b.take(bound) for b, bound in zip(live, bounds, strict=True)])
         order = np.argsort(np.concatenate(places), kind="stable")
-        yield rows.take(pa.array(order))
+        yield kernels.take(rows, order)
 
 
 def _bounds(last: list[int]) -> list[int]:

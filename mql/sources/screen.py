@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from mql import kernels
 from mql.batch import Ints
 from mql.events.decode import BadLines, Chunk, EventReader, Read, TimeProperty
 from mql.exec.filter import FilterOperator
@@ -79,16 +80,16 @@ class ScreeningReader:
         narrow = self._narrow.from_lines(chunk, now_ms, times)
         rows = np.flatnonzero(self._first.mask(narrow.batch))
         if self._enough:
-            return Read(narrow.batch.take(pa.array(rows)), narrow.times, rows)
+            return Read(kernels.take(narrow.batch, rows), narrow.times, rows)
         if not len(rows):
             return Read(self._nothing, narrow.times, rows)
         if narrow.lines is None:
             return self._screened(self._again.from_lines(chunk, now_ms, times))
-        passed = "".join(narrow.lines.texts().take(pa.array(rows)).to_pylist())
+        passed = "".join(kernels.take(narrow.lines.texts(), rows).to_pylist())
         theirs = None if times is None else [times[row] for row in rows.tolist()]
         rest = self._rest.from_lines(passed.encode(), now_ms, theirs).batch
         kept = np.flatnonzero(self._others.mask(rest))
-        return Read(rest.take(pa.array(kept)), narrow.times, rows[kept])
+        return Read(kernels.take(rest, kept), narrow.times, rows[kept])
 
     def from_events(
         self,
@@ -105,4 +106,4 @@ class ScreeningReader:
 
     def _screened(self, read: Read) -> Read:
         rows: Ints = np.flatnonzero(self._all.mask(read.batch))
-        return Read(read.batch.take(pa.array(rows)), read.times, rows)
+        return Read(kernels.take(read.batch, rows), read.times, rows)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mql import kernels
 from mql.errors import InputError
 from mql.events.decode import Read, Reader
 
@@ -109,16 +109,16 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _plain_column(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_timestamp(kind):
-        zoned = column.cast(pa.timestamp(kind.unit, "UTC"))
-        return pc.strftime(zoned, format="%Y-%m-%dT%H:%M:%SZ")
+        zoned = kernels.cast(column, pa.timestamp(kind.unit, "UTC"))
+        return kernels.strftime(zoned, "%Y-%m-%dT%H:%M:%SZ")
     if pa.types.is_dictionary(kind):
         return _plain_column(column.dictionary_decode())
     if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return (
-            column.cast(pa.string()) if not pa.types.is_duration(kind) else column.cast(pa.int64())
-        )
+        return kernels.cast(column, pa.float64())
+    if pa.types.is_duration(kind):
+        return kernels.cast(column, pa.int64())
+    if pa.types.is_date(kind) or pa.types.is_time(kind):
+        return kernels.cast(column, pa.string())
     if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
         return _plain_column(column.storage)
     return column

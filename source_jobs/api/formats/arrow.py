@@ -12,6 +12,7 @@ from io import BytesIO
 import msgspec
 import pyarrow as pa
 
+from mql import kernels
 from mql.ledger import as_data
 from mql.values import write_json
 from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
@@ -119,7 +120,7 @@ def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
             continue
         column = table.column(field.name)
         is_new_text = field.type == _JSON and column.type != _JSON
-        columns.append(_as_text(column) if is_new_text else column.cast(field.type))
+        columns.append(_as_text(column) if is_new_text else kernels.cast(column, field.type))
     return pa.table(columns, schema=schema)
 
 
