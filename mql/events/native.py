@@ -35,7 +35,7 @@ _MAX_DEPTH = 32
 _LONGEST_KEY_SIZE = 63
 """The bit of a node's `key_sizes` that stands for this and all greater sizes."""
 _MAX_CHUNK = 2**31 - 1
-_SCRATCH_KEPT = 1 << 22
+_SCRATCH_KEPT = 1 << 24
 """A larger buffer (in bytes), for an unusually long line, is not kept."""
 
 

@@ -20,7 +20,7 @@ from mql.values import read_json
 if TYPE_CHECKING:
     from mql.sources.prefilter import Prefilter
 
-CHUNK = 1 << 22
+CHUNK = 1 << 24
 """Bytes decoded at once: larger ones take more memory, smaller ones cost more calls."""
 
 MAX_LINE = 1 << 28
