@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -21,9 +22,10 @@ LONGEST = 1_000
 MAX_PROPERTIES = 8
 
 _EACH = 256
-"""So many events at first are looked at each: for its time, and whether there is room."""
-_NEXT = 16
+"""So many events of a drain are marked each, with their time and whether there is room."""
+_SPARSE = bytes([1, *[0] * 15])
 """And then one of so many: where they come so fast, the others are within 10 ms of it."""
+_DENSE = bytes([1]) * len(_SPARSE)
 _VALUE_BYTES = 100
 """What a value takes, about, if it is no long text."""
 
@@ -52,28 +54,36 @@ class Taken:
 
 
 class Columns:
-    """The values of `width` properties (1 to 8) of events, one event after the other."""
+    """The values of `width` properties (1 to 8) of events, one event after the other.
 
-    __slots__ = ("_clock_ns", "_last_ns", "_limit", "_marks", "_room", "each", "step", "values",
-                 "width")  # fmt: skip
+    `ticks` says of each event, as 1 or 0, whether it is to be marked.
+    """
+
+    __slots__ = ("_clock_ns", "_last_ns", "_limit", "_marks", "_pattern", "_room", "ticks",
+                 "values", "width")  # fmt: skip
 
     def __init__(self, width: int, clock_ns: Callable[[], int], room: Room, limit: int) -> None:
         self.width = width
         self.values: list[object] = []
-        self.each, self.step = _EACH * width, _NEXT * width
         self._marks: list[tuple[int, int]] = []
+        self._pattern = bytearray(_DENSE)
+        self.ticks = chain.from_iterable(repeat(self._pattern))
         self._clock_ns = clock_ns
         self._room = room
         self._limit = limit * width
         self._last_ns = 0
 
-    def mark(self, size: int) -> bool:
-        """Note the time of an event beyond so many values; False if there is no room for it."""
-        room = self._room
+    def mark(self) -> bool:
+        """Note the time of an event that comes; False if there is no room for it. Never raises."""
+        room, marks, size = self._room, self._marks, len(self.values)
         if size >= self._limit or room.used >= room.limit:
+            self._pattern[:] = _DENSE  # until there is
             return False
-        self._marks.append((size, self._clock_ns()))
-        room.used += (self.width if size < self.each else self.step) * _VALUE_BYTES
+        marks.append((size, self._clock_ns()))
+        if len(marks) == _EACH:
+            self._pattern[:] = _SPARSE
+        stands_for = 1 if len(marks) < _EACH else len(_SPARSE)
+        room.used += stands_for * self.width * _VALUE_BYTES
         return True
 
     def take(self) -> Taken | None:
@@ -83,11 +93,13 @@ class Columns:
             return None
         values, marks = self.values[:size], self._marks[:]
         del self.values[:size], self._marks[: len(marks)]
+        self._pattern[:] = _DENSE
         # A thread that is between its mark and its values leaves them to the next time.
         number = size // self.width
         places = np.fromiter((place // self.width for place, _ in marks), np.int64, len(marks))
         known = np.fromiter((time_ns for _, time_ns in marks), np.int64, len(marks))
-        known = np.concatenate([[self._last_ns or known[0]], known])
+        before = self._last_ns or (marks[0][1] if marks else self._clock_ns())
+        known = np.concatenate([[before], known])
         last = np.searchsorted(np.maximum.accumulate(places), np.arange(number), side="right")
         times = known[last]
         self._last_ns = int(times[-1])

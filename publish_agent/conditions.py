@@ -57,9 +57,11 @@ _FLIPPED = {
 }
 
 
-def compile_condition(condition: Condition, read: Read, bind: Bind) -> ast.expr:
-    """An expression that is true wherever the condition may hold."""
-    return _Compiler(read, bind).compile(condition, sure=False)
+def compile_condition(
+    condition: Condition, read: Read, bind: Bind, *, sure: bool = False
+) -> ast.expr:
+    """An expression that is true wherever the condition may hold, or only where it `sure` does."""
+    return _Compiler(read, bind).compile(condition, sure=sure)
 
 
 def safe_literals(values: tuple[Value, ...]) -> Values | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pyarrow as pa
 from mql.batch import Ints, column_of
 from mql.format import format_property
 from mql.planner.fields import Fields
+from mql.values import read_json
 from publish_agent.budget import Budget
 from publish_agent.columns import Columns, Taken
 from publish_agent.decode import Decoded, Decoder
@@ -33,6 +35,14 @@ _SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.BUDGET, Place.FAILED, Place.U
 
 _DROP_NS = 50
 """About what it takes to leave an event out of a sample: less than a look at a clock."""
+
+_OFTEN = 8
+"""One event of so many without a property that the screen reads is often, if it is one of"""
+_ENOUGH = 100
+"""so many in a drain."""
+
+_FEW = 32
+"""Rows that are tested one by one."""
 
 _COPY_NS = 100
 """About what it takes to copy the values of an event."""
@@ -119,6 +129,7 @@ class Generation:
         if self.screen.needs is not None:
             width = max(len(self.screen.needs.paths), 1)
             self._columns = Columns(width, tools.clock_ns, tools.room, tools.buffer_events)
+        self._careful = False
         self.taker = self.screen.taker(self.intake, self._columns)
         """What the stream hands its events to. An agent that samples keeps all of them as text."""
         self._decoder = decoder
@@ -146,7 +157,8 @@ class Generation:
         copied = len(taken.times) if taken else 0
         intake = self.intake
         full, failed, sampled = intake.full.take(), intake.failed.take(), intake.sampled.take()
-        total = intake.rejected.take() + len(rows) + copied
+        vain = intake.vain.take()
+        total = intake.rejected.take() + vain + len(rows) + copied
         counts = total, full, sampled, failed, intake.take_lost()
         if any(counts):
             for (link, slot_ms), group in self._groups.items():
@@ -157,6 +169,10 @@ class Generation:
                     group.weights[slot] = max(group.weights.get(slot, 1), *self._weights)
         self._spend(len(rows) + failed, copied, sampled)
         self._sample(len(rows) + copied + sampled)
+        odd = len(rows) if self._columns is not None else vain
+        if not self._careful and odd > max(total // _OFTEN, _ENOUGH):
+            self._careful = True
+            self._bind()
         catches = [
             self._sort_out(some, weight, now_ms, offset_of) for weight, some in _by_weight(rows)
         ]
@@ -180,12 +196,17 @@ class Generation:
         self._weights = before, weight
         self._thrown += decided
         if (weight == 1) != (before == 1):
-            self.taker = self.screen.taker(self.intake, self._columns if weight == 1 else None)
+            self._bind()
         if weight == 1:
             self.intake.sampler = None
         elif sampler is None or weight != before or self._thrown * 2 > sampler.size:
             self.intake.sampler = Sampler(weight, self._random, 4 * decided)
             self._thrown = 0
+
+    def _bind(self) -> None:
+        """Go over to other code: what an agent that samples keeps, it keeps as text."""
+        columns = self._columns if self._budget.weight == 1 else None
+        self.taker = self.screen.taker(self.intake, columns, careful=self._careful)
 
     def validate(self) -> None:
         """Check what always holds; for tests."""
@@ -241,13 +262,38 @@ class Generation:
                     found.setdefault(place, []).append(numbers)
         if not found:
             return None
+        passed = self._judge(rows, found) if len(rows) <= _FEW else {}
+        members = self.members
         fields = Fields()
-        for each in {self.members[place].reads for place in found}:
+        for each in {members[p].reads for p in found if p not in passed} | {
+            members[p].carries for p, numbers in passed.items() if len(numbers)
+        }:
             fields |= each
-        decoded = self._decoder.decode(rows, fields)
+        is_read = len(passed) == len(found)
+        decoded = self._decoder.decode(rows, fields, are_events=is_read)
         published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         found_of = {place: np.array(sorted(chain(*lists))) for place, lists in found.items()}
-        return self._hand_out(decoded, weight, found_of, published, now_ms, offset_of)
+        return self._hand_out(decoded, weight, found_of, published, now_ms, offset_of, passed)
+
+    def _judge(self, rows: list[Row], found: Mapping[int, list[list[int]]]) -> dict[int, Ints]:
+        """Few rows are tested one by one: which of them pass, for the queries where that can tell.
+
+        To make columns of them, and to call kernels, takes longer than that.
+        """
+        try:
+            events = [read_json(row[2]) for row in rows]
+        except ValueError:
+            return {}
+        if any(b"\n" in row[2] for row in rows):  # what the caller took for JSON
+            return {}
+        passed = {}
+        for place, lists in found.items():
+            judge = self.members[place].judge
+            numbers = sorted(chain(*lists))
+            said = [judge(events[number]) for number in numbers] if judge is not None else [None]
+            if None not in said:
+                passed[place] = np.array(list(compress(numbers, said)), np.int64)
+        return passed
 
     def _hand_on(self, taken: Taken, now_ms: int, offset_of: OffsetOf) -> Catch | None:
         """The events of which a few values were kept, for those who want every event."""
@@ -270,6 +316,7 @@ class Generation:
         clock_ns: Ints,
         now_ms: int,
         offset_of: OffsetOf,
+        passed: Mapping[int, Ints] = MappingProxyType({}),
     ) -> Catch:
         """To each query its candidates, by their numbers; each stands for so many events."""
         published = (clock_ns + self._epoch_ns) // 1_000_000
@@ -278,7 +325,7 @@ class Generation:
             member = self.members[place]
             self._book(place, len(numbers), now_ms + offset_of(member.link))
             times = published + offset_of(member.link)
-            survivors = self._verify(member, weight, decoded.batch, decoded.places, numbers, times)
+            survivors = self._verify(member, weight, decoded, numbers, times, passed.get(place))
             if survivors is not None and len(survivors.rows) and member.states is None:
                 wanted.append((member, survivors))
         members = [self.members[place] for place in found]
@@ -298,20 +345,26 @@ class Generation:
         self,
         member: Running,
         weight: int,
-        batch: pa.RecordBatch,
-        places: Ints | None,
+        decoded: Decoded,
         numbers: Ints,
         times: Ints,
+        passed: Ints | None,
     ) -> Survivors | None:
         """What a query wants of its candidates; what it does not want is booked."""
         began = self._clock_ns()
+        batch, places = decoded.batch, decoded.places
         if places is not None:  # some rows of the drain could not be read: the batch has others
             readable = np.isin(numbers, places)
             member.tallies.add_times(times[numbers[~readable]], Place.FAILED)
             numbers = np.searchsorted(places, numbers[readable])
+            if passed is not None:
+                passed = np.searchsorted(places, passed[np.isin(passed, places)])
             times = times[places]
         try:
-            survivors = member.verify(batch, numbers, times)
+            if passed is None:
+                survivors = member.verify(batch, numbers, times)
+            else:
+                survivors = member.passed(batch, passed, times)
             of_no_window = _aggregate(member, weight, batch, survivors)
         except Exception as error:  # noqa: BLE001 - one bad query ends that query only
             member.tallies.add_times(times[numbers], Place.FAILED)

@@ -96,12 +96,13 @@ class Room:
 class Intake:
     """Screens events and keeps those that a query may want, as bytes, in a bounded buffer.
 
-    With a `sampler` it keeps some of them. `times` are what keeping one took, in ns of its
+    What nobody wants is `rejected` before it comes here, or offered in `vain`. With a `sampler` it
+    keeps some of the others. `times` are what keeping one took, in ns of its
     thread's processor time, of a few.
     """
 
     __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_limit", "_room", "_sort", "failed", "full",
-                 "rejected", "rows", "sampled", "sampler", "times", "upstream")  # fmt: skip
+                 "rejected", "rows", "sampled", "sampler", "times", "upstream", "vain")  # fmt: skip
 
     def __init__(
         self,
@@ -120,7 +121,8 @@ class Intake:
         self._room = room
         self._limit = limit
         self.rows: deque[Row] = deque()
-        self.rejected, self.sampled = Counter(_SKIPPED), Counter(_DROPPED_BUDGET)
+        self.rejected, self.vain = Counter(_SKIPPED), Counter(_SKIPPED)
+        self.sampled = Counter(_DROPPED_BUDGET)
         self.full, self.failed = Counter(_DROPPED_BUFFER), Counter(_DROPPED_UNREADABLE)
         self.times: deque[int] = deque(maxlen=_TIMES)
         self.upstream: deque[int] = deque()
@@ -129,7 +131,7 @@ class Intake:
         """Take an event that a query may want, or not. Never raises."""
         candidates = self._sort(event)
         if not candidates:
-            return self.rejected.add()
+            return self.vain.add()
         sampler, weight = self.sampler, 1
         if sampler is not None:
             if not sampler.takes():

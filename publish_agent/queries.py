@@ -162,7 +162,7 @@ class Queries:
 
     def _too_large(self) -> list[Running]:
         """The queries with states, if those hold more than the agent may."""
-        with_states = [r for s in self._streams.values() for r in s.members if r.states]
+        with_states = [r for s in self._streams.values() for r in s.with_states]
         held = sum(running.states.bytes for running in with_states if running.states)
         return with_states if held > self._tools.budget.state_bytes else []
 

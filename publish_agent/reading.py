@@ -7,8 +7,12 @@ Then the code raises.
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 
-from mql.syntax import Property
+from mql.syntax import AnyElement, Property, Step
 from mql.values import walk
 from publish_agent import conditions as rules
 from publish_agent.redaction import Redaction
@@ -19,36 +23,83 @@ AGENT = "_agent"
 
 Steps = tuple[str | int, ...]
 
+_TOGETHER = 4
+"""So many keys of an event are read together."""
+
 _ODD = object()
 """A value of which nothing is known."""
 
 
-class Reader:
-    """The statements that read the properties asked for so far."""
+@dataclass(frozen=True, slots=True)
+class Each:
+    """How to read what `[*]` leads to: `body` sets `value` to what is in `element`.
 
-    def __init__(self, redaction: Redaction, agent: dict[str, object]) -> None:
+    All are names of variables; `container` holds the elements.
+    """
+
+    container: str
+    element: str
+    value: str
+    body: list[ast.stmt]
+
+
+class Reader:
+    """The statements that read the properties asked for so far.
+
+    With `direct` they raise KeyError where the event has no such key.
+    """
+
+    def __init__(
+        self, redaction: Redaction, agent: dict[str, object], *, direct: bool = False
+    ) -> None:
         self._redaction = redaction
         self._agent = agent
+        self._direct = direct
         self._variables: dict[Steps, str] = {}
-        self._top: list[str] = []
+        self._top: dict[str, str | int] = {}
         self._body: list[ast.stmt] = []
-        self.names: dict[str, object] = {}
+        self._others: dict[str, object] = {}
+
+    @property
+    def names(self) -> dict[str, object]:
         """What the statements refer to beside `NAMES`."""
+        if self._direct and len(self._top) >= _TOGETHER:
+            return self._others | {"items": itemgetter(*self._top.values())}
+        return self._others
 
     @property
     def body(self) -> list[ast.stmt]:
         """The statements; `event` has to be there."""
-        if not self._top:
-            return self._body
+        top: list[ast.stmt] = []
+        if self._direct and len(self._top) >= _TOGETHER:
+            top = statements(f"get = items\n{', '.join(self._top)} = get(event)")
+        else:
+            take = "event[C]" if self._direct else "event.get(C)"
+            for variable, key in self._top.items():
+                top += statements(f"{variable} = {take}", constant(key))
         missing = " or ".join(f"{variable} is None" for variable in self._top)
-        return [*self._body, *statements(f"if {missing}:\n    all_texts(event)")]
+        if not missing or self._direct:
+            return [*top, *self._body]
+        return [*top, *self._body, *statements(f"if {missing}:\n    all_texts(event)")]
+
+    def each(self, property_: Property, number: int) -> Each:
+        """How to read a property that holds `[*]`, not at its start; `number` makes names."""
+        at = property_.steps.index(AnyElement.ANY)
+        container = self._read(_plain(property_.steps[:at]))
+        element = value = f"x{number}"
+        body: list[ast.stmt] = []
+        for step in _plain(property_.steps[at + 1 :]):
+            outer, value = value, f"y{number}"
+            if self._direct:
+                inside = f"{value} = {outer}[C] if type({outer}) is dict else inside({outer}, C)"
+            else:
+                inside = f"{value} = inside({outer}, C)"
+            body += statements(inside, constant(step))
+        return Each(container, element, value, body)
 
     def read(self, property_: Property) -> str | None:
         """The variable of a property; None if it holds `[*]`."""
-        steps = tuple(step for step in property_.steps if isinstance(step, str | int))
-        if len(steps) < len(property_.steps):
-            return None
-        return self._read(steps)
+        return None if property_.has_any else self._read(_plain(property_.steps))
 
     def _read(self, steps: Steps) -> str:
         known = self._variables.get(steps)
@@ -63,8 +114,7 @@ class Reader:
             value = walk({AGENT: self._agent}, steps) if steps[0] == AGENT else None
             self._assign(variable, "C", value)
         elif not outer:
-            self._assign(variable, "event.get(C)", steps[0])
-            self._top.append(variable)
+            self._top[variable] = steps[0]
         else:
             self._assign(variable, f"{outer}.get(C) if type({outer}) is dict else None", steps[-1])
             self._assign(
@@ -75,10 +125,25 @@ class Reader:
     def _assign(self, variable: str, template: str, value: object) -> None:
         put_in: ast.expr = ast.Name(f"its_{variable}", ast.Load())
         if isinstance(value, dict | list):
-            self.names[f"its_{variable}"] = value
+            self._others[f"its_{variable}"] = value
         else:
             put_in = constant(value)
         self._body += statements(f"{variable} = {template}", put_in)
+
+
+def _plain(steps: Sequence[Step]) -> Steps:
+    return tuple(step for step in steps if isinstance(step, str | int))
+
+
+def _elements(value: object) -> Iterable[object]:
+    """What `[*]` leads to. Raises TypeError where nobody knows."""
+    if type(value) is list:
+        return value
+    if type(value) is dict:
+        return value.values()
+    if type(value) in rules.KNOWN:
+        return ()
+    raise TypeError(value)
 
 
 def _inside(value: object, step: str | int) -> object:
@@ -98,6 +163,9 @@ _all_texts = "".join
 
 NAMES: dict[str, object] = {
     "all_texts": _all_texts,
+    "bisect_left": bisect_left,
+    "bisect_right": bisect_right,
+    "elements": _elements,
     "inside": _inside,
     "may_be_null": rules.may_be_null,
     "KNOWN": rules.KNOWN,

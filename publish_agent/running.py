@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from publish_agent.columns import Needs
 from publish_agent.screen import Screener
 from publish_agent.states import AgentStates
 from publish_agent.tallies import Tallies
+from publish_agent.wanted import Judge
 
 ROW = "*row"
 """The column that numbers the rows of a batch."""
@@ -68,6 +69,7 @@ class Running:
         self.stopped = 0
         """Events that never became candidates."""
         self.candidates = self.shipped = self.spent_ns = self.sent_bytes = 0
+        self._screener = screener
         self._counters = Counters()
         self._passes = not any(isinstance(s, Filter | Sample | Nothing) for s in self.plan.steps)
         self._pipeline = Pipeline(
@@ -86,10 +88,29 @@ class Running:
         """What the source job calls it: its query and source."""
         return self.message.query, self.message.source
 
+    @cached_property
+    def judge(self) -> Judge | None:
+        """What tells of one event whether it passes; None where that has to be computed."""
+        if any(isinstance(step, Sample | Nothing) for step in self.plan.steps):
+            return None
+        return self._screener.judge(_conditions(self.plan))
+
+    @cached_property
+    def carries(self) -> Fields:
+        """What has to be decoded of events that are known to pass."""
+        fields = self.plan.ships
+        return fields if self.time is None else fields | Fields((self.time,))
+
+    def passed(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> Survivors:
+        """The rows of a batch that are known to pass; `times` are those of all rows."""
+        if not len(rows):
+            return Survivors(rows, pa.array([], pa.int64()), 0)
+        return Survivors(rows, self._times(batch, rows, times), 0)
+
     def verify(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> Survivors:
         """Which of some rows of a batch the query wants; `times` are those of all rows."""
         if self._passes:
-            return Survivors(rows, self._times(batch, rows, times), 0)
+            return self.passed(batch, rows, times)
         before = self._counters.sampled_out
         part = batch.select([*self._needs, ROW])
         if len(rows) < batch.num_rows:

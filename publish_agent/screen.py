@@ -1,13 +1,16 @@
 """The screen: two Python functions for all subscriptions of a stream, run on the caller's thread.
 
-`offer` is what `publish` does. It throws away what nobody can want, in one expression, and hands on
-the rest; where all that is needed of it is a few values, it copies those at once. `sort` gives, for
-what is left, the positions of the subscriptions that may want it:
+`offer` is what `publish` does. It throws away what nobody can want, in one expression, the gate,
+and hands on the rest; where all that is needed of that is a few values, it copies those at once.
+`sort` gives, for what is left, the positions of the subscriptions that may want it. Subscriptions
+are put together in groups, whose size does not matter:
 
-1. Subscriptions without a condition are always in.
-2. A subscription with `property == literal` (or `in`) among its conditions is found in a dict of
-   that property: one look-up for all of them. What else it asks is then tested.
-3. The conditions of the others are tested one after the other, equal ones once.
+1. Those without a condition are always in.
+2. `property == literal` (or `in`) among the conditions: a dict of that property, one look-up for
+   all (`Keys`). What else such a one asks is then tested, or looked up, if it is a threshold.
+3. `property > number` and the like: the thresholds, sorted (`Bounds`).
+4. Texts that have to be in a property, as of regular expressions: all of them are searched at once.
+5. The conditions of the others are tested one after the other, equal ones once.
 
 Both may let through too much (a background thread verifies), never too little: whatever raises in
 them lets everything through. They are built as an `ast`; texts of a query only ever become
@@ -17,113 +20,46 @@ constants in it. `mql explain --screen` prints them.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil, floor
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
-from mql.syntax import And, Comparator, Comparison, Condition, Constant, In, Literal, Property
+from mql.planner.patterns import texts_in
+from mql.syntax import Condition, Contains, Literal, Matches, Property
 from publish_agent import conditions as rules
 from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
-from publish_agent.conditions import Values
 from publish_agent.intake import Intake, Status
-from publish_agent.reading import AGENT, NAMES, Reader
+from publish_agent.reading import NAMES, Reader
 from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
 from publish_agent.template import bind, constant, joined, negated, run, statements
 from publish_agent.template import expression as template
+from publish_agent.wanted import Bound, Place, Test, Wanted, Wants
 
 MAX_TESTS = 500
 """Distinct conditions that are tested inline; subscriptions beyond get every event."""
 
-MAX_FORMS = 1_000
-"""Distinct forms of tests after a look-up that are kept; beyond, the look-up has to do."""
-
-Place = int
-Tested = tuple[tuple[object, ...], Place]
-"""The constants of a test, and the subscription that is in if it passes."""
-
-Test = Callable[[object, Sequence[Tested]], tuple[Place, ...]]
-"""Tests an event for subscriptions whose conditions differ in their constants only."""
+_SEARCHED = 4
+"""So many texts to be searched in one property are searched at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What one subscription wants, made ready for any screen.
-
-    `key` is the property and the values that an index holds; `test` and `constants` are what is
-    tested after the look-up. Without a key, `condition` is tested (None: every event is wanted).
-    `needs` is what is enough to keep of an event, if that is little.
-    """
-
-    key: tuple[Property, Values] | None = None
-    test: Test | None = None
-    constants: tuple[object, ...] = ()
-    condition: Condition | None = None
-    needs: Needs | None = None
-
-    def __str__(self) -> str:
-        if self.key is not None:
-            return f"index on {'.'.join(map(str, self.key[0].steps))}" + ", tested" * bool(
-                self.test
-            )
-        match self.condition:
-            case None:
-                return "every event"
-            case Constant(value=False):
-                return "no event"
-            case _:
-                return "tested"
-
-
-class Screener:
+class Screener(Wants):
     """Makes screens; `agent` are the agent's own properties."""
 
     def __init__(
         self, redaction: Redaction | None = None, agent: Mapping[str, object] | None = None
     ) -> None:
-        self._redaction = redaction or Redaction()
-        self._agent = dict(agent or {})
-        self._forms: dict[str, Test] = {}
-
-    def prepare(self, conditions: Sequence[Condition], needs: Needs | None = None) -> Wanted:
-        """A subscription by the conditions of its filter, all of which have to hold."""
-        keyed = next((c for c in conditions if _key(c) is not None), None)
-        if keyed is not None and Constant(value=False) not in conditions:
-            test, constants = self._test([c for c in conditions if c is not keyed])
-            return Wanted(_key(keyed), test, constants)
-        match len(conditions):
-            case 0:
-                return Wanted(needs=needs)
-            case 1:
-                return Wanted(condition=conditions[0])
-            case _:
-                return Wanted(condition=And(tuple(conditions)))
+        super().__init__(redaction or Redaction(), agent or {})
 
     def screen(self, subscriptions: Sequence[Wanted]) -> Screen:
         """The screen of some subscriptions."""
-        return Screen(subscriptions, Reader(self._redaction, self._agent))
+        return Screen(subscriptions, self._reader)
 
-    def _test(self, conditions: list[Condition]) -> tuple[Test | None, tuple[object, ...]]:
-        """A test of what is left after a look-up; those of the same form share one function."""
-        constants: list[object] = []
-
-        def lift(value: object) -> ast.expr:
-            constants.append(value)
-            return template(f"constants[{len(constants) - 1}]")
-
-        reader = Reader(self._redaction, self._agent)
-        each = [rules.compile_condition(c, reader.read, lift) for c in conditions]
-        expression = joined(each, ast.And())
-        if isinstance(expression, ast.Constant) or reader.names:
-            return None, ()
-        made = statements(_TESTS, expression, reader.body)
-        form = ast.dump(made[0])
-        if form not in self._forms:
-            if len(self._forms) >= MAX_FORMS:
-                return None, ()
-            self._forms[form] = run(made, NAMES, "tests")
-        return self._forms[form], tuple(constants)
+    def _reader(self, *, direct: bool) -> Reader:
+        return Reader(self._redaction, self._agent, direct=direct)
 
 
 class Screen:
@@ -132,68 +68,262 @@ class Screen:
     `needs` is what is kept of an event that only those want who want every one, if that is enough.
     """
 
-    def __init__(self, subscriptions: Sequence[Wanted], reader: Reader) -> None:
-        indexes: dict[Property, _Index] = {}
-        always: list[Place] = []
-        tests: dict[Condition, list[Place]] = {}
-        for place, wanted in enumerate(subscriptions):
-            condition = wanted.condition
-            if wanted.key is not None:
-                indexes.setdefault(wanted.key[0], _Index()).add(wanted, place)
-            elif condition is None or (condition not in tests and len(tests) >= MAX_TESTS):
-                always.append(place)
-            else:
-                tests.setdefault(condition, []).append(place)
+    def __init__(self, subscriptions: Sequence[Wanted], reader: Callable[..., Reader]) -> None:
+        self._reader = reader
+        self._groups, always = _grouped(subscriptions)
         self.always = tuple(always)
-        names: dict[str, object] = {
+        self.needs = _needs([subscriptions[place] for place in always])
+        careful = reader(direct=False)
+        body = [s for i, group in enumerate(self._groups) for s in group.sort(careful, i)]
+        self._sort_code = statements(_SORT, body=[*careful.body, *body])
+        self._names: dict[str, object] = {
             "everything": tuple(range(len(subscriptions))),
             "always": self.always,
         }
-        body = statements("found = always")
-        gates: list[ast.expr] = []
-        for i, (path, index) in enumerate(indexes.items()):
-            variable, entries = reader.read(path), index.entries()
-            names |= {f"index{i}": entries, f"all{i}": tuple(index.places)}
-            body += statements(_LOOK_UP.format(v=variable, i=i))
-            look = _GATE_OF_TEXTS if all(type(key) is str for key in entries) else _GATE
-            gates.append(template(look.format(v=variable, i=i)))
-        for i, (condition, places) in enumerate(tests.items()):
-            names[f"in{i}"] = tuple(places)
-            expression = rules.compile_condition(condition, reader.read, constant)
-            body += statements(f"if C:\n    found += in{i}", expression)
-            gates.append(rules.compile_condition(condition, reader.read, constant))
-        self._sort_code = statements(_SORT, body=[*reader.body, *body])
-        names |= {**NAMES, **reader.names}
+        for i, group in enumerate(self._groups):
+            self._names |= group.names(i)
+        names = {**self._names, **careful.names, **NAMES}
         self.sort: Callable[[object], tuple[Place, ...]] = run(self._sort_code, names, "sort")
-        gate = joined(gates, ast.Or())
-        reject = [*reader.body, *statements(_REJECT, negated(gate))]
-        self._offers = {False: [ast.Pass()] if always else reject}
-        self.needs = _needs([subscriptions[place] for place in always])
-        if self.needs is not None:
-            self._offers[True] = _copying(self.needs, gate, reader)
-        self._blanks = {name: value for name, value in names.items() if name not in NAMES}
-        self._blanks |= {**reader.names, "ACCEPTED": Status.ACCEPTED}
-        self._functions: dict[bool, FunctionType] = {}
+        self._functions: dict[tuple[bool, bool], tuple[FunctionType, dict[str, object]]] = {}
 
-    def taker(self, intake: Intake, columns: Columns | None = None) -> Taker:
-        """What a stream hands its events to; those of which `needs` is enough go to `columns`."""
-        blanks = self._blanks | {"KEEP": intake.keep, "REJECTED": intake.rejected.ticks}
+    def taker(
+        self, intake: Intake, columns: Columns | None = None, *, careful: bool = False
+    ) -> Taker:
+        """What a stream hands its events to; those of which `needs` is enough go to `columns`.
+
+        It is faster where events have all properties that are asked for; `careful` where not.
+        """
+        form = columns is not None, careful
+        if form not in self._functions:
+            code, names = self._offer(copies=form[0], careful=careful)
+            names |= {"ACCEPTED": Status.ACCEPTED}
+            self._functions[form] = compiled(code, [*names, *_BLANKS]), names
+        function, names = self._functions[form]
+        blanks = names | {"KEEP": intake.keep, "REJECTED": intake.rejected.ticks}
         blanks |= {"FULL": intake.full.ticks}
         if columns is not None:
-            blanks |= {"VALUES": columns.values, "MARK": columns.mark}
-            blanks |= {"EACH": columns.each, "STEP": columns.step}
-        copies = columns is not None
-        if copies not in self._functions:
-            self._functions[copies] = compiled(self._offer_code(copies=copies), list(blanks))
-        return Taker(bind(self._functions[copies], blanks), intake.lost)
-
-    def _offer_code(self, *, copies: bool) -> list[ast.stmt]:
-        return statements(_OFFER, body=self._offers[copies])
+            blanks |= {"VALUES": columns.values, "MARK": columns.mark, "TICKS": columns.ticks}
+        return Taker(bind(function, blanks), intake.lost)
 
     def source(self) -> str:
         """The functions as text."""
-        code = [*self._offer_code(copies=self.needs is not None), *self._sort_code]
-        return "\n\n\n".join(map(ast.unparse, code))
+        offer, _ = self._offer(copies=self.needs is not None, careful=False)
+        return "\n\n\n".join(map(ast.unparse, [*offer, *self._sort_code]))
+
+    def _offer(self, *, copies: bool, careful: bool) -> tuple[list[ast.stmt], dict[str, object]]:
+        """The code of `offer`, and what its blanks are but for those of an intake."""
+        if self.always and not copies:
+            return statements(_OFFER, body=[ast.Pass()]), {}
+        reader = self._reader(direct=not careful)
+        gates = [group.gate(reader, i) for i, group in enumerate(self._groups)]
+        before = [statement for some, _ in gates for statement in some]
+        gate = joined([expression for _, expression in gates], ast.Or())
+        if copies:
+            assert self.needs is not None
+            body = _copying(self.needs, gate, reader)
+        else:
+            body = statements(_REJECT, negated(gate))
+        code = statements(_OFFER, body=[*reader.body, *before, *body])
+        return code, {**self._names, **reader.names}
+
+
+class _Group(Protocol):
+    """Subscriptions that ask alike."""
+
+    def names(self, i: int) -> dict[str, object]:
+        """What the code of the group refers to; `i` is its number."""
+
+    def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
+        """Statements, and an expression that is true if one of them may want the event."""
+
+    def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
+        """Statements that add to `found` those that may want it."""
+
+
+class _Keys:
+    """Those that want one of some values of a property."""
+
+    def __init__(self, path: Property) -> None:
+        self._path = path
+        self._plain: dict[object, list[Place]] = {}
+        self._tested: dict[object, dict[Test, list[tuple[tuple[object, ...], Place]]]] = {}
+        self._places: list[Place] = []
+
+    def add(self, wanted: Wanted, place: Place) -> None:
+        assert wanted.key is not None
+        self._places.append(place)
+        for value in wanted.key[1]:
+            if wanted.test is None:
+                self._plain.setdefault(value, []).append(place)
+            else:
+                tested = self._tested.setdefault(value, {})
+                tested.setdefault(wanted.test, []).append((wanted.constants, place))
+
+    def names(self, i: int) -> dict[str, object]:
+        entries = {
+            value: (
+                tuple(self._plain.get(value, ())),
+                tuple((test, tuple(them)) for test, them in self._tested.get(value, {}).items()),
+            )
+            for value in dict.fromkeys([*self._plain, *self._tested])
+        }
+        return {f"index{i}": entries, f"all{i}": tuple(self._places)}
+
+    def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
+        texts = all(type(value) is str for value in [*self._plain, *self._tested])
+        look = _KEY_GATE_OF_TEXTS if texts else _KEY_GATE
+        variable = reader.read(self._path)
+        if variable is not None:
+            return [], template(look.format(v=variable, i=i))
+        each = reader.each(self._path, i)
+        loop = _ANY_GATE.format(c=each.container, x=each.element, i=i)
+        before = statements(loop, template(look.format(v=each.value, i=i)), each.body)
+        return before, template(f"any{i}")
+
+    def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
+        variable = reader.read(self._path)
+        if variable is not None:
+            return statements(_KEY_SORT.format(v=variable, i=i))
+        each = reader.each(self._path, i)
+        look_up = statements(_KEY_SORT.format(v=each.value, i=i))
+        loop = _ANY_SORT.format(c=each.container, x=each.element)
+        return statements(loop, body=[*each.body, *look_up])
+
+
+class _Bounds:
+    """Those that want a property to be at least, or at most, some number."""
+
+    def __init__(self, path: Property, *, is_least: bool) -> None:
+        self._path = path
+        self._is_least = is_least
+        self._places: list[tuple[float, Place]] = []
+
+    def add(self, wanted: Wanted, place: Place) -> None:
+        assert wanted.bound is not None
+        self._places.append((wanted.bound.number, place))
+
+    def names(self, i: int) -> dict[str, object]:
+        limits, places = _sorted(self._places)
+        easiest = _both(limits, is_least=self._is_least)
+        return {f"limits{i}": limits, f"places{i}": places} | dict(
+            zip((f"double{i}", f"int{i}"), easiest, strict=True)
+        )
+
+    def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
+        variable, operator = reader.read(self._path), ">=" if self._is_least else "<="
+        bound = _BOUND.format(v=variable, op=operator, double=f"double{i}", int=f"int{i}")
+        return [], template(bound)
+
+    def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
+        some = _slice(f"limits{i}", f"places{i}", reader.read(self._path), self._is_least)
+        return statements(_BOUND_SORT.format(v=reader.read(self._path), i=i, some=some))
+
+
+class _KeyedBounds:
+    """Those that want one of some values of a property, and another one to be in bounds."""
+
+    def __init__(self, path: Property, bound: Bound) -> None:
+        self._path = path
+        self._bound_path, self._is_least = bound.path, bound.is_least
+        self._places: dict[object, list[tuple[float, Place]]] = {}
+
+    def add(self, wanted: Wanted, place: Place) -> None:
+        assert wanted.key is not None
+        assert wanted.bound is not None
+        for value in wanted.key[1]:
+            self._places.setdefault(value, []).append((wanted.bound.number, place))
+
+    def names(self, i: int) -> dict[str, object]:
+        entries = {value: _sorted(places) for value, places in self._places.items()}
+        easiest = {
+            value: _both(limits, is_least=self._is_least) for value, (limits, _) in entries.items()
+        }
+        every = dict.fromkeys(place for places in self._places.values() for _, place in places)
+        return {
+            f"index{i}": entries,
+            f"doubles{i}": {value: double for value, (double, _) in easiest.items()},
+            f"ints{i}": {value: whole for value, (_, whole) in easiest.items()},
+            f"all{i}": tuple(every),
+        }
+
+    def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
+        key, variable = reader.read(self._path), reader.read(self._bound_path)
+        limits = {"double": f"doubles{i}[{key}]", "int": f"ints{i}[{key}]"}
+        inside = _BOUND.format(v=variable, op=">=" if self._is_least else "<=", **limits)
+        return [], template(_KEYED_GATE.format(v=key, i=i, inside=inside))
+
+    def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
+        key, variable = reader.read(self._path), reader.read(self._bound_path)
+        some = _slice("hit[0]", "hit[1]", variable, self._is_least)
+        return statements(_KEYED_SORT.format(v=key, b=variable, i=i, some=some))
+
+
+class _Tests:
+    """Those whose conditions are tested: the texts of many in one property are searched at once."""
+
+    def __init__(self, conditions: Mapping[Condition, Sequence[Place]]) -> None:
+        self._conditions = conditions
+        texts: dict[Property, set[str]] = {}
+        searched: dict[Property, list[Condition]] = {}
+        for condition in conditions:
+            path, some = _needed_texts(condition)
+            if path is not None:
+                texts.setdefault(path, set()).update(some)
+                searched.setdefault(path, []).append(condition)
+        self._texts = {path: some for path, some in texts.items() if len(some) >= _SEARCHED}
+        self._searched = {c for path in self._texts for c in searched[path]}
+
+    def names(self, i: int) -> dict[str, object]:
+        names: dict[str, object] = {
+            f"in{i}_{k}": tuple(places) for k, places in enumerate(self._conditions.values())
+        }
+        for k, texts in enumerate(self._texts.values()):
+            pattern = "|".join(map(re.escape, sorted(texts)))
+            names[f"search{i}_{k}"] = re.compile(pattern).search
+        return names
+
+    def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
+        parts = [
+            rules.compile_condition(condition, reader.read, constant)
+            for condition in self._conditions
+            if condition not in self._searched
+        ]
+        before = []
+        for k, path in enumerate(self._texts):
+            before += statements(f"s{i}_{k} = search{i}_{k}")
+            search = f"s{i}_{k}({{v}}) is not None if type({{v}}) is str else {{v}} is not None"
+            parts.append(template(search.format(v=reader.read(path))))
+        return before, joined(parts, ast.Or())
+
+    def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
+        body = []
+        for k, condition in enumerate(self._conditions):
+            expression = rules.compile_condition(condition, reader.read, constant)
+            body += statements(f"if C:\n    found += in{i}_{k}", expression)
+        return body
+
+
+def _grouped(subscriptions: Sequence[Wanted]) -> tuple[list[_Group], list[Place]]:
+    """The groups, and those who want every event."""
+    groups: dict[object, Any] = {}
+    tests: dict[Condition, list[Place]] = {}
+    always: list[Place] = []
+    for place, wanted in enumerate(subscriptions):
+        key, bound, condition = wanted.key, wanted.bound, wanted.condition
+        if key is not None and bound is not None and not key[0].has_any:
+            kind = key[0], bound.path, bound.is_least
+            groups.setdefault(kind, _KeyedBounds(key[0], bound)).add(wanted, place)
+        elif key is not None:
+            groups.setdefault(key[0], _Keys(key[0])).add(wanted, place)
+        elif bound is not None:
+            made = _Bounds(bound.path, is_least=bound.is_least)
+            groups.setdefault((bound.path, bound.is_least), made).add(wanted, place)
+        elif condition is None or (condition not in tests and len(tests) >= MAX_TESTS):
+            always.append(place)
+        else:
+            tests.setdefault(condition, []).append(place)
+    found: list[_Group] = [*groups.values()]
+    return found + ([_Tests(tests)] if tests else []), always
 
 
 def _needs(always: Sequence[Wanted]) -> Needs | None:
@@ -214,58 +344,67 @@ def _copying(needs: Needs, gate: ast.expr, reader: Reader) -> list[ast.stmt]:
         assert variable is not None
         row.append(variable)
         plain.append(template((_KEY if path in needs.keys else _NUMBER).format(v=variable)))
-    if not row:
-        row.append("None")
-    keep = statements(_COPY.format(row=", ".join(row)), joined([negated(gate), *plain], ast.And()))
-    return [*reader.body, *keep]
+    keep = _COPY.format(row=", ".join(row or ["None"]))
+    return statements(keep, joined([negated(gate), *plain], ast.And()))
 
 
-class _Index:
-    """The subscriptions that want one of some values of a property."""
-
-    def __init__(self) -> None:
-        self._plain: dict[object, list[Place]] = {}
-        self._tested: dict[object, dict[Test, list[Tested]]] = {}
-        self.places: list[Place] = []
-
-    def add(self, wanted: Wanted, place: Place) -> None:
-        assert wanted.key is not None
-        self.places.append(place)
-        for value in wanted.key[1]:
-            if wanted.test is None:
-                self._plain.setdefault(value, []).append(place)
-            else:
-                tested = self._tested.setdefault(value, {})
-                tested.setdefault(wanted.test, []).append((wanted.constants, place))
-
-    def entries(self) -> dict[object, tuple[tuple[Place, ...], tuple[tuple[Test, Any], ...]]]:
-        """For each value who is in, and who is if a test passes."""
-        return {
-            value: (
-                tuple(self._plain.get(value, ())),
-                tuple((test, tuple(them)) for test, them in self._tested.get(value, {}).items()),
-            )
-            for value in dict.fromkeys([*self._plain, *self._tested])
-        }
-
-
-def _key(condition: Condition) -> tuple[Property, Values] | None:
-    """The property and literals of a condition that an index can answer."""
+def _needed_texts(condition: Condition) -> tuple[Property | None, Iterable[str]]:
+    """The property that has to hold one of some texts, if a condition says so."""
     match condition:
-        case Comparison(Comparator.EQ, Property() as path, Literal() as literal):
-            values = rules.safe_literals((literal,))
-        case Comparison(Comparator.EQ, Literal() as literal, Property() as path):
-            values = rules.safe_literals((literal,))
-        case In(Property() as path, choices):
-            values = rules.safe_literals(choices)
+        case Contains(Property() as path, Literal(str(text))):
+            needs: Sequence[tuple[str, ...]] = ((text,),)
+        case Matches(Property() as path, pattern):
+            needs = texts_in(pattern)
         case _:
-            return None
-    if values is None or path.has_any or path.steps[0] == AGENT:
-        return None
-    return path, values
+            return None, ()
+    safe = [some for some in needs if all(map(rules.is_safe, some))]
+    if not safe or path.has_any:
+        return None, ()
+    return path, max(safe, key=lambda some: min(map(len, some)))
 
 
-_LOOK_UP = """
+def _sorted(places: list[tuple[float, Place]]) -> tuple[tuple[float, ...], tuple[Place, ...]]:
+    """Limits in ascending order, and whose they are."""
+    limits, them = zip(*sorted(places), strict=True)
+    return limits, them
+
+
+def _both(limits: Sequence[float], *, is_least: bool) -> tuple[float, int]:
+    """The bound that most numbers are in, for doubles and for integers: each compares with its own.
+
+    A double that is no such number is a little easier to be in.
+    """
+    if is_least:
+        number = limits[0]
+        double = float(number)
+        return (double if double <= number else math.nextafter(double, -math.inf)), ceil(number)
+    number = limits[-1]
+    double = float(number)
+    return (double if double >= number else math.nextafter(double, math.inf)), floor(number)
+
+
+def _slice(limits: str, places: str, variable: str | None, is_least: bool) -> str:  # noqa: FBT001
+    """The expression of those whose bound a number is in."""
+    if is_least:
+        return f"{places}[:bisect_right({limits}, {variable})]"
+    return f"{places}[bisect_left({limits}, {variable}):]"
+
+
+_BLANKS = ("KEEP", "REJECTED", "FULL", "VALUES", "MARK", "TICKS")
+
+_IS_NUMBER = "type({v}) is float or type({v}) is int"
+_KEY_GATE_OF_TEXTS = "{v} in index{i} if type({v}) is str else type({v}) not in KNOWN"
+_KEY_GATE = "{v} in index{i} if type({v}) is str or type({v}) in SCALAR else type({v}) not in KNOWN"
+_BOUND = (
+    "({v} {op} {double} if type({v}) is float else {v} {op} {int} if type({v}) is int"
+    " else type({v}) not in KNOWN)"
+)
+_KEYED_GATE = (
+    "{v} in doubles{i} and {inside} if type({v}) is str or type({v}) in SCALAR"
+    " else type({v}) not in KNOWN"
+)
+
+_KEY_SORT = """
 if type({v}) is str or type({v}) in SCALAR:
     hit = index{i}.get({v})
     if hit is not None:
@@ -276,15 +415,41 @@ elif type({v}) not in KNOWN:
     found += all{i}
 """
 
-_TESTS = """
-def tests(event, entries):
-    get = event.get
-    BODY
-    found = ()
-    for constants, place in entries:
+_BOUND_SORT = f"""
+if {_IS_NUMBER}:
+    found += {{some}}
+elif type({{v}}) not in KNOWN:
+    found += places{{i}}
+"""
+
+_KEYED_SORT = f"""
+if type({{v}}) is str or type({{v}}) in SCALAR:
+    hit = index{{i}}.get({{v}})
+    if hit is not None:
+        if {_IS_NUMBER.format(v="{b}")}:
+            found += {{some}}
+        elif type({{b}}) not in KNOWN:
+            found += hit[1]
+elif type({{v}}) not in KNOWN:
+    found += all{{i}}
+"""
+
+_ANY_GATE = """
+any{i} = False
+if type({c}) is list:
+    for {x} in {c}:
+        BODY
         if C:
-            found += (place,)
-    return found
+            any{i} = True
+            break
+elif {c} is not None:
+    any{i} = True
+"""
+
+_ANY_SORT = """
+for {x} in elements({c}):
+    BODY
+found = tuple(dict.fromkeys(found))
 """
 
 _SORT = """
@@ -292,6 +457,7 @@ def sort(event):
     if type(event) is not dict:
         return everything
     try:
+        found = always
         BODY
         return found
     except Exception:
@@ -316,21 +482,19 @@ if C:
 
 _COPY = """
 if C:
-    values = VALUES
-    size = len(values)
-    if size < EACH or not size % STEP:
+    if next(TICKS):
         mark = MARK
-        if not mark(size):
+        if not mark():
             return next(FULL)
+    values = VALUES
     values += ({row},)
     return ACCEPTED
 """
 
-_GATE_OF_TEXTS = "{v} in index{i} if type({v}) is str else type({v}) not in KNOWN"
-_GATE = "{v} in index{i} if type({v}) is str or type({v}) in SCALAR else type({v}) not in KNOWN"
-
-_IS_NUMBER = f"type({{v}}) is float or type({{v}}) is int and -{rules.BIG} < {{v}} < {rules.BIG}"
+_IS_PLAIN_NUMBER = (
+    f"type({{v}}) is float or type({{v}}) is int and -{rules.BIG} < {{v}} < {rules.BIG}"
+)
 _IS_TEXT = f"type({{v}}) is str and len({{v}}) <= {LONGEST}"
 _IS_OTHER = "{v} is None or type({v}) is bool"
-_KEY = f"{_IS_TEXT} or {_IS_NUMBER} or {_IS_OTHER}"
-_NUMBER = f"{_IS_NUMBER} or {_IS_TEXT} or {_IS_OTHER}"
+_KEY = f"{_IS_TEXT} or {_IS_PLAIN_NUMBER} or {_IS_OTHER}"
+_NUMBER = f"{_IS_PLAIN_NUMBER} or {_IS_TEXT} or {_IS_OTHER}"

@@ -36,6 +36,7 @@ class Subscriptions:
     def __init__(self, stream: Stream, tools: Tools) -> None:
         self.stream = stream
         self.members: dict[Running, None] = {}
+        self.with_states: dict[Running, None] = {}
         self.changed = False
         self.log = StreamLog(stream.name)
         self._tools = tools
@@ -54,12 +55,15 @@ class Subscriptions:
     def add(self, running: Running) -> None:
         """A query wants this stream's events, from the next `renew` on."""
         self.members[running] = None
+        if running.states is not None:
+            self.with_states[running] = None
         self.changed = True
 
     def remove(self, running: Running) -> None:
         """A query is over."""
         if running in self.members:
             del self.members[running]
+            self.with_states.pop(running, None)
             self.changed = True
 
     def begin_anew(self, now_us: int) -> None:

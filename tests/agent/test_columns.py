@@ -1,0 +1,139 @@
+"""Events of which every one counts are copied as few values, and nothing of them is lost."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from publish_agent.columns import Columns
+from publish_agent.intake import Room, Status
+from publish_agent.settings import Settings
+from tests.agent.support import Bench
+
+COUNTED = "select count(*), sum(n), max(n), k from s window 1 group by k"
+PLENTY = Room(1 << 30)
+
+
+def columns(limit: int = 1_000_000, room: Room = PLENTY) -> tuple[Columns, list[int]]:
+    clock = [1_000]
+    return Columns(1, lambda: clock[0], room, limit), clock
+
+
+def keep(made: Columns, value: object) -> bool:
+    """As the generated code does."""
+    if next(made.ticks) and not made.mark():
+        return False
+    made.values += (value,)
+    return True
+
+
+def test_few_events_have_their_own_time_each() -> None:
+    made, clock = columns()
+    for i in range(100):
+        clock[0] = 1_000 + i
+        assert keep(made, i)
+    taken = made.take()
+    assert taken is not None
+    assert taken.columns == [list(range(100))]
+    assert taken.times.tolist() == [1_000 + i for i in range(100)]
+    assert made.take() is None
+
+
+def test_of_many_events_one_of_sixteen_is_timed_until_they_are_taken() -> None:
+    made, clock = columns()
+    for i in range(1_000):
+        clock[0] = 1_000 + i
+        keep(made, i)
+    taken = made.take()
+    assert taken is not None
+    late = [1_000 + i - time for i, time in enumerate(taken.times.tolist())]
+    assert late[:256] == [0] * 256
+    assert max(late) <= 16
+    clock[0] = 5_000
+    keep(made, 0)
+    again = made.take()
+    assert again is not None
+    assert again.times.tolist() == [5_000]
+
+
+def test_a_full_buffer_takes_no_more_until_it_is_taken() -> None:
+    made, _ = columns(limit=300)
+    kept = sum(keep(made, i) for i in range(1_000))
+    assert 300 <= kept < 316
+    assert made.take() is not None
+    assert keep(made, 0)
+
+
+def test_threads_lose_nothing_while_values_are_taken() -> None:
+    made, _ = columns()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    taken: list[object] = []
+    threads = [
+        threading.Thread(target=lambda t=t: [keep(made, (t, i)) for i in range(5_000)])
+        for t in range(4)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            some = made.take()
+            taken += some.columns[0] if some else []
+    finally:
+        sys.setswitchinterval(interval)
+    some = made.take()
+    taken += some.columns[0] if some else []
+    assert sorted(taken) == [(t, i) for t in range(4) for i in range(5_000)]  # type: ignore[type-var]
+
+
+class Text(dict[str, object]):
+    """An event that is kept as text."""
+
+
+VALUES = [
+    1, 2.5, True, None, "x", float("nan"), float("inf"), 2**62, 2**63, 10**30, -(2**63),
+    "y" * 5_000, {"a": 1}, [1], "\ud800", "\u00e9", -0.0, 1e308,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
+def test_copied_values_count_as_those_of_text(value: object) -> None:
+    states = []
+    for kind in (dict, Text):
+        bench = Bench()
+        bench.subscribe(1, COUNTED, states=True)
+        bench.publish(kind({"k": "a", "n": value}), kind({"k": value, "n": 1}), kind({"k": "a"}))
+        bench.settle()
+        assert bench.got().total.seen == bench.got().total.shipped == 3
+        states.append(sorted(map(repr, bench.got().states)))
+    assert states[0] == states[1]
+
+
+def test_what_a_query_does_not_need_need_not_be_readable() -> None:
+    bench = Bench()
+    bench.subscribe(1, COUNTED, states=True)
+    bench.publish({"k": "a", "n": 1, "other": object()})
+    bench.settle()
+    assert bench.got().total.shipped == 1
+
+
+def test_what_is_not_plain_is_copied_before_publish_returns() -> None:
+    bench = Bench()
+    bench.subscribe(1, "select count(*), k from s window 1 group by k", states=True)
+    event: dict[str, object] = {"k": ["list"]}
+    bench.publish(event)
+    event["k"].append("changed")  # type: ignore[attr-defined]
+    bench.settle()
+    assert "['list']" in str(bench.got().states[0])
+
+
+def test_a_full_buffer_is_told() -> None:
+    bench = Bench(Settings(service="checkout", buffer_events=100))
+    bench.subscribe(1, COUNTED, states=True)
+    bench.publish(*({"k": "a", "n": i} for i in range(150)))
+    bench.settle()
+    assert bench.statuses == {Status.ACCEPTED: 100, Status.DROPPED_BUFFER: 50}
+    assert bench.got().total.buffer == 50
+    assert bench.got().total.seen == 150
