@@ -11,7 +11,7 @@ SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
 .PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
-.PHONY: simulate faults soak fuzz fuzz-frames audit bench-files bench-live bench-budget lock clean
+.PHONY: simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -43,6 +43,7 @@ imports: $(READY)
 tests: $(READY) browser
 	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile tests/test_docs.py tests mql publish_agent source_jobs cli
 	$(BIN)/python -m pytest -m alone tests
+	$(BIN)/python -m benchmarks.quick
 
 browser: ## Chromium, for the tests of the page: installed here by root on Debian and Ubuntu, skipped elsewhere
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \
@@ -76,6 +77,14 @@ faults: $(READY) ## 20 services, their source job and clients, killed, stopped, 
 
 soak: $(READY) ## a steady load for MINUTES=30, with agents, queries and clients that come and go
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+bench: bench-files bench-publish bench-live bench-budget ## all benchmarks, half an hour
+
+bench-quick: $(READY) ## whether publishing costs what it should, in half a minute; part of `make test`
+	$(BIN)/python -m benchmarks.quick
+
+bench-publish: $(READY) ## what publishing an event costs its caller and in all, in empty method calls
+	$(BIN)/python -m benchmarks.publish
 
 bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files

@@ -232,16 +232,18 @@ def check(words: tuple[str, ...], file: Path | None, live: bool) -> None:  # noq
 @_query
 @_file
 @click.option("--rules", is_flag=True, help="Show each rule of the planner that fired.")
+@click.option("--screen", is_flag=True, help="Show the code that runs inside `publish` instead.")
 @click.option(
     "--live", is_flag=True, help="Run it for a moment, and show what each agent does with it."
 )
 @connection_options
 @click.pass_context
-def explain(
+def explain(  # noqa: PLR0913, PLR0917 - its options
     ctx: click.Context,
     words: tuple[str, ...],
     file: Path | None,
     rules: bool,  # noqa: FBT001
+    screen: bool,  # noqa: FBT001
     live: bool,  # noqa: FBT001
     address: str,
     key: Path | None,
@@ -250,18 +252,25 @@ def explain(
     """Show what QUERY becomes on its way to an answer.
 
     Those are the query as understood, its plan, the plan split into what runs in the services and
-    what runs in the source job, and the operators that run. With --live: what each agent does with
-    it, the share of events that it selects and its cost, as measured there, and refusals.
+    what runs in the source job, and the operators that run. With --screen: the code that looks at
+    each event inside a service, on the thread that publishes it. With --live: what each agent does
+    with it, the share of events that it selects and its cost, as measured there, and refusals.
 
     \b
     Examples:
       mql explain 'select count(*), path from s where status >= 500 window 60 group by path'
       mql explain --rules 'select a from s where not (b != 1)'
+      mql explain --screen 'select * from s where status >= 500'
       mql explain --live 'select * from requests where status >= 500'
     """  # noqa: D301
     text = only_query(words, file)
     if live:
         ctx.exit(explain_live(text, Connection(address, key, server_key)))
+    if screen:
+        from publish_agent.running import screen_source  # noqa: PLC0415 - not for --help
+
+        click.echo(screen_source(text))
+        return
     import mql  # noqa: PLC0415 - not for --help
 
     click.echo(mql.explain(text, rules=rules), nl=False)

@@ -177,6 +177,14 @@ class Running:
         )
 
 
+def screen_source(text: str) -> str:
+    """The code that runs inside `publish` while a query is the only one. Raises QueryError."""
+    screener = Screener()
+    asked = Subscribe(0, 0, "", text, 1_000, "", states=True)
+    running = Running(0, asked, screener, lambda: 0, 0)
+    return screener.screen([running.wanted]).source()
+
+
 _ORDERED = frozenset({"FIRST", "LAST"})
 """Aggregates to which the order of events matters."""
 

@@ -69,6 +69,14 @@ def test_explain_prints_the_plan() -> None:
     assert len(rules) > len(plain)
 
 
+def test_explain_prints_the_screen() -> None:
+    code = run_mql("explain", "--screen", "select a from s where b == 'x'").stdout.decode()
+    names: dict[str, object] = {}
+    exec(code, names)  # noqa: S102 - whether it is Python
+    assert set(names) >= {"offer", "sort"}
+    assert "index0" in code
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion_prints_a_script(shell: str) -> None:
     assert b"_MQL_COMPLETE" in run_mql("completion", shell).stdout

@@ -1,0 +1,73 @@
+"""Whether publishing still costs what it should: ratios of one run, with room for noise.
+
+    python -m benchmarks.quick                     half a minute; fails if something got slow
+
+Each limit is about twice what was measured, in empty method calls, so that a busy machine does not
+fail it (its caches are not ours alone), and a slower design does.
+"""
+
+from __future__ import annotations
+
+import os
+from statistics import median
+
+import click
+
+from benchmarks.publish import (
+    CASES,
+    Series,
+    baselines,
+    hot_events,
+    measure,
+    series_of,
+    wide_events,
+)
+from benchmarks.report import markdown
+
+LIMITS = {
+    "nobody asks": 2.0,
+    "1 user": 8.0,
+    "10,000 users": 8.5,
+    "status >= 500": 10.0,
+    "a regex": 14.0,
+    "[*]": 26.0,
+    "1,000 over 20 fields": 80.0,
+    "1,000 mixed": 60.0,
+    "a windowed aggregate": 18.0,
+}
+_ALIKE = 1.5
+"""So many times what one user costs, ten thousand may."""
+_ROUNDS, _TURN_NS = 40, 2_000_000
+
+
+def worst(rows: dict[str, float]) -> list[str]:
+    """What is beyond its limit, in words."""
+    found = [
+        f"{name}: {ratio:.1f} empty calls, at most {LIMITS[name]:g} are allowed"
+        for name, ratio in rows.items()
+        if ratio > LIMITS[name]
+    ]
+    if rows["10,000 users"] > _ALIKE * rows["1 user"]:
+        found.append(f"10,000 users cost over {_ALIKE} times what one does")
+    return found
+
+
+@click.command()
+def main() -> None:
+    """Fail if publishing costs more than it should."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    hot, wide = hot_events(), wide_events()
+    series = [series_of(case, hot, wide) for case in CASES if case.name in LIMITS]
+    base = baselines(hot)[0]
+    measure(Series("the unit", base.publish, base.drain, hot), series, _ROUNDS, _TURN_NS)
+    rows = {row.name: median(row.ratios) for row in series}
+    table = [(name, f"{ratio:.2f}", f"{LIMITS[name]:g}") for name, ratio in rows.items()]
+    click.echo(markdown(("", "x empty", "at most"), table))
+    problems = worst(rows)
+    for problem in problems:
+        click.echo(problem, err=True)
+    raise SystemExit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()
