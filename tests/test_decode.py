@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from mql.batch import column_of, column_of_kind
-from mql.events.decode import Lines
+from mql.batch import column_of, column_of_kind, to_python
+from mql.events.decode import EventReader, Lines
+from mql.format import format_property
+from mql.planner.fields import Fields
+from mql.syntax import Property
 
 
 @pytest.mark.parametrize("first", range(9))
@@ -47,3 +52,20 @@ def test_lines_that_may_be_no_objects_are_told(text: str) -> None:
 )
 def test_a_known_kind_changes_nothing_of_the_column(kind: type, values: list[object]) -> None:
     assert column_of_kind(values, kind) == column_of(values)
+
+
+ODD_KEYS = ['a"b', "a\\b", "a\x01b", "\x00", "\n", "é\u2028", "", " "]
+
+
+@pytest.mark.parametrize("key", ODD_KEYS, ids=repr)
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("nested", [True, False])
+def test_any_key_can_be_asked_for(key: str, native: bool, nested: bool) -> None:  # noqa: FBT001
+    steps = ("o", key) if nested else (key,)
+    reader = EventReader(Fields((Property(steps),)), native=native)
+    for value in (1, "x", {"y": 2}):
+        event = {"o": {key: value}} if nested else {key: value}
+        lines = (json.dumps(event) + "\n").encode() * 3 + b'{"other": 1}\n'
+        batch = reader.from_lines(lines).batch
+        column = batch.column(format_property(Property(steps)))
+        assert to_python(column) == [value] * 3 + [None]

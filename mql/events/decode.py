@@ -7,6 +7,7 @@ nothing that an event holds makes it raise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,9 +117,9 @@ class EventReader:
             self._shape.add(path.steps)
         self._typed: type[msgspec.Struct] | None = None
         self._decoder: msgspec.json.Decoder[Any] | None = None
-        self._open: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            self._shape.struct(typed=False)
-        )
+        self._open: msgspec.json.Decoder[Any] | None = None
+        with suppress(ValueError):  # a key that cannot be the name of a field
+            self._open = msgspec.json.Decoder(self._shape.struct(typed=False))
         self._learned = 0
         self.bad = BadLines()
         self.lines = 0
@@ -161,6 +162,8 @@ class EventReader:
 
     def _decode(self, chunk: bytes) -> list[Any] | None:
         """The events of a chunk in which every line is one, or None."""
+        if self._open is None:
+            return None
         try:
             if self._decoder is not None:
                 return self._decoder.decode_lines(chunk)
@@ -182,7 +185,12 @@ class EventReader:
             return
         for key, shape in self._shape.keys.items():
             shape.learn(self._shape.take(key, events))
-        self._typed = self._shape.struct()
+        try:
+            self._typed = self._shape.struct()
+        except ValueError:  # as above, further down in the event
+            self._learned = _MAX_LEARNING
+            self._decoder = self._open
+            return
         self._decoder = msgspec.json.Decoder(self._typed)
 
     def _from_odd_lines(
