@@ -12,7 +12,7 @@ import mmap
 import random
 import sys
 
-from mql.events.native import NativeDecoder, _Column, library
+from mql.events.native import _BLOCK, NativeDecoder, _Column, library
 
 PATHS = (("a",), ("b", "c"), ("b",), ("message",))
 PROT_NONE = 0
@@ -76,7 +76,7 @@ def main(rounds: int) -> int:
         start = text.holding(chunk)
         compiled.count_lines(start, size)
         rows = chunk.count(b"\n")
-        sizes = (rows, 8 * rows, 4 * rows + 4, size)
+        sizes = (rows, 8 * rows, 4 * rows + 4, size + _BLOCK)
         columns = (_Column * len(PATHS))(
             *(
                 _Column(*(one.at_end(n) for one, n in zip(four, sizes, strict=True)), 0)
