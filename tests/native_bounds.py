@@ -1,4 +1,4 @@
-"""Damaged lines through `columns.c`, every array of it right in front of a page without access.
+"""Damaged lines through the compiled code, every array of it in front of a page without access.
 
     python tests/native_bounds.py ROUNDS
 
@@ -13,6 +13,8 @@ import random
 import sys
 
 from mql.events.native import _BLOCK, NativeDecoder, _Column, library
+from mql.sources.search import Search, _Found
+from mql.sources.spelling import ValueOf
 
 PATHS = (("a",), ("b", "c"), ("b",), ("message",))
 PROT_NONE = 0
@@ -68,7 +70,8 @@ def main(rounds: int) -> int:
     assert compiled is not None
     assert decoder is not None
     dice = random.Random(1)  # noqa: S311 - repeatable
-    text, ends = Guarded(), Guarded()
+    search = Search([(b'"message"', b"x"), ValueOf(b'"a"', (b"x", b"some text"))], b"\\u00", WHOLE)
+    text, ends, kept, numbers = Guarded(), Guarded(), Guarded(), Guarded()
     arrays = [[Guarded() for _ in range(4)] for _ in PATHS]
     for _ in range(rounds):
         chunk = damaged(dice)
@@ -88,6 +91,11 @@ def main(rounds: int) -> int:
             start, size, decoder._tree.nodes, columns, len(PATHS), ends_at
         )
         assert 0 <= taken <= rows
+        found = _Found(
+            text=kept.at_end(size), room=size, numbers=numbers.at_end(8 * rows), most=rows
+        )
+        lines = compiled.find_lines(start, size, search._clauses, 2, search._escape, found)
+        assert lines == rows
     return rounds
 
 

@@ -6,6 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define INLINE static inline __attribute__((always_inline))
+#define OUT_OF_LINE static __attribute__((noinline))
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 typedef const uint8_t *Text;
 
 enum { BLOCK = 32 };
@@ -14,14 +19,14 @@ typedef char Truths __attribute__((ext_vector_type(BLOCK)));  /* of a comparison
 typedef bool Bits __attribute__((ext_vector_type(BLOCK)));
 
 /* The 32 bytes from `at`: all of them have to be there. */
-static inline Block load_block(Text at) {
+INLINE Block load_block(Text at) {
     Block block;
     __builtin_memcpy(&block, at, BLOCK);
     return block;
 }
 
 /* Bit i says whether it is true of byte i. */
-static inline uint32_t mask_of(Truths truths) {
+INLINE uint32_t mask_of(Truths truths) {
     Bits bits = __builtin_convertvector(truths, Bits);
     uint32_t mask;
     __builtin_memcpy(&mask, &bits, sizeof mask);

@@ -57,9 +57,6 @@ typedef struct {
 
 enum { MAX_SKIPPED_DEPTH = 63 };        /* a bit each, of a word */
 
-#define likely(condition) __builtin_expect(!!(condition), 1)
-#define unlikely(condition) __builtin_expect(!!(condition), 0)
-
 /* Small steps. Each returns where it stopped, or NULL for what is not taken. */
 
 static inline Text skip_space(Text at) {
@@ -121,7 +118,7 @@ static inline Text find_special(Text at, Text end) {
 }
 
 /* From behind the opening quote, or from somewhere in the string, to the closing quote. */
-static __attribute__((noinline)) Text skip_long_string(Text at, Text end, int *escaped) {
+OUT_OF_LINE Text skip_long_string(Text at, Text end, int *escaped) {
     uint32_t code;
     for (;;) {
         at = find_special(at, end);
@@ -207,7 +204,7 @@ static inline Text skip_number(Text at, Text end, Text *digits_end, Text *fracti
 }
 
 /* A value that is none of string, list, object. */
-static __attribute__((noinline)) Text skip_plain(Text at, Text end) {
+OUT_OF_LINE Text skip_plain(Text at, Text end) {
     Text digits_end, fraction_end;
     switch (*at) {
     case 't': return skip_word(at, "true");
@@ -218,7 +215,7 @@ static __attribute__((noinline)) Text skip_plain(Text at, Text end) {
 }
 
 /* A whole list or object. */
-static __attribute__((noinline)) Text skip_nested(Text at, Text end) {
+OUT_OF_LINE Text skip_nested(Text at, Text end) {
     uint64_t are_objects = 0;           /* a bit for each open bracket, the innermost last */
     int depth = 0, escaped;
     uint8_t closing;
@@ -405,7 +402,7 @@ static inline int is_guessed(const Guess *guess, Text at, Text end) {
 
 /* From a key's opening quote past its colon; the guess becomes what stands there, its node that of
  * the key. Keys with escapes in them are not taken. */
-static __attribute__((noinline)) Text read_new_key(const Reader *reader, Text at, const Node *node, Guess *guess) {
+OUT_OF_LINE Text read_new_key(const Reader *reader, Text at, const Node *node, Guess *guess) {
     Text end = reader->end;
     int escaped = 0;
     *guess = NO_GUESS;

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from mql.batch import Ints, Kind, as_variant, column_of, kinds_of, variant
 from mql.values import read_json
 
-LIBRARY = Path(__file__).with_name("_columns.so")
-"""Where the build puts the compiled `columns.c`."""
+LIBRARY = Path(__file__).with_name("_compiled.so")
+"""Where the build puts what it has compiled."""
 
 _LONG_DOUBLE, _JSON = 6, 7
 """Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 22
 """Bytes decoded at once: larger ones take more memory, smaller ones cost more calls."""
 
+SEARCHED = 1 << 20
+"""Bytes read at once while text is searched for: so many stay in a core's own cache meanwhile."""
+
 MAX_LINE = 1 << 28
 """A longer line (in bytes) is passed over and counted as not JSON."""
 
@@ -163,7 +166,7 @@ class LineSource:
         if self._opened:
             return
         self._opened = True
-        start = self._read_raw(self._chunk_bytes)
+        start = self._read_raw(self._read_size)
         kind = next((k for magic, k in _MAGIC.items() if start.startswith(magic)), None)
         if kind is None:
             self._read_ahead = start.removeprefix(_BYTE_ORDER_MARK)
@@ -181,7 +184,12 @@ class LineSource:
             return data
         if self.arrives and not wait and not _ready(self._raw):
             return None
-        return self._read_raw(self._chunk_bytes)
+        return self._read_raw(self._read_size)
+
+    @property
+    def _read_size(self) -> int:
+        searched = self.prefilter is not None and self.prefilter.searching
+        return min(self._chunk_bytes, SEARCHED) if searched else self._chunk_bytes
 
     def _read_raw(self, size: int) -> bytes:
         try:
