@@ -1,4 +1,4 @@
-"""The build's own step: compiles `mql/events/columns.c`.
+"""The build's own step: compiles what is written in C, `mql/events/*.c`.
 
 Zig's C compiler comes as a wheel, so this needs nothing but Python. The result does not call
 Python: one file serves every version of it on a platform.
@@ -9,30 +9,31 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("mql", "events", "columns.c")
-LIBRARY = Path("mql", "events", "_columns.so")
+SOURCES = (Path("mql", "events", "columns.c"), Path("mql", "events", "search.c"))
+LIBRARY = Path("mql", "events", "_compiled.so")
 FLAGS = ("-O3", "-shared", "-fPIC", "-mcpu=baseline", "-Wall", "-Wextra", "-Werror")
 
 
-class CompileColumns(BuildHookInterface[Any]):
+class Compile(BuildHookInterface[Any]):
     """Compiles before a wheel is made, or the project is installed in place."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Compile, and say for which platform the wheel is."""
         root = Path(self.root)
-        compile_columns(root / SOURCE, root / LIBRARY)
+        compile_library([root / source for source in SOURCES], root / LIBRARY)
         build_data["artifacts"].append(str(LIBRARY))
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"
 
 
-def compile_columns(source: Path, library: Path, *flags: str) -> None:
-    """Compile the C file. Raises CalledProcessError; the compiler says why."""
+def compile_library(sources: Sequence[Path], library: Path, *flags: str) -> None:
+    """Compile C files into a shared library. Raises CalledProcessError; the compiler says why."""
     command = (sys.executable, "-m", "ziglang", "cc", *FLAGS, *flags)
-    subprocess.run((*command, "-o", str(library), str(source)), check=True)  # noqa: S603
+    subprocess.run((*command, "-o", str(library), *map(str, sources)), check=True)  # noqa: S603

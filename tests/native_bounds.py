@@ -1,4 +1,4 @@
-"""Damaged lines through `columns.c`, every array of it right in front of a page without access.
+"""Damaged lines through the compiled code, every array of it in front of a page without access.
 
     python tests/native_bounds.py ROUNDS
 
@@ -12,7 +12,9 @@ import mmap
 import random
 import sys
 
-from mql.events.native import NativeDecoder, _Column, library
+from mql.events.native import _BLOCK, NativeDecoder, _Column, library
+from mql.sources.search import Search, _Found
+from mql.sources.spelling import ValueOf
 
 PATHS = (("a",), ("b", "c"), ("b",), ("message",))
 PROT_NONE = 0
@@ -68,7 +70,8 @@ def main(rounds: int) -> int:
     assert compiled is not None
     assert decoder is not None
     dice = random.Random(1)  # noqa: S311 - repeatable
-    text, ends = Guarded(), Guarded()
+    search = Search([(b'"message"', b"x"), ValueOf(b'"a"', (b"x", b"some text"))], b"\\u00", WHOLE)
+    text, ends, kept, numbers = Guarded(), Guarded(), Guarded(), Guarded()
     arrays = [[Guarded() for _ in range(4)] for _ in PATHS]
     for _ in range(rounds):
         chunk = damaged(dice)
@@ -76,7 +79,7 @@ def main(rounds: int) -> int:
         start = text.holding(chunk)
         compiled.count_lines(start, size)
         rows = chunk.count(b"\n")
-        sizes = (rows, 8 * rows, 4 * rows + 4, size)
+        sizes = (rows, 8 * rows, 4 * rows + 4, size + _BLOCK)
         columns = (_Column * len(PATHS))(
             *(
                 _Column(*(one.at_end(n) for one, n in zip(four, sizes, strict=True)), 0)
@@ -88,6 +91,11 @@ def main(rounds: int) -> int:
             start, size, decoder._tree.nodes, columns, len(PATHS), ends_at
         )
         assert 0 <= taken <= rows
+        found = _Found(
+            text=kept.at_end(size), room=size, numbers=numbers.at_end(8 * rows), most=rows
+        )
+        lines = compiled.find_lines(start, size, search._clauses, 2, search._escape, found)
+        assert lines == rows
     return rounds
 
 

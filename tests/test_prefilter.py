@@ -18,7 +18,9 @@ from mql.format import format_query
 from mql.planner.patterns import texts_in
 from mql.result import Result
 from mql.sources.candidates import CandidateSearch
+from mql.sources.search import Search
 from mql.sources.slices import Slice
+from mql.sources.spelling import Clause, ValueOf
 from mql.syntax import (
     Comparator,
     Comparison,
@@ -125,9 +127,10 @@ def text_conditions() -> SearchStrategy[Condition]:
     quoted = (parts_of_words() | texts()).map(lambda text: Literal(text, text))
     left = weighted((4, st.just(Property(("a",)))), (1, paths()))
     some = st.lists(quoted, min_size=1, max_size=3).map(tuple)
+    many = st.lists(quoted, min_size=5, max_size=20).map(tuple)
     plain: SearchStrategy[Condition] = st.one_of(
         st.builds(Comparison, st.just(Comparator.EQ), left, quoted),
-        st.builds(In, left, some),
+        st.builds(In, left, some | many),
         st.builds(Contains, left, quoted),
         st.builds(Like, left, st.sampled_from(LIKES) | parts_of_words().map("%{}%".format)),
         st.builds(Matches, left, st.sampled_from(REGEXES) | parts_of_words().map(_within)),
@@ -158,6 +161,10 @@ def met_conditions(draw: DrawFn) -> tuple[bytes, Condition]:
         found += [
             Comparison(Comparator.EQ, path, Literal(value, value)),
             In(path, (Literal("no such text", ""), Literal(value, value))),
+            In(
+                path,
+                (*(Literal(f"no such text {n}", "") for n in range(20)), Literal(value, value)),
+            ),
         ]
     return f'{{"a": {written}}}'.encode("utf-8", "replace"), draw(st.sampled_from(found))
 
@@ -322,10 +329,86 @@ def test_a_pipe_gives_what_it_has_found_at_once() -> None:
 def test_the_rarest_text_is_searched_for() -> None:
     search = CandidateSearch([(b"common",), (b"rare",)], b"\\u")
     data = b"common\n" * 100 + b"common, rare\n" + b"rare\n"
-    assert search.places(Slice(data, 0, len(data))) == [(700, 713)]
+    found = search.find(Slice(data, 0, len(data)))
+    assert found is not None
+    assert (found.text, found.numbers.tolist(), found.lines) == (b"common, rare\n", [100], 102)
     assert search._clauses[0] == (b"rare",)
 
 
 def test_there_is_always_something_to_search_for() -> None:
     with pytest.raises(ValueError, match="nothing to look for"):
         CandidateSearch([], b"\\u")
+
+
+# ---- The compiled search ----
+
+PIECES = [
+    b'"k"',
+    b'"k" :\t',
+    b":",
+    b'"x"',
+    b'"xy"',
+    b'"x\\',
+    b"x",
+    b"k",
+    b"\\u00",
+    b"\\",
+    b"\n",
+    b"y" * 40,
+]
+SOME_TEXTS = st.lists(
+    st.sampled_from([b'"x"', b"x", b"xy", b"yyx", b'"k"']), min_size=1, max_size=3
+)
+SOME_CLAUSES = st.lists(
+    SOME_TEXTS.map(tuple) | st.just(ValueOf(b'"k"', (b"x", b"", b"y" * 40))), min_size=1, max_size=3
+)
+
+
+def may_pass(line: bytes, clauses: list[Clause]) -> bool:
+    """What the search decides of a line, in other words."""
+
+    def holds(clause: Clause) -> bool:
+        if not isinstance(clause, ValueOf):
+            return any(text in line for text in clause)
+        values = b"|".join(map(re.escape, clause.values))
+        return bool(re.search(rb'"k"[ \t\r]*:[ \t\r]*"((' + values + rb')"|[^"\\\n]*\\)', line))
+
+    return b"\\u00" in line or all(map(holds, clauses))
+
+
+@thorough
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join), SOME_CLAUSES, st.integers(0, 3)
+)
+def test_the_search_finds_the_lines_that_may_pass(
+    data: bytes, clauses: list[Clause], start: int
+) -> None:
+    lines = data[start:].splitlines(keepends=True)
+    found = Search(clauses, b"\\u00", data).find(
+        Slice(data, min(start, len(data)), len(data)), 1 << 16
+    )
+    expected = [number for number, line in enumerate(lines) if may_pass(line, clauses)]
+    assert found is not None
+    assert (found.numbers.tolist(), found.lines) == (expected, len(lines))
+    assert found.text == b"".join(lines[number] for number in expected)
+
+
+def test_more_than_there_is_room_for_is_not_found() -> None:
+    search = Search([(b"x",)], b"\\u", b"x")
+    assert search.find(Slice(b"x\nx\ny\n", 0, 6), 4) is not None
+    assert search.find(Slice(b"x\nx\ny\n", 0, 6), 3) is None
+    assert search.find(Slice(b"x\n" * 20_000, 0, 40_000), 40_000) is None
+    many = tuple(b"%d" % number for number in range(40))
+    assert Search([many], b"\\u", b"x").find(Slice(b"x\n", 0, 2), 2) is None
+
+
+def test_one_of_many_values_is_looked_up() -> None:
+    values = [f"u{number}" for number in range(1_000)]
+    listed = ", ".join(f"'{value}'" for value in [*values, 'say "x"'])
+    text = (
+        b'{"a": "u%d"}\n' * 2 % (7, 1_000)
+        + b'{"a":1}\n{"b":"u7"}\n{"a": "say \\"x\\""}\n{"a":"\\u0075" }\n'
+    )
+    rows, result = run(f"select a where a in ({listed})", text)
+    assert rows == [{"a": "u7"}, {"a": 'say "x"'}]
+    assert (result.statistics.events, result.statistics.unread) == (6, 3)

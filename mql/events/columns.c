@@ -11,11 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
-typedef const uint8_t *Text;
+#include "blocks.h"
 
 /* The first five are those of `mql.batch.Kind`. The values of the others are left as text in the
  * column: of a string, a double with more digits than are exact here, or JSON of any kind. */
@@ -35,19 +31,21 @@ typedef struct {
     uint8_t *kinds;     /* a row each; NOTHING at the start */
     uint64_t *values;   /* an integer, the bits of a double, 0 or 1 */
     int32_t *offsets;   /* into the text; one more than rows */
-    uint8_t *text;
+    uint8_t *text;      /* as long as all lines, and a block more */
     uint64_t seen;      /* bit k if there is a value of kind k; 0 at the start */
 } Column;
 
-/* Events of one stream look alike: where the key at some place of an object was this, and a colon
- * came after it, the next event's probably is too. */
-enum { GUESSES = 64, GUESSED_SIZE = 16, GUESSES_A_LEVEL = 24 };
+/* Events of one stream look alike: what stood at some place of an object, from a key's opening
+ * quote to its colon, probably stands there in the next event too. */
+enum { GUESSES = 64, GUESSES_A_LEVEL = 24 };
 typedef struct {
-    uint8_t text[GUESSED_SIZE];
-    uint32_t mask;                      /* of the bytes that are key, quote and colon; 0: no guess */
+    uint8_t text[BLOCK];
+    uint32_t mask;                      /* of the bytes that count */
     int32_t size;
-    const Node *node;
+    const Node *node;                   /* of the key, or NULL */
 } Guess;
+
+static const Guess NO_GUESS = {.text = {0}, .mask = 1};
 
 typedef struct {
     Text start, end;
@@ -62,9 +60,16 @@ enum { MAX_SKIPPED_DEPTH = 63 };        /* a bit each, of a word */
 /* Small steps. Each returns where it stopped, or NULL for what is not taken. */
 
 static inline Text skip_space(Text at) {
-    if (__builtin_expect(*at > ' ', 1)) return at;
+    if (likely(*at > ' ')) return at;
     while (*at == ' ' || *at == '\t' || *at == '\r') at++;
     return at;
+}
+
+/* Whether this character comes next, and where: most JSON has no spaces between its signs. */
+static inline int comes(Text *at, uint8_t sign) {
+    if (likely(**at == sign)) return 1;
+    *at = skip_space(*at);
+    return **at == sign;
 }
 
 static inline int is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
@@ -96,27 +101,24 @@ static inline Text skip_code(Text at, uint32_t *code) {
     return at + 6;
 }
 
-/* The first quote, backslash or control character. */
+/* Where there are quotes, backslashes and control characters: bit i is byte i. */
+static inline uint32_t specials(Text at) {
+    Block some = load_block(at);
+    return mask_of((some == '"') | (some == '\\') | (some < ' '));
+}
+
+/* The first of them. */
 static inline Text find_special(Text at, Text end) {
-#if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), escape = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1f);
-    for (; end - at >= 16; at += 16) {
-        __m128i some = _mm_loadu_si128((const __m128i *)at);
-        __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(some, control), some);
-        __m128i is_other = _mm_or_si128(_mm_cmpeq_epi8(some, quote), _mm_cmpeq_epi8(some, escape));
-        int found = _mm_movemask_epi8(_mm_or_si128(is_control, is_other));
+    for (; end - at >= BLOCK; at += BLOCK) {
+        uint32_t found = specials(at);
         if (found) return at + __builtin_ctz(found);
     }
-#else
-    (void)end;
-#endif
     while (*at != '"' && *at != '\\' && *at >= ' ') at++;
     return at;
 }
 
-/* From behind the opening quote to the closing one. */
-static inline Text skip_string(Text at, Text end, int *escaped) {
+/* From behind the opening quote, or from somewhere in the string, to the closing quote. */
+OUT_OF_LINE Text skip_long_string(Text at, Text end, int *escaped) {
     uint32_t code;
     for (;;) {
         at = find_special(at, end);
@@ -135,6 +137,20 @@ static inline Text skip_string(Text at, Text end, int *escaped) {
             return NULL;
         }
     }
+}
+
+/* The same; most strings are short and plain. */
+static inline Text skip_string(Text at, Text end, int *escaped) {
+    if (likely(end - at >= BLOCK)) {
+        uint32_t found = specials(at);
+        if (likely(found)) {
+            at += __builtin_ctz(found);
+            if (likely(*at == '"')) return at;
+        } else {
+            at += BLOCK;
+        }
+    }
+    return skip_long_string(at, end, escaped);
 }
 
 static inline Text skip_word(Text at, const char *word) {
@@ -187,16 +203,10 @@ static inline Text skip_number(Text at, Text end, Text *digits_end, Text *fracti
     return at;
 }
 
-static Text skip_nested(Text at, Text end);
-
-static inline Text skip_value(Text at, Text end) {
-    int escaped;
+/* A value that is none of string, list, object. */
+OUT_OF_LINE Text skip_plain(Text at, Text end) {
     Text digits_end, fraction_end;
     switch (*at) {
-    case '"':
-        at = skip_string(at + 1, end, &escaped);
-        return at ? at + 1 : NULL;
-    case '{': case '[': return skip_nested(at, end);
     case 't': return skip_word(at, "true");
     case 'f': return skip_word(at, "false");
     case 'n': return skip_word(at, "null");
@@ -205,38 +215,50 @@ static inline Text skip_value(Text at, Text end) {
 }
 
 /* A whole list or object. */
-static Text skip_nested(Text at, Text end) {
+OUT_OF_LINE Text skip_nested(Text at, Text end) {
     uint64_t are_objects = 0;           /* a bit for each open bracket, the innermost last */
     int depth = 0, escaped;
+    uint8_t closing;
 opened:
     if (depth++ == MAX_SKIPPED_DEPTH) return NULL;
     are_objects = are_objects << 1 | (*at == '{');
-    at = skip_space(at + 1);
-    if (*at == (are_objects & 1 ? '}' : ']')) goto closed;
-element:
-    if (are_objects & 1) {
-        if (*at != '"') return NULL;
-        at = skip_string(at + 1, end, &escaped);
-        if (!at) return NULL;
-        at = skip_space(at + 1);
-        if (*at != ':') return NULL;
-        at = skip_space(at + 1);
-    }
-    if (*at == '{' || *at == '[') goto opened;
-    at = skip_value(at, end);
-    if (!at) return NULL;
+    closing = *at++ == '{' ? '}' : ']';
+    if (comes(&at, closing)) goto closed;
+    for (;;) {
+        if (closing == '}') {
+            if (!comes(&at, '"')) return NULL;
+            at = skip_string(at + 1, end, &escaped);
+            if (!at++ || !comes(&at, ':')) return NULL;
+            at++;
+        }
+        if (comes(&at, '"')) {
+            at = skip_string(at + 1, end, &escaped);
+            if (!at++) return NULL;
+        } else {
+            if (*at == '{' || *at == '[') goto opened;
+            at = skip_plain(at, end);
+            if (!at) return NULL;
+        }
 ended:
-    at = skip_space(at);
-    if (*at == ',') {
-        at = skip_space(at + 1);
-        goto element;
+        if (!comes(&at, ',')) break;
+        at++;
     }
-    if (*at != (are_objects & 1 ? '}' : ']')) return NULL;
+    if (*at != closing) return NULL;
 closed:
     at++;
+    if (!--depth) return at;
     are_objects >>= 1;
-    if (--depth) goto ended;
-    return at;
+    closing = are_objects & 1 ? '}' : ']';
+    goto ended;
+}
+
+static inline Text skip_value(Text at, Text end) {
+    if (comes(&at, '"')) {
+        int escaped;
+        at = skip_string(at + 1, end, &escaped);
+        return at ? at + 1 : NULL;
+    }
+    return *at == '{' || *at == '[' ? skip_nested(at, end) : skip_plain(at, end);
 }
 
 /* Values of columns. A text is kept as its place until the row ends: a later key of the same name
@@ -256,8 +278,20 @@ static const double POWERS_OF_TEN[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6, 
                                        1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                        1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* Up to 19 digits as a number; more are not asked for. */
-static inline uint64_t read_digits(Text at, Text to, uint64_t number) {
+/* The number that eight digits are, the first of them in the lowest byte; zeros count as digits. */
+static inline uint64_t eight_digits(uint64_t digits) {
+    digits = (digits & 0x0f0f0f0f0f0f0f0fu) * 2561 >> 8;
+    digits = (digits & 0x00ff00ff00ff00ffu) * 6553601 >> 16;
+    return (digits & 0x0000ffff0000ffffu) * 42949672960001u >> 32;
+}
+
+/* `number` with these digits behind it; more than 19 in all are not asked for. */
+static inline uint64_t read_digits(Text at, Text to, Text end, uint64_t number) {
+    static const uint32_t POWERS[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
+    for (; to - at >= 8; at += 8) number = number * 100000000 + eight_digits(load_word(at));
+    int64_t left = to - at;
+    if (left && end - at >= 8)
+        return number * POWERS[left] + eight_digits(load_word(at) << (64 - 8 * left));
     for (; at < to; at++) number = number * 10 + (*at - '0');
     return number;
 }
@@ -271,7 +305,7 @@ static inline Text read_number(const Reader *reader, Text at, const Column *colu
     Text digits = from + negative;
     int64_t size = fraction_end - digits;
     if (at == digits_end) {
-        uint64_t number = size <= 19 ? read_digits(digits, digits_end, 0) : 0;
+        uint64_t number = size <= 19 ? read_digits(digits, digits_end, reader->end, 0) : 0;
         int fits = size <= 19 && number <= INT64_MAX && !(negative && number == 0);
         if (fits) put(reader, column, INT, negative ? 0 - number : number);
         else put_text(reader, column, JSON, from, at);
@@ -286,7 +320,7 @@ static inline Text read_number(const Reader *reader, Text at, const Column *colu
             put_text(reader, column, JSON, from, at);
             return at;
         }
-        power = (int64_t)read_digits(exponent, at, 0);
+        power = (int64_t)read_digits(exponent, at, reader->end, 0);
         if (below) power = -power;
     }
     if (power < -250 || power > 250 || size > 40) {
@@ -297,9 +331,9 @@ static inline Text read_number(const Reader *reader, Text at, const Column *colu
         put_text(reader, column, LONG_DOUBLE, from, at);
         return at;
     }
-    uint64_t number = read_digits(digits, digits_end, 0);
+    uint64_t number = read_digits(digits, digits_end, reader->end, 0);
     if (fraction_end > digits_end) {
-        number = read_digits(digits_end + 1, fraction_end, number);
+        number = read_digits(digits_end + 1, fraction_end, reader->end, number);
         power -= fraction_end - digits_end - 1;
     }
     if (number > (uint64_t)1 << 53 || power < -22 || power > 22) {
@@ -318,6 +352,7 @@ static inline Text read_number(const Reader *reader, Text at, const Column *colu
 static Text read_object(Reader *reader, Text at, const Node *node, int depth);
 
 static inline Text read_value(Reader *reader, Text at, const Node *node, int depth) {
+    at = skip_space(at);
     for (int32_t i = node->first_column; i < node->end_column; i++)
         reader->columns[i].kinds[reader->row] = NOTHING;
     const Column *column = node->column < 0 ? NULL : reader->columns + node->column;
@@ -360,58 +395,45 @@ static inline const Node *find_child(const Reader *reader, const Node *node, Tex
     return NULL;
 }
 
-static inline int is_guessed(const Guess *guess, Text key, Text end) {
-#if defined(__SSE2__)
-    if (!guess->mask || end - key < GUESSED_SIZE) return 0;
-    __m128i there = _mm_loadu_si128((const __m128i *)key);
-    __m128i guessed = _mm_loadu_si128((const __m128i *)guess->text);
-    return !(~(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(there, guessed)) & guess->mask);
-#else
-    (void)guess, (void)key, (void)end;
-    return 0;
-#endif
+static inline int is_guessed(const Guess *guess, Text at, Text end) {
+    if (unlikely(end - at < BLOCK)) return 0;
+    return !(~mask_of(load_block(at) == load_block(guess->text)) & guess->mask);
 }
 
-/* A key and its colon: where they end, and the node of the key or NULL. Keys with escapes in them
- * are not taken. */
-static inline Text read_key(Reader *reader, Text at, const Node *node, Guess *guess, const Node **child) {
-    if (*at != '"') return NULL;
-    Text key = at + 1, end = reader->end;
-    if (is_guessed(guess, key, end)) {
-        *child = guess->node;
-        return key + guess->size;
-    }
+/* From a key's opening quote past its colon; the guess becomes what stands there, its node that of
+ * the key. Keys with escapes in them are not taken. */
+OUT_OF_LINE Text read_new_key(const Reader *reader, Text at, const Node *node, Guess *guess) {
+    Text end = reader->end;
     int escaped = 0;
-    at = skip_string(key, end, &escaped);
+    *guess = NO_GUESS;
+    if (!comes(&at, '"')) return NULL;
+    Text from = at;
+    at = skip_string(at + 1, end, &escaped);
     if (!at || escaped) return NULL;
-    *child = find_child(reader, node, key, at - key);
-    int64_t size = at - key + 2;
-    guess->mask = 0;
-    if (size <= GUESSED_SIZE && at[1] == ':' && end - key >= GUESSED_SIZE) {
-        __builtin_memcpy(guess->text, key, GUESSED_SIZE);
-        guess->mask = ((uint32_t)1 << size) - 1;
+    guess->node = find_child(reader, node, from + 1, at - from - 1);
+    int64_t size = at + 2 - from;
+    if (size <= BLOCK && at[1] == ':' && end - from >= BLOCK) {
+        __builtin_memcpy(guess->text, from, BLOCK);
+        guess->mask = (uint32_t)(((uint64_t)1 << size) - 1);
         guess->size = (int32_t)size;
-        guess->node = *child;
     }
-    at = skip_space(at + 1);
-    return *at == ':' ? at + 1 : NULL;
+    at++;
+    return comes(&at, ':') ? at + 1 : NULL;
 }
 
 /* `depth` is at most that of the deepest path that is asked for. */
 static Text read_object(Reader *reader, Text at, const Node *node, int depth) {
-    at = skip_space(at + 1);
-    if (*at == '}') return at + 1;
+    at++;
+    if (comes(&at, '}')) return at + 1;
     for (uint32_t place = (uint32_t)depth * GUESSES_A_LEVEL;; place++) {
-        const Node *child;
-        at = read_key(reader, at, node, reader->guesses + place % GUESSES, &child);
-        if (!at) return NULL;
-        at = skip_space(at);
+        Guess *guess = reader->guesses + place % GUESSES;
+        if (likely(is_guessed(guess, at, reader->end))) at += guess->size;
+        else if (!(at = read_new_key(reader, at, node, guess))) return NULL;
+        const Node *child = guess->node;
         at = child ? read_value(reader, at, child, depth) : skip_value(at, reader->end);
-        if (!at) return NULL;
-        at = skip_space(at);
-        if (*at == '}') return at + 1;
-        if (*at != ',') return NULL;
-        at = skip_space(at + 1);
+        if (unlikely(!at)) return NULL;
+        if (!comes(&at, ',')) return *at == '}' ? at + 1 : NULL;
+        at++;
     }
 }
 
@@ -462,7 +484,13 @@ static uint8_t *unescape(uint8_t *out, Text at, Text to) {
     return out;
 }
 
-static inline uint8_t *copy(uint8_t *out, Text at, Text to) {
+/* Writes up to a block behind the copy. */
+static inline uint8_t *copy(uint8_t *out, Text at, Text to, Text end) {
+    for (; at < to && end - at >= BLOCK; at += BLOCK, out += BLOCK) {
+        Block some = load_block(at);
+        __builtin_memcpy(out, &some, BLOCK);
+    }
+    if (at >= to) return out - (at - to);
     while (at < to) *out++ = *at++;
     return out;
 }
@@ -474,7 +502,7 @@ static inline void end_row(const Reader *reader, Column *column) {
     uint8_t *kind = column->kinds + row;
     if (*kind >= STRING) {
         Text at = reader->start + (column->values[row] >> 32), stop = at + (uint32_t)column->values[row];
-        to = *kind == ESCAPED ? unescape(to, at, stop) : copy(to, at, stop);
+        to = *kind == ESCAPED ? unescape(to, at, stop) : copy(to, at, stop, reader->end);
         if (*kind == ESCAPED) *kind = STRING;
     }
     column->offsets[row + 1] = (int32_t)(to - column->text);
@@ -483,21 +511,17 @@ static inline void end_row(const Reader *reader, Column *column) {
 
 /* Up to the first byte that is not ASCII, or not far before it; counts the newlines. */
 static inline Text count_ascii(Text at, Text end, int64_t *lines) {
-#if defined(__SSE2__)
-    const __m128i newline = _mm_set1_epi8('\n'), zero = _mm_setzero_si128();
-    while (end - at >= 16) {
-        __m128i counts = zero;
+    while (end - at >= BLOCK) {
+        Block counts = {0};
         int round = 0;                  /* a byte counts to 255 */
-        for (; round < 255 && end - at >= 16; round++, at += 16) {
-            __m128i some = _mm_loadu_si128((const __m128i *)at);
-            if (_mm_movemask_epi8(some)) break;
-            counts = _mm_sub_epi8(counts, _mm_cmpeq_epi8(some, newline));
+        for (; round < 255 && end - at >= BLOCK; round++, at += BLOCK) {
+            Block some = load_block(at);
+            if (mask_of(some > 0x7f)) break;
+            counts -= (Block)(some == '\n');
         }
-        __m128i sums = _mm_sad_epu8(counts, zero);
-        *lines += _mm_cvtsi128_si64(sums) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
+        for (int i = 0; i < BLOCK; i++) *lines += counts[i];
         if (round < 255) break;
     }
-#endif
     for (; at < end && *at < 0x80; at++) *lines += *at == '\n';
     return at;
 }
@@ -534,6 +558,7 @@ int64_t count_lines(Text data, int64_t size) {
 int64_t read_columns(Text data, int64_t size, const Node *nodes, Column *columns, int64_t column_count,
                      int32_t *line_ends) {
     Reader reader = {.start = data, .end = data + size, .nodes = nodes, .columns = columns};
+    for (int i = 0; i < GUESSES; i++) reader.guesses[i] = NO_GUESS;
     for (int64_t i = 0; i < column_count; i++) columns[i].offsets[0] = 0;
     for (Text at = data; at < reader.end; at++) {
         if (*at != '{') break;

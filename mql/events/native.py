@@ -22,8 +22,8 @@ from mql import kernels
 from mql.batch import Ints, Kind, as_variant, column_of, kinds_of, variant
 from mql.values import read_json
 
-LIBRARY = Path(__file__).with_name("_columns.so")
-"""Where the build puts the compiled `columns.c`."""
+LIBRARY = Path(__file__).with_name("_compiled.so")
+"""Where the build puts what it has compiled."""
 
 _LONG_DOUBLE, _JSON = 6, 7
 """Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""
@@ -35,6 +35,8 @@ _MAX_DEPTH = 32
 _LONGEST_KEY_SIZE = 63
 """The bit of a node's `key_sizes` that stands for this and all greater sizes."""
 _MAX_CHUNK = 2**31 - 1
+_BLOCK = 32
+"""Texts are copied in blocks of so many bytes; the last may reach behind its text."""
 _SCRATCH_KEPT = 1 << 24
 """A larger buffer (in bytes), for an unusually long line, is not kept."""
 
@@ -150,9 +152,9 @@ class NativeDecoder:
 
     def _texts(self, size: int) -> list[Bytes]:
         """A buffer for each column's text, which is never longer than all lines together."""
-        if len(self._scratch) and len(self._scratch[0]) >= size:
+        if len(self._scratch) and len(self._scratch[0]) >= size + _BLOCK:
             return self._scratch
-        made = [np.empty(size, np.uint8) for _ in self._tree.order]
+        made = [np.empty(size + _BLOCK, np.uint8) for _ in self._tree.order]
         if size <= _SCRATCH_KEPT:
             self._scratch = made
         return made

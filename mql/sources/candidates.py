@@ -1,6 +1,6 @@
 """Which lines may pass, by text that they must hold: found without looking at each line.
 
-One clause is searched for in all of them, the one whose texts are the rarest; the others are tried
+One clause is searched for in all of them, the one that the fewest lines hold; the others are tried
 on the lines that it finds. Lines with an escape that may spell a text are always found.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mql.planner.patterns import AnyOf
-from mql.sources.search import count, find
+from mql.sources.search import Found, Search
 from mql.sources.slices import Slice
+from mql.sources.spelling import Clause
 
 DENSE = 0.3
 """Where lines with more than this share of the bytes may pass, decoding all is as fast."""
@@ -21,74 +21,48 @@ UNSEARCHED = 32
 _ALWAYS_BYTES = 1 << 12
 """So much may pass, whatever its share."""
 
-_LEARNING_BYTES = 1 << 22
-"""So far into the input it is counted which texts are rare."""
+_SAMPLE_BYTES = 1 << 16
+"""So much of the first slice says which bytes are rare, and which clause is."""
 
 
 class CandidateSearch:
-    """Finds lines that hold one text of each clause, or else the escape."""
+    """Finds lines that hold something of each clause, or else the escape."""
 
-    def __init__(self, clauses: Sequence[AnyOf[bytes]], escape: bytes) -> None:
+    def __init__(self, clauses: Sequence[Clause], escape: bytes) -> None:
         if not clauses:
             raise ValueError("there is nothing to look for")
-        self._escape = escape
         self._clauses = list(clauses)
-        self._counts = dict.fromkeys(clauses, 0)
-        self._learning_bytes = _LEARNING_BYTES if len(clauses) > 1 else 0
+        self._escape = escape
+        self._search: Search | None = None
         self._unsearched = 0
 
-    def places(self, lines: Slice) -> list[tuple[int, int]] | None:
-        """Where the lines that may pass start and end; None if all are to be read."""
+    @property
+    def searching(self) -> bool:
+        """Whether the next lines are searched."""
+        return not self._unsearched
+
+    def find(self, lines: Slice) -> Found | None:
+        """The lines that may pass; None if all are to be read."""
         if self._unsearched:
             self._unsearched -= 1
             return None
-        if self._learning_bytes > 0:
-            self._learn(lines)
-        first, *others = self._clauses
-        places = lines_with((*first, self._escape), lines)
-        if places is None:
+        if self._search is None:
+            self._search = self._learn(lines)
+        found = self._search.find(lines, max(_ALWAYS_BYTES, int(DENSE * (lines.end - lines.start))))
+        if found is None:
             self._unsearched = UNSEARCHED
-        elif others:
-            data = lines.data
-            return [(a, b) for a, b in places if self._may_pass(data[a:b], others)]
-        return places
+        return found
 
-    def _may_pass(self, line: bytes, clauses: Sequence[AnyOf[bytes]]) -> bool:
-        for clause in clauses:
-            for text in clause:
-                if text in line:
-                    break
-            else:
-                return self._escape in line
-        return True
-
-    def _learn(self, lines: Slice) -> None:
-        """Count the texts of each clause; the rarest comes first."""
+    def _learn(self, lines: Slice) -> Search:
+        """A search by the clause that the fewest of some lines hold."""
         data, start, end = lines
-        self._learning_bytes -= end - start
-        for clause in self._clauses:
-            self._counts[clause] += sum(count(data, text, start, end) for text in clause)
-        self._clauses.sort(key=self._counts.__getitem__)
+        sample = data[start : min(end, start + _SAMPLE_BYTES)]
 
+        def held_by(clause: Clause) -> int:
+            found = Search([clause], self._escape, sample).find(
+                Slice(sample, 0, len(sample)), len(sample)
+            )
+            return len(sample) if found is None else len(found.numbers)
 
-def lines_with(texts: Sequence[bytes], lines: Slice) -> list[tuple[int, int]] | None:
-    r"""Where the lines that hold one of the texts start and end, in order; None if it is dense.
-
-    >>> lines_with((b"b", b"d"), Slice(b"b\nabc\ncde\nefg\nd", 2, 15))
-    [(2, 6), (6, 10), (14, 15)]
-    """
-    data, start, end = lines
-    ends: dict[int, int] = {}
-    left_bytes = max(_ALWAYS_BYTES, int(DENSE * (end - start)))
-    for text in texts:
-        at = find(data, text, start, end)
-        while at >= 0:
-            line_start = data.rfind(b"\n", start, at) + 1 or start
-            line_end = data.find(b"\n", at, end) + 1 or end
-            if line_start not in ends:
-                ends[line_start] = line_end
-                left_bytes -= line_end - line_start
-                if left_bytes < 0:
-                    return None
-            at = find(data, text, line_end, end)
-    return sorted(ends.items())
+        self._clauses.sort(key=held_by)
+        return Search(self._clauses, self._escape, sample)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 24
 """Bytes decoded at once: larger ones take more memory, smaller ones cost more calls."""
 
+SEARCHED = 1 << 20
+"""Bytes read at once while text is searched for: so many stay in a core's own cache meanwhile."""
+
 MAX_LINE = 1 << 28
 """A longer line (in bytes) is passed over and counted as not JSON."""
 
@@ -125,6 +128,10 @@ class LineSource:
             if more is None:
                 yield None
                 continue
+            end = more.find(b"\n")
+            if end >= 0 and size + end > self._max_line_bytes:
+                self._count_as_long(counter)
+                pending, size, more = [], 0, more[end + 1 :]
             pending.append(more)
             size += len(more)
             if b"\n" in more:
@@ -149,7 +156,7 @@ class LineSource:
 
     def _pass_over(self, counter: _LineCounter) -> Iterator[None]:
         """Skip to the end of a line that is too long."""
-        counter.pass_over_line(f"it is longer than {self._max_line_bytes:,} bytes")
+        self._count_as_long(counter)
         self._read_ahead = b""
         while (more := self._read(wait=False)) != b"":
             if more is None:
@@ -158,12 +165,15 @@ class LineSource:
                 self._read_ahead = more[more.index(b"\n") + 1 :]
                 return
 
+    def _count_as_long(self, counter: _LineCounter) -> None:
+        counter.pass_over_line(f"it is longer than {self._max_line_bytes:,} bytes")
+
     def _open(self) -> None:
         """Look at the first bytes: a compressed stream says so."""
         if self._opened:
             return
         self._opened = True
-        start = self._read_raw(self._chunk_bytes)
+        start = self._read_raw(self._read_size)
         kind = next((k for magic, k in _MAGIC.items() if start.startswith(magic)), None)
         if kind is None:
             self._read_ahead = start.removeprefix(_BYTE_ORDER_MARK)
@@ -181,7 +191,12 @@ class LineSource:
             return data
         if self.arrives and not wait and not _ready(self._raw):
             return None
-        return self._read_raw(self._chunk_bytes)
+        return self._read_raw(self._read_size)
+
+    @property
+    def _read_size(self) -> int:
+        searched = self.prefilter is not None and self.prefilter.searching
+        return min(self._chunk_bytes, SEARCHED) if searched else self._chunk_bytes
 
     def _read_raw(self, size: int) -> bytes:
         try:

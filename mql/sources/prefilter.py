@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import chain, islice
 
+import numpy as np
+
+from mql.batch import Ints
 from mql.errors import InputError
 from mql.events.decode import Read, Reader
 from mql.planner.literals import needed_text
 from mql.planner.logical import LogicalPlan
 from mql.sources.candidates import CandidateSearch
-from mql.sources.search import count
+from mql.sources.search import Found, compiled
 from mql.sources.slices import Slice
 from mql.sources.spelling import clauses_of, escape_of
 
@@ -30,8 +32,11 @@ _NO_EVENT = b"null\n"
 
 
 def prefilter_for(plan: LogicalPlan) -> Prefilter | None:
-    """What to look for in the lines of a plan's one source, if it makes anything necessary."""
-    clauses = clauses_of(needed_text(plan))
+    """What to look for in the lines of a plan's one source, if it makes anything necessary.
+
+    None also where the compiled search was not built.
+    """
+    clauses = () if compiled() is None else clauses_of(needed_text(plan))
     return Prefilter(CandidateSearch(clauses, escape_of(clauses))) if clauses else None
 
 
@@ -46,9 +51,14 @@ class Prefilter:
         self._search = search
         self._lines = 0  # scanned so far, so that the next line has this number, from 0
         self._read = 0  # of them, given to the reader
-        self._kept: list[tuple[bytes, int, int]] = []  # text, number of its first line, how many
+        self._kept: list[tuple[bytes, Ints]] = []  # lines, the number of each
         self.unread = 0
         """How many lines have been passed over, up to those that were handed on last."""
+
+    @property
+    def searching(self) -> bool:
+        """Whether text is searched for in what comes next."""
+        return self._search.searching
 
     def batches(
         self, slices: Iterator[list[Slice] | None], reader: Reader, *, arrives: bool
@@ -70,42 +80,34 @@ class Prefilter:
 
     def pass_over_line(self, reason: str) -> None:  # noqa: ARG002 - the reader will find one
         """Keep a line that is no event, in the place of one that was not even looked at."""
-        self._keep(_NO_EVENT, 1)
+        self._kept.append((_NO_EVENT, np.array([self._lines])))
+        self._lines += 1
 
     def _scan(self, lines: Slice) -> int:
         """Keep those of the next lines that may pass; tell how many bytes they are."""
-        data, counted, end = lines
-        places = self._search.places(lines)
-        if places is None:
-            self._keep(data[counted:end], count_lines(lines))
-            return end - counted
-        kept_bytes = 0
-        for line_start, line_end in places:
-            self._lines += count(data, b"\n", counted, line_start)
-            self._keep(data[line_start:line_end], 1)
-            kept_bytes += line_end - line_start
-            counted = line_end
-        self._lines += count_lines(Slice(data, counted, end))
-        return kept_bytes
-
-    def _keep(self, text: bytes, lines: int) -> None:
-        self._kept.append((text, self._lines, lines))
-        self._lines += lines
+        data, start, end = lines
+        found = self._search.find(lines)
+        if found is None:
+            found = Found(data[start:end], np.arange(size := count_lines(lines)), size)
+        if len(found.numbers):
+            self._kept.append((found.text, self._lines + found.numbers))
+        self._lines += found.lines
+        return len(found.text)
 
     def _hand_on(self, reader: Reader, *, arrives: bool) -> Read | None:
         """Read what has been kept; a bad line's number becomes the one it has in the input."""
         kept, self._kept = self._kept, []
         before = self._read
-        self._read += sum(lines for _, _, lines in kept)
+        self._read += sum(len(numbers) for _, numbers in kept)
         self.unread = self._lines - self._read
         if not kept:
             return None
         bad, known = reader.bad, reader.bad.first
-        text = b"".join([text for text, _, _ in kept])
+        text = b"".join([text for text, _ in kept])
         read = reader.from_lines(text, time.time_ns() // 1_000_000 if arrives else None)
         if known is None and bad.first is not None:
-            numbers = chain.from_iterable(range(first, first + n) for _, first, n in kept)
-            bad.first = 1 + next(islice(numbers, bad.first - 1 - before, None))
+            numbers = np.concatenate([numbers for _, numbers in kept])
+            bad.first = 1 + int(numbers[bad.first - 1 - before])
         return read
 
 
@@ -113,4 +115,4 @@ def count_lines(lines: Slice) -> int:
     """How many lines there are."""
     data, start, end = lines
     unended = start < end and data[end - 1] != _NEWLINE
-    return count(data, b"\n", start, end) + unended
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8)[start:end] == _NEWLINE)) + unended

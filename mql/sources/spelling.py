@@ -12,13 +12,33 @@ looked for. U+FFFD may be any invalid bytes, and ends a run too.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mql.planner.literals import Implied, Needs
 from mql.planner.patterns import AnyOf
 from mql.values import write_json
 
+FEW = 4
+"""More values than this of one key are looked up behind the key."""
+
 MOST = 16
 """More alternatives than this are not looked for, one after the other; decoding is as fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueOf:
+    """A key, as it stands in its quotes, before one of some strings, as they stand in theirs.
+
+    What liberties the spelling of a string has need a backslash, so a value with one counts too.
+    """
+
+    key: bytes
+    values: tuple[bytes, ...]
+
+
+Clause = AnyOf[bytes] | ValueOf
+"""What a line must hold: one of some texts, or one of some values of a key."""
 
 _UNSURE_IN_JSON = re.compile(r"/|\\u[0-9a-f]{4}|\ufffd")
 _UNSURE_IN_TEXT = re.compile(r"[\x00-\x1f\"\\/,:\[\]{}\ufffd\ud800-\udfff]")
@@ -26,18 +46,19 @@ _TELLING = re.compile(r"[^0-9eE+\-.nul]")
 """What neither a number nor null is written with."""
 
 
-def clauses_of(needs: Needs) -> tuple[AnyOf[bytes], ...]:
-    """What a line must hold: of each tuple, one at least; or the escape."""
+def clauses_of(needs: Needs) -> tuple[Clause, ...]:
+    """What a line must hold, something of each; or else the escape."""
     return tuple(dict.fromkeys(clause for any_of in needs for clause in _clauses(any_of)))
 
 
-def escape_of(clauses: tuple[AnyOf[bytes], ...]) -> bytes:
+def escape_of(clauses: Sequence[Clause]) -> bytes:
     r"""What a line holds in which one of the texts is spelled by `\u`.
 
     >>> escape_of(((b"KR",),)), escape_of((("é".encode(),),))
     (b'\\u00', b'\\u')
     """
-    plain = all(text.isascii() for clause in clauses for text in clause)
+    texts = (text for c in clauses for text in ((c.key,) if isinstance(c, ValueOf) else c))
+    plain = all(text.isascii() for text in texts)
     return rb"\u00" if plain else rb"\u"
 
 
@@ -56,7 +77,9 @@ def runs_of(implied: Implied) -> list[bytes]:
     return [run.encode() for run in runs if _TELLING.search(run)]
 
 
-def _clauses(any_of: AnyOf[Implied]) -> list[AnyOf[bytes]]:
+def _clauses(any_of: AnyOf[Implied]) -> Sequence[Clause]:
+    if len(any_of) > FEW and (found := _value_of(any_of)):
+        return [found]
     if len(any_of) > MOST:
         return []
     runs = [runs_of(implied) for implied in any_of]
@@ -65,3 +88,22 @@ def _clauses(any_of: AnyOf[Implied]) -> list[AnyOf[bytes]]:
     if not all(runs):
         return []
     return [tuple(dict.fromkeys(max(each, key=len) for each in runs))]
+
+
+def _value_of(any_of: AnyOf[Implied]) -> ValueOf | None:
+    r"""The values as those of one key, if that is what they are.
+
+    >>> from mql.syntax import Property
+    >>> _value_of([Implied(Property(("a", "b")), text, whole=True) for text in ("x", 'y"z')])
+    ValueOf(key=b'"b"', values=(b'x', b'y\\"z'))
+    """
+    path = any_of[0].path
+    *_, step = path.steps
+    if not all(implied.whole and implied.path == path for implied in any_of):
+        return None
+    if not isinstance(step, str) or _UNSURE_IN_JSON.search(write_json(step)):
+        return None
+    spelled = [write_json(implied.text)[1:-1] for implied in any_of]
+    if any("\ufffd" in each for each in spelled):
+        return None
+    return ValueOf(write_json(step).encode(), tuple(each.encode() for each in spelled))
