@@ -11,7 +11,7 @@ SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
 .PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
-.PHONY: simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick lock clean
+.PHONY: simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick bench-job lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -78,7 +78,7 @@ faults: $(READY) ## 20 services, their source job and clients, killed, stopped, 
 soak: $(READY) ## a steady load for MINUTES=30, with agents, queries and clients that come and go
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
-bench: bench-files bench-publish bench-live bench-budget ## all benchmarks, half an hour
+bench: bench-files bench-publish bench-job bench-live bench-budget ## all benchmarks, half an hour
 
 bench-quick: $(READY) ## whether publishing costs what it should, in half a minute; part of `make test`
 	$(BIN)/python -m benchmarks.quick
@@ -86,7 +86,10 @@ bench-quick: $(READY) ## whether publishing costs what it should, in half a minu
 bench-publish: $(READY) ## what publishing an event costs its caller and in all, in empty method calls
 	$(BIN)/python -m benchmarks.publish
 
-bench-files: $(READY) ## eight queries over 1,000,000 events, beside DuckDB, polars and jq
+bench-job: $(READY) ## what one source job takes on: rows, columns, states, queries, groups
+	$(BIN)/python -m benchmarks.job
+
+bench-files: $(READY) ## nine queries over 1,000,000 events, beside DuckDB, polars and jq
 	$(BIN)/python -m benchmarks.files
 
 bench-live: $(READY) ## how fast a live answer starts and events arrive, with real processes

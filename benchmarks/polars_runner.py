@@ -68,6 +68,9 @@ def _slow(s: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select("user_id", "path", "latency_ms")
 
 
+USERS = pl.Series([f"u{number}" for number in range(1, 10_001)])
+
+
 QUERIES: dict[int, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
     1: lambda s: s.filter(col("status") >= 500),
     2: _slow,
@@ -77,6 +80,7 @@ QUERIES: dict[int, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
     6: _users,
     7: lambda s: s.filter(col("user_id") == "u123456"),
     8: _tagged,
+    9: lambda s: s.filter(col("user_id").is_in(USERS.implode())),
 }
 
 
