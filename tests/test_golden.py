@@ -35,7 +35,7 @@ from mql.planner.bind import bind  # noqa: E402
 from mql.planner.literals import format_needs, needed_text  # noqa: E402
 from mql.planner.logical import LogicalPlan, format_plan  # noqa: E402
 from mql.planner.rules import RULES, optimize  # noqa: E402
-from mql.sources.spelling import clauses_of, escape_of  # noqa: E402
+from mql.sources.spelling import Clause, ValueOf, clauses_of, escape_of  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
 RULE_FILES = sorted(GOLDEN.glob("rules/*.txt"))
@@ -165,9 +165,16 @@ def what_is_needed(_: str, given: Sections) -> Sections:
     """What an event's values must hold, and the bytes that its line must hold for that."""
     needs = needed_text(plan_of(given))
     clauses = clauses_of(needs)
-    lines = [" or ".join(text.decode() for text in clause) for clause in clauses]
+    lines = [_searched(clause) for clause in clauses]
     escape = [f"(or {escape_of(clauses).decode()})"] if clauses else []
     return {"needed": format_needs(needs), "searched": "\n".join(lines + escape) or "nothing"}
+
+
+def _searched(clause: Clause) -> str:
+    if isinstance(clause, ValueOf):
+        values = " or ".join(f'"{value.decode()}"' for value in clause.values)
+        return f"{clause.key.decode()} before {values}"
+    return " or ".join(text.decode() for text in clause)
 
 
 def answer(given: Sections, *, optimized: bool) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -160,3 +161,13 @@ def test_it_stays_inside_its_arrays() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == EXAMPLES * 20
+
+
+def test_nothing_of_the_process_is_under_a_null() -> None:
+    decoder = NativeDecoder.of([("x",)])
+    assert decoder is not None
+    np.full(1_000, 77, np.int64)  # freed, and found again by whoever does not clear its memory
+    decoded = decoder.decode(b'{"x":1}\n{}\n{"x":null}\n' * 300)
+    assert decoded is not None
+    values = np.frombuffer(decoded.columns[0].buffers()[1], np.int64)[:900]
+    assert values.tolist() == [1, 0, 0] * 300

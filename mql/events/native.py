@@ -201,7 +201,7 @@ class _Arrays:
 
     def __init__(self, rows: int, text: Bytes) -> None:
         self._kinds = np.zeros(rows, np.uint8)
-        self._values = np.empty(rows, np.int64)
+        self._values = np.zeros(rows, np.int64)  # what is under a null may leave the process
         self._offsets = np.empty(rows + 1, np.int32)
         self._text = text
 
