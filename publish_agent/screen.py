@@ -65,14 +65,16 @@ class Screener(Wants):
 class Screen:
     """A compiled screen: `sort` tells who may want an event, and `taker` asks that.
 
-    `needs` is what is kept of an event that only those want who want every one, if that is enough.
+    `needs` is what is kept of an event where all want every one, if that is enough.
     """
 
     def __init__(self, subscriptions: Sequence[Wanted], reader: Callable[..., Reader]) -> None:
         self._reader = reader
         self._groups, always = _grouped(subscriptions)
         self.always = tuple(always)
-        self.needs = _needs([subscriptions[place] for place in always])
+        # What some subscription wants in particular is kept as text. Both kinds together would
+        # change the order of events of the same millisecond, and so that of the groups they begin.
+        self.needs = None if self._groups else _needs([subscriptions[place] for place in always])
         careful = reader(direct=False)
         body = [s for i, group in enumerate(self._groups) for s in group.sort(careful, i)]
         self._sort_code = statements(_SORT, body=[*careful.body, *body])
@@ -114,13 +116,13 @@ class Screen:
         """The code of `offer`, and what its blanks are but for those of an intake."""
         if self.always and not copies:
             return statements(_OFFER, body=[ast.Pass()]), {}
-        reader = self._reader(direct=not careful)
+        reader = self._reader(direct=not careful and not copies)  # what is missing is copied, too
         gates = [group.gate(reader, i) for i, group in enumerate(self._groups)]
         before = [statement for some, _ in gates for statement in some]
         gate = joined([expression for _, expression in gates], ast.Or())
         if copies:
             assert self.needs is not None
-            body = _copying(self.needs, gate, reader)
+            body = _copying(self.needs, reader)
         else:
             body = statements(_REJECT, negated(gate))
         code = statements(_OFFER, body=[*reader.body, *before, *body])
@@ -336,8 +338,8 @@ def _needs(always: Sequence[Wanted]) -> Needs | None:
     return union if len(union.paths) <= MAX_PROPERTIES else None
 
 
-def _copying(needs: Needs, gate: ast.expr, reader: Reader) -> list[ast.stmt]:
-    """The statements that keep the values of an event that no subscription wants in particular."""
+def _copying(needs: Needs, reader: Reader) -> list[ast.stmt]:
+    """The statements that keep the values of an event."""
     row, plain = [], []
     for path in needs.paths:
         variable = reader.read(path)
@@ -345,7 +347,7 @@ def _copying(needs: Needs, gate: ast.expr, reader: Reader) -> list[ast.stmt]:
         row.append(variable)
         plain.append(template((_KEY if path in needs.keys else _NUMBER).format(v=variable)))
     keep = _COPY.format(row=", ".join(row or ["None"]))
-    return statements(keep, joined([negated(gate), *plain], ast.And()))
+    return statements(keep, joined(plain, ast.And()))
 
 
 def _needed_texts(condition: Condition) -> tuple[Property | None, Iterable[str]]:
