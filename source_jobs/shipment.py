@@ -71,23 +71,25 @@ class Shipment:
         return rows if numbers is None else rows.take(read_rows(numbers, len(rows.places)))
 
     def _make(self, needs: Needs) -> Rows:
-        batch = self._project(needs)
+        columns = self._project(needs)
         if not needs.believes:
-            latest = pa.scalar(self._latest_ms, pa.int64())
-            times = kernels.least(batch.column(TIME), latest)
-            batch = with_columns(batch, {TIME: times})
-        return Rows(sided(batch, needs.side), _places(batch.column(TIME)), self._bytes)
+            columns[TIME] = _not_after(columns[TIME], self._latest_ms)
+        if needs.side is not None:
+            columns[SIDE] = _sides(self._batch.num_rows, needs.side)
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        return Rows(batch, _places(columns[TIME]), self._bytes)
 
-    def _project(self, needs: Needs) -> pa.RecordBatch:
+    def _project(self, needs: Needs) -> dict[str, pa.Array]:
         """The needed columns, in their order; a list where there has to be one."""
-        schema = self._batch.schema
+        schema, columns = self._batch.schema, {}
         for name, is_list in needs.columns:
             index = schema.get_field_index(name)
             if index < 0:
                 raise ProtocolError(f"no column `{name}`")
-            if pa.types.is_list(schema.field(index).type) != is_list:
+            columns[name] = column = self._batch.column(index)
+            if pa.types.is_list(column.type) != is_list:
                 raise ProtocolError(f"the column `{name}` is of another shape")
-        return self._batch.select([name for name, _ in needs.columns])
+        return columns
 
 
 def needs_of(empty: pa.RecordBatch, side: int | None, *, believes: bool) -> Needs:
@@ -100,7 +102,11 @@ def sided(batch: pa.RecordBatch, side: int | None) -> pa.RecordBatch:
     """The batch with the column that says which side of a join its events are of."""
     if side is None:
         return batch
-    return with_columns(batch, {SIDE: pa.array(np.full(batch.num_rows, side, np.int8))})
+    return with_columns(batch, {SIDE: _sides(batch.num_rows, side)})
+
+
+def _sides(size: int, side: int) -> pa.Array:
+    return pa.array(np.full(size, side, np.int8))
 
 
 def weighed(rows: Rows, weight: int) -> Rows:
@@ -111,6 +117,13 @@ def weighed(rows: Rows, weight: int) -> Rows:
 def with_weight(batch: pa.RecordBatch, weight: int) -> pa.RecordBatch:
     """The batch with the column that says for how many events each row stands."""
     return with_columns(batch, {WEIGHT: pa.array(np.full(batch.num_rows, weight, np.int64))})
+
+
+def _not_after(times: pa.Array, latest_ms: int) -> pa.Array:
+    """The times, those after the latest replaced by it."""
+    if not times.null_count and len(times) and times.to_numpy().max() <= latest_ms:
+        return times
+    return kernels.least(times, pa.scalar(latest_ms, pa.int64()))
 
 
 def _places(times: pa.Array) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from struct import error as StructError  # noqa: N812 - it is a class
 from struct import unpack_from
 
@@ -13,6 +13,14 @@ from mql.batch import VARIANT, Ints
 from mql.wire.codec import ProtocolError
 
 _PLAIN = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.large_string(), VARIANT)
+
+_MARK = b"\xff\xff\xff\xff"
+"""What each message of a stream begins with, before the length of its head."""
+
+_END = _MARK + bytes(4)
+
+_LONGEST_KEPT = 1 << 16
+"""A schema of more bytes is read anew each time."""
 
 _FREE_ROWS = 1 << 20
 """So many rows may be all null, and so take no bytes."""
@@ -33,51 +41,59 @@ def read_batch(payload: bytes) -> pa.RecordBatch:
     great number of nulls) is refused before.
     """
     try:
-        messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(payload))
-        schema = pa.ipc.read_schema(_next(messages, "schema"))
-        _check_schema(schema)
-        message = _next(messages, "record batch")
-        _check_growth(message, len(payload))
+        start = _end_of_head(payload, 0)
+        known = _known_schema if start <= _LONGEST_KEPT else _read_schema
+        schema = known(payload[:start])
+        message = pa.ipc.read_message(pa.py_buffer(payload).slice(start))
+        if message.type != "record batch":
+            raise ProtocolError(f"a {message.type}, where a record batch belongs")
+        body = _end_of_head(payload, start)
+        _check_growth(payload[start + len(_MARK) + 4 : body], len(payload))
         batch = pa.ipc.read_record_batch(message, schema)
         batch.validate(full=True)
-        if any(True for _ in messages):
-            raise ProtocolError("more than one record batch")
-    except (
-        pa.ArrowException,
-        StopIteration,
-        OSError,
-        ValueError,
-        TypeError,
-        StructError,
-    ) as failed:
+        rest = payload[body + message.body.size :][: len(_END)]
+    except (pa.ArrowException, EOFError, OSError, ValueError, TypeError, StructError) as failed:
         raise ProtocolError(f"no record batch: {failed}") from None
+    if rest not in (b"", _END):
+        raise ProtocolError("more than one record batch")
     return batch
 
 
-def _check_schema(schema: pa.Schema) -> None:
+def _end_of_head(payload: bytes, start: int) -> int:
+    """Where the head of a message ends and its body begins. Raises ValueError, StructError."""
+    mark, size = unpack_from("<4si", payload, start)
+    end = start + len(_MARK) + 4 + int(size)
+    if mark != _MARK or size <= 0 or end > len(payload):
+        raise ValueError("no message of an Arrow IPC stream")
+    return end
+
+
+def _read_schema(head: bytes) -> pa.Schema:
+    """The schema in the first message of a stream, of columns that are allowed."""
+    message = pa.ipc.read_message(head)
+    if message.type != "schema":
+        raise ProtocolError(f"a {message.type}, where a schema belongs")
+    schema = pa.ipc.read_schema(message)
     names = schema.names  # which may be no text
     if len(set(names)) < len(names):
         raise ProtocolError("two columns of one name")
     for field in schema:
         if not _is_column(field.type):
             raise ProtocolError(f"a column of type {field.type}")
+    return schema
 
 
-def _next(messages: Iterator[pa.Message], kind: str) -> pa.Message:
-    message = next(messages)
-    if message.type != kind:
-        raise ProtocolError(f"a {message.type}, where a {kind} belongs")
-    return message
+_known_schema = lru_cache(maxsize=256)(_read_schema)
+"""What one query's batches hold is nearly always the same."""
 
 
-def _check_growth(message: pa.Message, size: int) -> None:
+def _check_growth(head: bytes, size: int) -> None:
     """Refuse a batch that would be much larger than its bytes.
 
     Arrow reads the head of a message, a FlatBuffer, only together with its body. Of the table
     `Message` field 2 is the table `RecordBatch`, whose field 0 is the number of rows, and field 3
     says how its buffers are compressed.
     """
-    head = message.metadata.to_pybytes()
     (root,) = unpack_from("<I", head)
     at = _field(head, root, 2)
     if at is None:
