@@ -27,7 +27,7 @@ from source_jobs.merge import MergeBuffer
 from source_jobs.pieces import Piece, columns_of, cut
 from source_jobs.questions import SECOND_MS, Question
 from source_jobs.reporters import Reporter, Reporters
-from source_jobs.shipment import Shipment, needs_of, sided, weighed, with_weight
+from source_jobs.shipment import Shipment, needs_of, sided
 
 _RELEASE_BYTES = 1 << 22
 """So many bytes of rows go on although they close no window yet."""
@@ -75,8 +75,7 @@ class Execution:
             needs_of(empty, self._side(source), believes=bool(question.time))
             for source in range(len(question.streams))
         ]
-        empty = sided(empty, self._side(0))
-        self._merge = MergeBuffer(with_weight(empty, 1) if question.weighs else empty, held.bytes)
+        self._merge = MergeBuffer(sided(empty, self._side(0)), held.bytes)
         self._joins = any(isinstance(step, Join) for step in question.plan.job)
         self._columns = columns_of(question.layout)
         self._told_ms = first_ms // SECOND_MS * SECOND_MS
@@ -113,8 +112,6 @@ class Execution:
             self._absorb(shipment.states, part.weight, latest_ms)
         elif shipment is not None:
             rows = shipment.rows(self._needs[part.source], part.rows)
-            if self.question.weighs:
-                rows = weighed(rows, part.weight)
         before_ms = reporter.watermark_ms
         lost = reporter.take(part, now_ms)
         self.ledger.add_transit(lost, before_ms)
@@ -123,7 +120,8 @@ class Execution:
             slot = tally.slot_ms if believes else min(tally.slot_ms, now_ms)
             self.ledger.add(tally, slot)
         if rows is not None:
-            self.ledger.add_late(self._merge.add(rows, part.source))
+            weight = part.weight if self.question.weighs else 1
+            self.ledger.add_late(self._merge.add(rows, part.source, weight))
 
     def _absorb(self, states: pa.RecordBatch, weight: int, latest_ms: int | None) -> None:
         if not self.question.takes_states:

@@ -6,15 +6,30 @@ without a time goes with the next release.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
 from mql import kernels
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
+from mql.exec.operator import WEIGHT, with_columns
 from source_jobs.shipment import AT_ONCE, Rows
 
 _NEVER = np.iinfo(np.int64).max
+
+_RADIX = 1 << 16
+"""Numbers of so many values are sorted by counting them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Rows with their source and their weight, one for all of them or one for each."""
+
+    rows: Rows
+    source: Ints | int
+    weight: Ints | int
 
 
 class MergeBuffer:
@@ -23,8 +38,7 @@ class MergeBuffer:
     def __init__(self, empty: pa.RecordBatch, limit_bytes: int) -> None:
         self._empty = empty
         self._limit_bytes = limit_bytes
-        self._held: list[Rows] = []
-        self._sources: list[Ints] = []
+        self._held: list[_Held] = []
         self.least_ms = _NEVER
         """The least time of a row that is held."""
         self.bytes = 0
@@ -32,8 +46,11 @@ class MergeBuffer:
         self.released_ms: int | None = None
         """Rows before this time have been let go."""
 
-    def add(self, rows: Rows, source: int) -> int:
-        """Take rows in; returns how many are older than what was let go, and are left out."""
+    def add(self, rows: Rows, source: int, weight: int = 1) -> int:
+        """Take rows in; returns how many are older than what was let go, and are left out.
+
+        Where one has a `weight` other than 1, it comes out with the rows, as a column.
+        """
         late = 0
         if self.released_ms is not None:
             kept = (rows.places >= self.released_ms) | (rows.places == AT_ONCE)
@@ -41,7 +58,7 @@ class MergeBuffer:
             if late:
                 rows = rows.take(np.flatnonzero(kept))
         if len(rows.places):
-            self._hold(rows, np.full(len(rows.places), source, np.int64))
+            self._hold(_Held(rows, source, weight))
         if self.bytes > self._limit_bytes:
             reason = f"more than {self._limit_bytes:,} bytes of rows would have to be held"
             raise RunError("merge", f"{reason} until their time comes; a `where` would do")
@@ -62,28 +79,54 @@ class MergeBuffer:
 
     def validate(self) -> None:
         """Check what always holds; for tests."""
-        assert self.rows == sum(len(rows.places) for rows in self._held)
-        assert self.bytes == sum(rows.bytes for rows in self._held)
-        assert self.least_ms == min((int(r.places.min()) for r in self._held), default=_NEVER)
-        assert len(self._held) == len(self._sources)
+        held = [each.rows for each in self._held]
+        assert self.rows == sum(len(rows.places) for rows in held)
+        assert self.bytes == sum(rows.bytes for rows in held)
+        assert self.least_ms == min((int(r.places.min()) for r in held), default=_NEVER)
 
     def _take(self, until_ms: int) -> pa.RecordBatch:
-        held = concat_batches([rows.batch for rows in self._held])
-        times = np.concatenate([rows.places for rows in self._held])
-        sources = np.concatenate(self._sources)
-        every = Rows(held, times, self.bytes)
-        self._held, self._sources = [], []
+        held = self._held
+        batch = concat_batches([each.rows.batch for each in held])
+        times = np.concatenate([each.rows.places for each in held])
+        lengths = [len(each.rows.places) for each in held]
+        sources = _joined([each.source for each in held], lengths)
+        weights = _joined([each.weight for each in held], lengths)
+        every = Rows(batch, times, self.bytes)
+        self._held = []
         self.least_ms, self.bytes, self.rows = _NEVER, 0, 0
-        order = np.lexsort([sources, times])
-        count = int(np.searchsorted(times[order], until_ms))
-        taken, rest = order[:count], np.sort(order[count:])
+        rest = np.flatnonzero(times >= until_ms)
         if len(rest):
-            self._hold(every.take(rest), sources[rest])
-        return kernels.take(held, taken)
+            self._hold(_Held(every.take(rest), _some(sources, rest), _some(weights, rest)))
+        order = _in_order(times, sources)[: len(times) - len(rest)]
+        taken = kernels.take(batch, order)
+        if isinstance(weights, int) and weights == 1:
+            return taken
+        each = np.broadcast_to(weights, len(times))[order]
+        return with_columns(taken, {WEIGHT: pa.array(each)})
 
-    def _hold(self, rows: Rows, sources: Ints) -> None:
-        self._held.append(rows)
-        self._sources.append(sources)
-        self.least_ms = min(self.least_ms, int(rows.places.min()))
-        self.bytes += rows.bytes
-        self.rows += len(rows.places)
+    def _hold(self, held: _Held) -> None:
+        self._held.append(held)
+        self.least_ms = min(self.least_ms, int(held.rows.places.min()))
+        self.bytes += held.rows.bytes
+        self.rows += len(held.rows.places)
+
+
+def _in_order(times: Ints, sources: Ints | int) -> Ints:
+    """The row numbers by time, then by source, then as they are."""
+    least = int(times.min())
+    if isinstance(sources, int) and int(times.max()) - least < _RADIX:
+        return (times - least).astype(np.uint16).argsort(kind="stable")
+    return np.lexsort([np.broadcast_to(sources, len(times)), times])
+
+
+def _joined(values: list[Ints | int], lengths: list[int]) -> Ints | int:
+    """One value for all rows where they have the same, else one for each."""
+    first = values[0]
+    if isinstance(first, int) and all(isinstance(v, int) and v == first for v in values):
+        return first
+    parts = [np.broadcast_to(v, n) for v, n in zip(values, lengths, strict=True)]
+    return np.concatenate(parts).astype(np.int64)
+
+
+def _some(values: Ints | int, rows: Ints) -> Ints | int:
+    return values if isinstance(values, int) else values[rows]

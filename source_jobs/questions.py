@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import gcd
 
 from mql.format import format_query
@@ -26,7 +26,7 @@ SECOND_MS = 1_000
 _MIN_SLOT_MS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A planned query.
 
@@ -44,41 +44,41 @@ class Question:
     time: str
     lateness_ms: int
 
-    @property
+    @cached_property
     def window(self) -> TimeWindow | None:
         """The window, if it is one of time."""
         steps = self.plan.job
         step = next((s for s in steps if isinstance(s, WindowRows | WindowAggregate)), None)
         return step.window if step and isinstance(step.window, TimeWindow) else None
 
-    @property
+    @cached_property
     def slot_ms(self) -> int:
         """How long the slots of this query's tallies are."""
         if self.window is None:
             return SECOND_MS
         return max(_MIN_SLOT_MS, gcd(self.window.span_ms, self.window.shift_ms))
 
-    @property
+    @cached_property
     def in_order(self) -> bool:
         """Whether the job's half has to see events in the order of time."""
         return any(map(_needs_order, self.plan.job))
 
-    @property
+    @cached_property
     def takes_states(self) -> bool:
         """Whether agents may aggregate first: not by a time that only the events know."""
         return self.plan.agent.aggregate is not None and not self.time
 
-    @property
+    @cached_property
     def weighs(self) -> bool:
         """Whether counts and sums are scaled where agents sample."""
         return weighs(self.plan.job)
 
-    @property
+    @cached_property
     def ends_by_itself(self) -> bool:
         """Whether the answer is over after some rows."""
         return any(isinstance(step, Limit) and not step.per_window for step in self.plan.job)
 
-    @property
+    @cached_property
     def rate(self) -> float:
         """The share of events that the query itself asks for."""
         share = 1.0

@@ -13,7 +13,7 @@ import pyarrow as pa
 from mql import kernels
 from mql.batch import TIME, Ints, is_null
 from mql.exec.join import SIDE
-from mql.exec.operator import WEIGHT, with_columns
+from mql.exec.operator import with_columns
 from mql.wire.codec import ProtocolError
 from mql.wire.payload import read_rows
 from source_jobs.columns import read_columns
@@ -107,16 +107,6 @@ def sided(batch: pa.RecordBatch, side: int | None) -> pa.RecordBatch:
 
 def _sides(size: int, side: int) -> pa.Array:
     return pa.array(np.full(size, side, np.int8))
-
-
-def weighed(rows: Rows, weight: int) -> Rows:
-    """The rows with the column that says for how many events each stands."""
-    return Rows(with_weight(rows.batch, weight), rows.places, rows.bytes)
-
-
-def with_weight(batch: pa.RecordBatch, weight: int) -> pa.RecordBatch:
-    """The batch with the column that says for how many events each row stands."""
-    return with_columns(batch, {WEIGHT: pa.array(np.full(batch.num_rows, weight, np.int64))})
 
 
 def _not_after(times: pa.Array, latest_ms: int) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from mql.batch import Doubles, Ints
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Weighable, make
 from mql.exec.conditions import test
-from mql.exec.exchange import Groups, Key, only, read_groups, write_groups
+from mql.exec.exchange import Groups, Key, Shape, join_groups, only, read_groups, write_groups
 from mql.exec.frame import Frame
 from mql.exec.group import combine, encode, grown, hashable_keys
 from mql.exec.limits import Limits
@@ -24,6 +24,10 @@ from mql.format import format_aggregate, format_property
 from mql.functions import FUNCTIONS
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
+
+
+_MANY_ROWS, _MANY_BATCHES = 1 << 14, 256
+"""So many groups, or batches of them, wait for more before they are added."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,11 @@ class _Column:
     def scales(self) -> bool:
         """Whether sampling makes the result smaller."""
         return FUNCTIONS[self.aggregate.function].scales and not self.aggregate.distinct
+
+    def empty(self, *, spread: bool) -> _Column:
+        """The same without states; if it is of a sample, with a spread where that is needed."""
+        new = Spread() if spread and self.scales else None
+        return _Column(self.name, self.aggregate, make(self.aggregate), self.key, new)
 
 
 class States:
@@ -112,7 +121,8 @@ class States:
     def _take(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
         """Take rows in that stand for themselves."""
         frame = Frame(batch, self._now_ms())
-        ids, new = self._identify(frame, panes, order)
+        keys = list(map(frame.property, self._step.group_by))
+        ids, new = self._identify(keys, panes, order)
         self._events[: self.size] += np.bincount(ids, minlength=self.size)
         for column in self._columns:
             column.states.resize(self.size)
@@ -142,40 +152,50 @@ class States:
         panes, order, events = self.panes[:n], self.first_rows[:n], self._events[:n]
         return write_groups(panes, order, events, keys, states, spreads)
 
-    def absorb(self, groups: Groups, weight: int = 1) -> None:
-        """Add groups that were made elsewhere, each of whose events stands for so many.
+    def shape(self, weight: int) -> Shape:
+        """What groups have to hold that are absorbed with a weight."""
+        kinds = [kind for c in self._columns for kind in _additive(c.states).kinds]
+        scaled = sum(column.scales for column in self._columns) if weight > 1 else 0
+        return Shape(len(self._step.group_by), tuple(kinds), Spread.columns * scaled)
 
-        Raises ValueError if their states do not fit.
+    def absorb(self, groups: Groups, weight: int = 1) -> None:
+        """Add groups of such a shape, each of whose events stands for so many.
+
+        A group may have several rows.
         """
-        keys = [(pane, *key) for pane, key in zip(groups.panes.tolist(), groups.keys, strict=True)]
-        if len(set(keys)) < len(keys):
-            raise ValueError("a group that comes twice")
-        made = States(self._step, self._limits, self._now_ms, spread=weight > 1)
-        try:
-            for column in made._columns:
-                _additive(column.states).fill(groups.states, len(keys))
-                if column.spread is not None:
-                    column.spread.fill(groups.spreads, len(keys))
-        except StopIteration:
-            raise ValueError("columns of states are missing") from None
-        made._numbers = {key: number for number, key in enumerate(keys)}
-        made.panes, made.first_rows, made._events = groups.panes, groups.order, groups.events
-        self._add(made, weight)
+        size, states, spreads = len(groups.panes), iter(groups.states), iter(groups.spreads)
+        others = [column.empty(spread=weight > 1) for column in self._columns]
+        for other in others:
+            _additive(other.states).fill(states, size)
+            if other.spread is not None:
+                other.spread.fill(spreads, size)
+        ids, _ = self._identify(groups.keys, groups.panes, groups.order)
+        self._merge(others, ids, groups.events, groups.order, weight)
 
     def _add(self, other: States, weight: int) -> None:
         """Add other groups, each of whose events stands for so many; they are used up."""
         keys, n = list(other._numbers), other.size
         self._open(keys, other.panes[:n], other.first_rows[:n])
         ids = np.array([self._numbers[key] for key in keys], np.int64)
-        np.add.at(self._events, ids, other._events[:n])
-        np.minimum.at(self.first_rows, ids, other.first_rows[:n])
+        self._merge(other._columns, ids, other._events[:n], other.first_rows[:n], weight)
+
+    def _merge(
+        self, others: Sequence[_Column], ids: Ints, events: Ints, order: Ints, weight: int
+    ) -> None:
+        """Add states of rows that belong to these groups; they are used up."""
+        np.add.at(self._events, ids, events)
+        firsts = np.flatnonzero(order <= self.first_rows[ids])
+        np.minimum.at(self.first_rows, ids, order)
         if weight > 1:
             self._spread_out()
-        for column, its in zip(self._columns, other._columns, strict=True):
+        for column, its in zip(self._columns, others, strict=True):
             if weight > 1 and isinstance(its.states, Weighable):
                 its.states.weigh(weight)
             column.states.resize(self.size)
-            column.states.merge(its.states, ids)
+            if column.key is None:
+                column.states.merge(its.states, ids)
+            elif len(firsts):
+                column.states.merge(its.states.select(firsts), ids[firsts])
             if column.spread is not None:
                 column.spread.resize(self.size)
             if column.spread is not None and its.spread is not None:
@@ -193,9 +213,11 @@ class States:
         if self._spread and column.spread is not None:
             column.spread.update(ids, values, counts=column.aggregate.function == "COUNT")
 
-    def _identify(self, frame: Frame, panes: Ints, order: Ints) -> tuple[Ints, Ints]:
+    def _identify(
+        self, columns: Sequence[pa.Array], panes: Ints, order: Ints
+    ) -> tuple[Ints, Ints]:
         """The group of each row, and the rows with which new groups began."""
-        keys, local, first = self._keys(frame, panes)
+        keys, local, first = _keys(columns, panes)
         before = self.size
         numbers = list(map(self._numbers.get, keys))
         if None in numbers:
@@ -203,23 +225,6 @@ class States:
             numbers = [self._numbers[key] for key in keys]
         groups = np.array(numbers, np.int64)
         return groups[local], first[groups >= before]
-
-    def _keys(self, frame: Frame, panes: Ints) -> tuple[list[Key], Ints, Ints]:
-        """The distinct keys of some rows, the place among them of each row's, their first rows."""
-        least = int(panes.min())
-        codes, sizes = [panes - least], [int(panes.max()) - least + 1]
-        parts: list[list[Hashable]] = []
-        for key in self._step.group_by:
-            code, values = encode(frame.property(key))
-            codes.append(code)
-            sizes.append(len(values))
-            parts.append(hashable_keys(values))
-        local, first = combine(codes, sizes)
-        columns = [
-            list(map(part.__getitem__, code[first].tolist()))
-            for part, code in zip(parts, codes[1:], strict=True)
-        ]
-        return list(zip(panes[first].tolist(), *columns, strict=True)), local, first
 
     def _open(self, keys: Sequence[Key], panes: Ints, order: Ints) -> None:
         """Make the groups of some keys that are not there yet; `order` is their first row's."""
@@ -299,10 +304,46 @@ class States:
                 column.spread.resize(len(kept))
 
 
+def _keys(columns: Sequence[pa.Array], panes: Ints) -> tuple[list[Key], Ints, Ints]:
+    """The distinct keys of some rows, the place among them of each row's, their first rows."""
+    least = int(panes.min())
+    codes, sizes = [panes - least], [int(panes.max()) - least + 1]
+    parts: list[list[Hashable]] = []
+    for column in columns:
+        code, values = encode(column)
+        codes.append(code)
+        sizes.append(len(values))
+        parts.append(hashable_keys(values))
+    local, first = combine(codes, sizes)
+    keys = [
+        list(map(part.__getitem__, code[first].tolist()))
+        for part, code in zip(parts, codes[1:], strict=True)
+    ]
+    return list(zip(panes[first].tolist(), *keys, strict=True)), local, first
+
+
 def _additive(states: Aggregator) -> Additive:
     """The states as such that can be added; which those are says the table of functions."""
     assert isinstance(states, Additive), states
     return states
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """Groups that wait to be added together with others: that costs little more than a few do."""
+
+    groups: list[Groups] = field(default_factory=list)
+    rows: int = 0
+
+    def add(self, groups: Groups) -> None:
+        """Take groups."""
+        self.groups.append(groups)
+        self.rows += len(groups.panes)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether they should not wait for more."""
+        return self.rows >= _MANY_ROWS or len(self.groups) >= _MANY_BATCHES
 
 
 class AggregateOperator:
@@ -321,8 +362,10 @@ class AggregateOperator:
         start_ms: int | None = None,
     ) -> None:
         self._grouped = bool(step.group_by)
-        self._key_count = len(step.group_by)
+        self._limits = limits
         self._states = States(step, limits, now_ms)
+        self._arrived: dict[int, _Arrived] = {}
+        self._shapes: dict[bool, Shape] = {}
         self._counters = counters
         self._rows = 0
         self._panes = panes_for(step.window, counters, lateness_ms, start_ms)
@@ -344,17 +387,36 @@ class AggregateOperator:
         Each event stands for `weight`, and none is of a later time than `latest_ms`, whatever it
         says. Raises ValueError if the batch holds something else.
         """
-        groups = read_groups(batch, self._key_count)
+        sampled = weight > 1
+        shape = self._shapes.get(sampled)
+        if shape is None:
+            shape = self._shapes[sampled] = self._states.shape(weight)
+        groups = read_groups(batch, shape)
         if latest_ms is not None:
             groups = replace(groups, panes=self._panes.no_later(groups.panes, latest_ms))
         late = self._panes.late(groups.panes)
-        lost = int(groups.events[late].sum())
+        lost = 0
         if late.any():
+            lost = int(groups.events[late].sum())
             groups = only(groups, np.flatnonzero(~late))
-        if len(groups.keys):
-            self._states.absorb(groups, weight)
+        if len(groups.panes):
+            self._await(groups, weight)
         self._counters.late += lost
         return lost
+
+    def _await(self, groups: Groups, weight: int) -> None:
+        """Add groups, now or with others; none waits that might be one too many."""
+        arrived = self._arrived.setdefault(weight, _Arrived())
+        arrived.add(groups)
+        waiting = sum(each.rows for each in self._arrived.values())
+        if arrived.are_many or self._states.size + waiting > self._limits.groups:
+            self._add_arrived()
+
+    def _add_arrived(self) -> None:
+        """Add all groups that wait."""
+        waiting, self._arrived = self._arrived, {}
+        for weight, arrived in waiting.items():
+            self._states.absorb(join_groups(arrived.groups), weight)
 
     def finish(self, end_ms: int | None) -> list[Block]:
         """Give the windows that the end of the input cuts off."""
@@ -363,6 +425,7 @@ class AggregateOperator:
     def _close(self, windows: range) -> list[Block]:
         if not len(windows):
             return []
+        self._add_arrived()
         open_panes = self._states.panes[: self._states.size]
         told = self._panes.told(windows, open_panes, self._counters)
         close = self._close_merged if self._panes.overlap else self._close_plain

@@ -54,9 +54,17 @@ class Aggregator(Protocol):
         """The value of each group."""
 
 
+Kinds = tuple[pa.DataType | None, ...]
+_INT, _DOUBLE, _FLAG, _TEXT = pa.int64(), pa.float64(), pa.bool_(), pa.string()
+
+
 @runtime_checkable
 class Additive(Aggregator, Protocol):
     """States that can be made in one place and added in another."""
+
+    @property
+    def kinds(self) -> Kinds:
+        """The types of the columns that are their `parts`; None stands for any values."""
 
     def parts(self) -> list[pa.Array]:
         """The states as columns, one row a group."""
@@ -106,6 +114,7 @@ class Count:
     """COUNT: of non-null values."""
 
     held = 0
+    kinds: Kinds = (_INT,)
 
     def __init__(self) -> None:
         self._size = 0
@@ -161,6 +170,7 @@ class Sum:
     """
 
     held = 0
+    kinds: Kinds = (_INT, _INT, _DOUBLE, _FLAG)
 
     def __init__(self) -> None:
         self._size = 0
@@ -220,7 +230,7 @@ class Sum:
         np.add.at(self._high, ids, other._high[:size])
         np.add.at(self._low, ids, other._low[:size])
         np.add.at(self._doubles, ids, other._doubles[:size])
-        np.logical_or.at(self._any_double, ids, other._any_double[:size])
+        self._any_double[ids[other._any_double[:size]]] = True
         self._carry()
 
     def weigh(self, weight: int) -> None:
@@ -264,6 +274,7 @@ class Average:
     """AVERAGE: the sum of the numbers over their count."""
 
     held = 0
+    kinds: Kinds = (*Sum.kinds, *Count.kinds)
 
     def __init__(self) -> None:
         self._sum = Sum()
@@ -322,6 +333,7 @@ class Deviation:
     """
 
     held = 0
+    kinds: Kinds = (_INT, _DOUBLE, _DOUBLE)
 
     def __init__(self) -> None:
         self._size = 0
@@ -367,14 +379,19 @@ class Deviation:
         return part
 
     def merge(self, other: Aggregator, ids: Ints) -> None:
-        """Merge another's states, one pane after the other: `ids` may repeat."""
+        """Merge another's states; those for the same group in pairs, then pairs of those."""
         assert isinstance(other, Deviation)
-        left = np.arange(len(ids))
-        while len(left):
-            _, first = np.unique(ids[left], return_index=True)
-            now = left[first]
-            self._add(ids[now], other._counts[now], other._means[now], other._squares[now])
-            left = np.delete(left, first)
+        rows = np.argsort(ids, kind="stable")
+        other, ids = other.select(rows), ids[rows]
+        while (again := ids[1:] == ids[:-1]).any():
+            starts = np.flatnonzero(np.concatenate([[True], ~again]))
+            place = np.arange(len(ids)) - np.repeat(starts, np.diff(starts, append=len(ids)))
+            odd = np.flatnonzero(place % 2)
+            states = other.select(odd)
+            other._add(odd - 1, states._counts, states._means, states._squares)
+            left = np.flatnonzero(place % 2 == 0)
+            other, ids = other.select(left), ids[left]
+        self._add(ids, other._counts, other._means, other._squares)
 
     def weigh(self, weight: int) -> None:
         """Let each event so far stand for so many."""
@@ -440,6 +457,7 @@ class Extreme:
     """
 
     held = 0
+    kinds: Kinds = (_INT, _FLAG, _DOUBLE, _TEXT)
 
     def __init__(self, *, greatest: bool) -> None:
         self._greatest = greatest
@@ -498,7 +516,7 @@ class Extreme:
         size = other._size
         self._at(self._ints, ids, other._ints[:size])
         self._at(self._doubles, ids, other._doubles[:size])
-        np.logical_or.at(self._any_int, ids, other._any_int[:size])
+        self._any_int[ids[other._any_int[:size]]] = True
         self._strings.merge(other._strings, ids)
 
     def result(self) -> pa.Array:
@@ -528,12 +546,13 @@ class Extreme:
         self._doubles, strings = _doubles(next(parts), self._worst_double), next(parts)
         if strings.type != pa.string():
             raise ValueError(f"a column of strings, not {strings.type}")
-        self._strings.resize(size)
-        self._strings.update(np.arange(size), strings, np.arange(size))
+        self._strings.fill(strings, np.arange(size))
 
 
 class Chosen:
     """FIRST and LAST: the value that came first, or last."""
+
+    kinds: Kinds = (None, _INT)
 
     def __init__(self, keep: Keep) -> None:
         self._values = Collected(keep)
@@ -573,8 +592,7 @@ class Chosen:
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:
         """Take values with their places."""
         values, order = next(parts), _ints(next(parts))
-        self._values.resize(size)
-        self._values.update(np.arange(size), values, order)
+        self._values.fill(values, order)
 
 
 class Listed(Chosen):

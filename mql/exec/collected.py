@@ -98,6 +98,17 @@ class Collected:
             rows = _thin(rows, self.keep)
         self._append(rows)
 
+    def fill(self, column: pa.Array, order: Ints) -> None:
+        """Become the values of as many groups, one each where there is one."""
+        rows = Rows(np.arange(len(column)), order, column)
+        wanted = _wanted(self.keep, column)
+        if wanted is not None:
+            rows = rows.take(np.flatnonzero(wanted))
+        self.resize(len(column))
+        if self.keep is Keep.FIRST:
+            self._has_first[rows.ids] = True
+        self._append(rows)
+
     def _first_ones(self, rows: Rows) -> Rows:
         """The first row of each group that has no value yet."""
         new = np.flatnonzero(~self._has_first[rows.ids])

@@ -12,33 +12,47 @@ A row is a group of a pane:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Ints, column_of
-from mql.exec.group import hashable_keys
+from mql.batch import Ints, column_of, concat
+from mql.exec.group import combine, encode
 from mql.values import read_json
 
 Key = tuple[Hashable, ...]
 _PANE, _ORDER, _EVENTS = "*pane", "*order", "*events"
+_WITHOUT_NULLS = (pa.int64(), pa.bool_())
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What groups have to hold: how many keys, the types of their states, how many spreads.
+
+    A type of None stands for a column of values.
+    """
+
+    keys: int
+    states: tuple[pa.DataType | None, ...]
+    spreads: int
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Groups of panes from somewhere else; `states` gives the columns of their states in turn.
+    """Groups of panes from somewhere else, a row each: `states` are the columns of their states.
 
-    `spreads` gives those of what the errors of a sample follow from.
+    `spreads` are those of what the errors of a sample follow from.
     """
 
     panes: Ints
     order: Ints
     events: Ints
-    keys: list[Key]
-    states: Iterator[pa.Array]
-    spreads: Iterator[pa.Array]
+    keys: list[pa.Array]
+    states: list[pa.Array]
+    spreads: list[pa.Array]
 
 
 def write_groups(
@@ -63,35 +77,82 @@ def panes_and_events(batch: pa.RecordBatch) -> tuple[Ints, Ints]:
     return batch.column(_PANE).to_numpy(), batch.column(_EVENTS).to_numpy()
 
 
-def read_groups(batch: pa.RecordBatch, key_count: int) -> Groups:
+def read_groups(batch: pa.RecordBatch, shape: Shape) -> Groups:
     """The groups in a record batch. Raises ValueError if it holds something else."""
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     try:
-        numbers = [_integers(batch.column(name)) for name in (_PANE, _ORDER, _EVENTS)]
-        parts = [hashable_keys(batch.column(f"key {i}")) for i in range(key_count)]
+        panes, order, events = (_integers(columns[name]) for name in (_PANE, _ORDER, _EVENTS))
+        keys = [_values(columns[f"key {i}"]) for i in range(shape.keys)]
+        states = [_of_kind(columns[f"state {i}"], kind) for i, kind in enumerate(shape.states)]
+        spreads = [_amounts(columns[f"spread {i}"]) for i in range(shape.spreads)]
     except KeyError as error:
         raise ValueError(f"no column {error}") from None
-    panes, order, events = numbers
-    if (events < 0).any():
+    if len(events) and int(events.min()) < 0:
         raise ValueError("a negative number of events")
-    keys: list[Key] = list(zip(*parts, strict=True)) if parts else [()] * len(panes)
-    states, spreads = (
-        iter([batch.column(name) for name in batch.schema.names if name.startswith(start)])
-        for start in ("state ", "spread ")
-    )
+    if not _are_distinct(panes, keys):
+        raise ValueError("a group that comes twice")
+    return Groups(panes, order, events, keys, states, spreads)
+
+
+def join_groups(parts: Sequence[Groups]) -> Groups:
+    """One after the other; a group may then have several rows."""
+    if len(parts) == 1:
+        return parts[0]
+    numbers = zip(*((part.panes, part.order, part.events) for part in parts), strict=True)
+    columns = zip(*((part.keys, part.states, part.spreads) for part in parts), strict=True)
+    panes, order, events = map(np.concatenate, numbers)
+    keys, states, spreads = ([concat(same) for same in zip(*c, strict=True)] for c in columns)
     return Groups(panes, order, events, keys, states, spreads)
 
 
 def only(groups: Groups, rows: Ints) -> Groups:
     """Some of the groups."""
     taken = pa.array(rows)
-    return Groups(
-        groups.panes[rows],
-        groups.order[rows],
-        groups.events[rows],
-        [groups.keys[row] for row in rows.tolist()],
-        (kernels.take(column, taken) for column in groups.states),
-        (kernels.take(column, taken) for column in groups.spreads),
+    keys, states, spreads = (
+        [kernels.take(column, taken) for column in columns]
+        for columns in (groups.keys, groups.states, groups.spreads)
     )
+    panes, order, events = groups.panes[rows], groups.order[rows], groups.events[rows]
+    return Groups(panes, order, events, keys, states, spreads)
+
+
+def _are_distinct(panes: Ints, keys: list[pa.Array]) -> bool:
+    """Whether no two rows have the same pane and keys."""
+    rows = len(panes)
+    if rows < 2:  # noqa: PLR2004 - two are one twice
+        return True
+    codes, sizes = [], []
+    for column in keys:
+        code, values = encode(column)
+        if len(values) == rows:
+            return True
+        codes.append(code)
+        sizes.append(len(values))
+    _, code = np.unique(panes, return_inverse=True)
+    return len(combine([code, *codes], [int(code.max()) + 1, *sizes])[1]) == rows
+
+
+def _values(column: pa.Array) -> pa.Array:
+    if pa.types.is_list(column.type):
+        raise ValueError("a list, where a value belongs")
+    return column
+
+
+def _of_kind(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
+    if kind is None:
+        return _values(column)
+    if column.type != kind or (column.null_count and kind in _WITHOUT_NULLS):
+        raise ValueError(f"a column of {kind}, not {column.type}")
+    return column
+
+
+def _amounts(column: pa.Array) -> pa.Array:
+    if column.type != pa.float64():
+        raise ValueError(f"a column of double, not {column.type}")
+    values = column.to_numpy(zero_copy_only=False)
+    if (values < 0).any():
+        raise ValueError("a negative sum of squares")
+    return column
 
 
 def _integers(column: pa.Array) -> Ints:

@@ -29,6 +29,9 @@ _Z = 1.96
 class Spread:
     """Sums of squares and of cubes of groups; `weigh` makes them those of a sample."""
 
+    columns = 2
+    """How many `parts` there are."""
+
     def __init__(self) -> None:
         self._size = 0
         self._weight = 1
@@ -88,7 +91,7 @@ class Spread:
         return [pa.array(array[: self._size]) for array in (self._squares, self._cubes)]
 
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:
-        """Take what `parts` gave. Raises ValueError if it is something else."""
+        """Take what `parts` gave."""
         self._size = size
         self._squares, self._cubes = _amounts(next(parts)), _amounts(next(parts))
 
@@ -99,10 +102,5 @@ def least_error(weight: int) -> float:
 
 
 def _amounts(column: pa.Array) -> Doubles:
-    """Doubles from 0 up; what was infinite has come as null."""
-    if column.type != pa.float64():
-        raise ValueError(f"a column of double, not {column.type}")
-    values: Doubles = np.array(kernels.fill_null(column, np.inf).to_numpy(zero_copy_only=False))
-    if (values < 0).any():
-        raise ValueError("a negative sum of squares")
-    return values
+    """Doubles; what was infinite has come as null."""
+    return np.array(kernels.fill_null(column, np.inf).to_numpy(zero_copy_only=False))
