@@ -372,8 +372,11 @@ def as_variant(column: pa.Array) -> pa.Array:
 
 def concat(columns: Sequence[pa.Array]) -> pa.Array:
     """One column after the other; a variant if their types differ."""
+    first = columns[0]
     if len(columns) == 1:
-        return columns[0]
+        return first
+    if first.type in _PLAIN_KIND and all(column.type == first.type for column in columns):
+        return pa.concat_arrays(columns)
     types = {column.type for column in columns if column.type != pa.null()}
     if any(pa.types.is_list(each) for each in types):
         return _concat_lists(columns)

@@ -50,6 +50,7 @@ class Queries:
     _touched: set[int] = field(default_factory=set)
     _text_bytes: int = 0
     _last_number: int = 0
+    _dues: dict[int, int] = field(default_factory=dict)
     _due_ms: int = 0
 
     def __iter__(self) -> Iterator[Running]:
@@ -186,10 +187,10 @@ class Queries:
             running = self._by_number.get(number)
             if running is not None:
                 self._advance(running, now_ms)
+                if number in self._by_number:
+                    self._dues[number] = running.due_ms(self.settings.grace_ms)
         if everything or numbers:
-            grace_ms = self.settings.grace_ms
-            dues = [running.due_ms(grace_ms) for running in self._by_number.values()]
-            self._due_ms = min(dues, default=now_ms + 60_000)
+            self._due_ms = min(self._dues.values(), default=now_ms + 60_000)
 
     def leave(self, subscriber: Subscriber, now_ms: int) -> None:
         """A subscriber wants no more; without any the query ends."""
@@ -204,6 +205,7 @@ class Queries:
     def end(self, running: Running, reason: str, now_ms: int, *, failed: bool = False) -> None:
         """End a query for all who asked it, and in all agents."""
         execution = running.execution
+        self._dues.pop(execution.number, None)
         if self._by_number.pop(execution.number, None) is not None:
             self._text_bytes -= len(execution.question.text)
         self._retire(running)

@@ -25,7 +25,6 @@ from mql.functions import FUNCTIONS
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
 
-
 _MANY_ROWS, _MANY_BATCHES = 1 << 14, 256
 """So many groups, or batches of them, wait for more before they are added."""
 
@@ -213,9 +212,7 @@ class States:
         if self._spread and column.spread is not None:
             column.spread.update(ids, values, counts=column.aggregate.function == "COUNT")
 
-    def _identify(
-        self, columns: Sequence[pa.Array], panes: Ints, order: Ints
-    ) -> tuple[Ints, Ints]:
+    def _identify(self, columns: Sequence[pa.Array], panes: Ints, order: Ints) -> tuple[Ints, Ints]:
         """The group of each row, and the rows with which new groups began."""
         keys, local, first = _keys(columns, panes)
         before = self.size

@@ -589,7 +589,7 @@ class Chosen:
         """The values, and their places in the order of arrival."""
         return [self._values.one_each()[0], pa.array(self._values.order_each())]
 
-    def fill(self, parts: Iterator[pa.Array], size: int) -> None:
+    def fill(self, parts: Iterator[pa.Array], size: int) -> None:  # noqa: ARG002
         """Take values with their places."""
         values, order = next(parts), _ints(next(parts))
         self._values.fill(values, order)
