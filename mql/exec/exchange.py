@@ -119,7 +119,7 @@ def only(groups: Groups, rows: Ints) -> Groups:
 def _are_distinct(panes: Ints, keys: list[pa.Array]) -> bool:
     """Whether no two rows have the same pane and keys."""
     rows = len(panes)
-    if rows < 2:  # noqa: PLR2004 - two are one twice
+    if len(set(panes.tolist())) == rows:
         return True
     codes, sizes = [], []
     for column in keys:
@@ -128,6 +128,8 @@ def _are_distinct(panes: Ints, keys: list[pa.Array]) -> bool:
             return True
         codes.append(code)
         sizes.append(len(values))
+    if not keys:
+        return False
     _, code = np.unique(panes, return_inverse=True)
     return len(combine([code, *codes], [int(code.max()) + 1, *sizes])[1]) == rows
 
