@@ -5,13 +5,14 @@
 
 The cores of agents, a source job and a client run in this process, on one core, joined by their
 frames. What agents do is not timed; what the source job does for a second of their frames is, its
-processor time, and what the client does to read the answer is told apart.
+processor time, and what the client does to read the answer is told apart. Beside it stands what
+`benchmarks.kernels` takes for the same payloads.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from resource import RUSAGE_SELF, getrusage
@@ -20,6 +21,7 @@ from time import process_time_ns
 
 import click
 
+from benchmarks import kernels
 from benchmarks.report import machine, markdown
 from mql.exec.limits import Limits
 from mql.wire.codec import encode, to_clients
@@ -37,6 +39,9 @@ from source_jobs.state import JobState
 Frames = tuple[bytes, list[bytes]]
 """Who sent them, and what."""
 
+Drain = tuple[int, list[Frames]]
+"""When all agents drained, in µs, and what they sent."""
+
 GROUPED = "select count(*), average(latency_ms), max(latency_ms), country from s window 1 group by"
 ROWS = "select user_id, path, latency_ms from s"
 _CLIENT = b"client"
@@ -51,7 +56,12 @@ class Rig:
     """Agents, a source job and a client that has asked some queries."""
 
     def __init__(
-        self, queries: Sequence[str], agents: int, settings: Settings | None = None
+        self,
+        queries: Sequence[str],
+        agents: int,
+        settings: Settings | None = None,
+        *,
+        time: str = "",
     ) -> None:
         self.now_us = 1_700_000_000_000_000
         self.job = JobState(settings or Settings("job"), Random(1))
@@ -62,33 +72,40 @@ class Rig:
         for number in range(agents):
             self._add(f"agent {number}".encode(), number)
         for request, query in enumerate(queries):
-            self._say(Ask(request, query))
+            self._say(Ask(request, query, time))
         for _ in range(30):
             self._pass(_SECOND_US // 20)
         self.answers.clear()
 
-    def second(self, make: Callable[[int, int], dict[str, object]], events: int) -> list[Frames]:
-        """What all agents send of a second in which each publishes so many events."""
-        frames: list[Frames] = []
+    def second(self, make: Callable[[int, int], dict[str, object]], events: int) -> list[Drain]:
+        """What all agents send of a second in which each publishes so many events.
+
+        `make` gets the numbers of the agent and of the event; the property `at` is added.
+        """
+        drains: list[Drain] = []
         for drain in range(_DRAINS):
+            at = {"at": self.now_us // 1_000}
             self.now_us += _SECOND_US // _DRAINS
             share = range(events * drain // _DRAINS, events * (drain + 1) // _DRAINS)
+            frames: list[Frames] = []
             for number, (stream, (peer, agent)) in enumerate(
                 zip(self.streams, self.agents.items(), strict=True)
             ):
                 for event in share:
-                    stream.publish(make(number, event))
+                    stream.publish(make(number, event) | at)
                 frames += _frames(peer, agent.tick(self.now_us))
-        return frames
+            drains.append((self.now_us, frames))
+        return drains
 
-    def take(self, frames: Sequence[Frames]) -> float:
+    def take(self, drains: Sequence[Drain]) -> float:
         """Give the source job a second's frames; the seconds that it takes."""
         replies: list[Send] = []
         self._say(Alive())
         began = process_time_ns()
-        for peer, some in frames:
-            replies += self.job.from_agent(peer, some, self.now_us)
-        replies += self.job.tick(self.now_us)
+        for now_us, frames in drains:
+            for peer, some in frames:
+                replies += self.job.from_agent(peer, some, now_us)
+            replies += self.job.tick(now_us)
         spent = (process_time_ns() - began) / 1e9
         self._deliver(replies)
         return spent
@@ -169,63 +186,118 @@ def _event(agent: int, number: int) -> dict[str, object]:
     }
 
 
-def _seconds(rig: Rig, events: int, turns: int = 5) -> tuple[float, float, int]:
-    """The median of the seconds that a second's frames take, those of the client, and its rows."""
-    taken, read, rows = [], [], 0
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Medians over some seconds of frames, in seconds of processor time.
+
+    `ratio` is what the source job takes, in what the kernels take for the same payloads.
+    """
+
+    job: float
+    client: float
+    rows: int
+    ratio: float
+
+
+def _measure(
+    rig: Rig,
+    events: int,
+    kernel: Callable[[Sequence[bytes]], None] | None = None,
+    make: Callable[[int, int], dict[str, object]] = _event,
+    turns: int = 5,
+) -> Taken:
+    """Take some seconds' frames, the kernel's turn after each; the first second is not counted."""
+    taken, read, ratios, rows = [], [], [], 0
     for _ in range(turns):
-        frames = rig.second(_event, events)
-        taken.append(rig.take(frames))
+        drains = rig.second(make, events)
+        taken.append(rig.take(drains))
         rows, spent = rig.read()
         read.append(spent)
-    return median(taken[1:]), median(read[1:]), rows
+        if kernel is not None:
+            began = process_time_ns()
+            for payloads in _payloads(drains):
+                kernel(payloads)
+            ratios.append(taken[-1] * 1e9 / (process_time_ns() - began))
+    ratio = median(ratios[1:]) if ratios else 0.0
+    return Taken(median(taken[1:]), median(read[1:]), rows, ratio)
+
+
+def _payloads(drains: Iterable[Drain]) -> Iterator[list[bytes]]:
+    """The payloads of each drain."""
+    for _, frames in drains:
+        yield [some[1] for _, some in frames if len(some) > 1]
+
+
+def _rows(agents: int, events: int, turns: int = 5) -> Taken:
+    return _measure(Rig([ROWS], agents), events, kernels.merge_rows, turns=turns)
+
+
+def _columns(agents: int, events: int, turns: int = 5) -> Taken:
+    return _measure(
+        Rig([GROUPED + " country"], agents, time="at"), events, kernels.group, turns=turns
+    )
+
+
+def _states(agents: int, groups: int, turns: int = 3) -> Taken:
+    rig = Rig([f"{GROUPED} user_id"], agents)
+    return _measure(rig, groups, kernels.add_states, _one_each, turns)
+
+
+def _one_each(_: int, number: int) -> dict[str, object]:
+    """An event of a user of its own."""
+    return {"user_id": f"u{number}", "country": "KR", "latency_ms": number / 8}
 
 
 def rows(agents: int = 50, events: int = 2_000) -> list[Figure]:
     """Rows of three columns, merged and delivered."""
-    taken, read, number = _seconds(Rig([ROWS], agents), events)
-    rate = agents * events / taken
-    found = f"{rate:,.0f} rows/s; the client reads {number / max(read, 1e-9):,.0f} rows/s"
+    taken = _rows(agents, events)
+    rate, read = agents * events / taken.job, taken.rows / max(taken.client, 1e-9)
+    found = f"{rate:,.0f} rows/s, {taken.ratio:.1f} x kernels; the client reads {read:,.0f} rows/s"
     return [Figure(f"rows of 3 columns from {agents} agents", found, "1,000,000", rate >= 1e6)]
 
 
-def columns(agents: int = 50, events: int = 4_000) -> list[Figure]:
+def columns(agents: int = 50, events: int = 10_000) -> list[Figure]:
     """Grouped aggregates where the events' columns travel, since their time is one of them."""
-    query = "select p99(latency_ms), country from s window 1 group by country"
-    taken, _, _ = _seconds(Rig([query], agents), events)
-    rate = agents * events / taken
-    return [Figure("p99 by group over shipped columns", f"{rate:,.0f} events/s", "", True)]
+    taken = _columns(agents, events)
+    rate = agents * events / taken.job
+    found = f"{rate:,.0f} events/s, {taken.ratio:.1f} x kernels"
+    return [Figure("aggregates by group over shipped columns", found, "5,000,000", rate >= 5e6)]
 
 
 def states(agents: int = 1_000, groups: int = 1_000) -> list[Figure]:
     """States of a windowed aggregate, a window a second."""
-    rig = Rig([f"{GROUPED} user_id"], agents)
+    taken = _states(agents, groups)
+    found = f"{taken.job:.2f} s of a core a second, {taken.ratio:.1f} x kernels"
+    what = f"states: {agents:,} agents, {groups:,} groups each"
+    return [Figure(what, found, "1", taken.job <= 1)]
 
-    def make(_: int, number: int) -> dict[str, object]:
-        return {"user_id": f"u{number}", "country": "KR", "latency_ms": number / 8}
 
-    taken = []
-    for _ in range(3):
-        taken.append(rig.take(rig.second(make, groups)))
-        rig.read()
-    share = median(taken[1:])
-    found = f"{share:.2f} s of a core a second"
-    return [Figure(f"states: {agents:,} agents, {groups:,} groups each", found, "1", share <= 1)]
+def _different(number: int) -> list[str]:
+    return [f"select count(*) from s where latency_ms > {i / 2} window 1" for i in range(number)]
 
 
 def queries(events: int = 500, agents: int = 20) -> list[Figure]:
     """Many different queries at once, and as many equal ones."""
     figures, one = [], 0.0
     for number in (1, 10, 50, 200):
-        asked = [f"select count(*) from s where latency_ms > {i} window 1" for i in range(number)]
-        taken, _, _ = _seconds(Rig(asked, agents), events, turns=4)
+        taken = _measure(Rig(_different(number), agents), events, turns=4).job
         one = one or taken
         found = f"{taken * 1000:.1f} ms a second, {taken / one:.1f} times what one takes"
-        figures.append(Figure(f"{number} queries", found, f"< {number} x", taken < number * one))
-    taken, _, _ = _seconds(Rig([GROUPED + " country"] * 200, agents), events, turns=4)
-    single, _, _ = _seconds(Rig([GROUPED + " country"], agents), events, turns=4)
-    found = f"{taken / single:.2f} times what one takes"
-    figures.append(Figure("200 equal queries", found, "about 1 x", taken < 3 * single))
+        good = taken < number * one or number == 1
+        figures.append(Figure(f"different queries: {number}", found, f"< {number} x", good))
+    equal = _equal(events, agents)
+    figures.append(
+        Figure("equal queries: 200", f"{equal:.2f} times what one takes", "1 x", equal < 2)
+    )
     return figures
+
+
+def _equal(events: int, agents: int, number: int = 200, turns: int = 4) -> float:
+    """So many times what one query takes as many equal ones take."""
+    one, all_ = (
+        _measure(Rig([GROUPED + " country"] * n, agents), events, turns=turns) for n in (1, number)
+    )
+    return all_.job / one.job
 
 
 def groups(number: int = 1_000_000, agents: int = 10) -> list[Figure]:
@@ -238,12 +310,57 @@ def groups(number: int = 1_000_000, agents: int = 10) -> list[Figure]:
         return {"user_id": f"user {agent * (number // agents) + event}"}
 
     rig.take(rig.second(make, number // agents))
-    grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1e6
-    found = f"{grown:.2f} GB, with what {agents} agents take"
+    grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+    found = f"{grown:.2f} GB, with what {agents} agents and their frames take"
     return [Figure(f"{number:,} groups in a window", found, "1 GB", grown < 1)]
 
 
-PARTS = {"rows": rows, "columns": columns, "states": states, "queries": queries, "groups": groups}
+def wire(events: int = 100_000, groups: int = 100) -> list[Figure]:
+    """What an aggregate costs on the wire, beside the columns that it needs."""
+
+    def make(_: int, number: int) -> dict[str, object]:
+        return {"country": f"c{number % groups}", "latency_ms": number / 8}
+
+    columns = "select country, latency_ms from s"
+    sent = {}
+    for query in (f"{GROUPED} country", columns):
+        rig = Rig([query], 1)
+        rig.take(rig.second(make, events))
+        seconds = rig.second(make, events)
+        sent[query] = sum(len(frame) for _, frames in seconds for _, f in frames for frame in f)
+    states, rows = sent[f"{GROUPED} country"], sent[columns]
+    found = f"{states:,} bytes/s, {states / rows:.2%} of the columns' {rows:,}"
+    what = f"on the wire: {groups} groups of {events:,} events/s"
+    return [Figure(what, found, "< 1%", states < rows / 100)]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A ratio that no machine changes much, and what it may be at most."""
+
+    name: str
+    ratio: float
+    limit: float
+
+
+def checks() -> Iterator[Check]:
+    """The ratios of one run, each measured in a few seconds; the limits leave room for noise."""
+    yield Check("rows, x kernels", _rows(20, 2_000, 4).ratio, 10)
+    yield Check("shipped columns, x kernels", _columns(20, 5_000, 4).ratio, 12)
+    yield Check("states, x kernels", _states(50, 1_000, 4).ratio, 4)
+    one, many = (_measure(Rig(_different(n), 10), 500, turns=3).job for n in (1, 50))
+    yield Check("50 different queries, x one", many / one, 60)
+    yield Check("200 equal queries, x one", _equal(500, 10, turns=3), 3)
+
+
+PARTS = {
+    "rows": rows,
+    "columns": columns,
+    "states": states,
+    "queries": queries,
+    "groups": groups,
+    "wire": wire,
+}
 
 
 @click.command()

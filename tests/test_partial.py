@@ -90,6 +90,16 @@ def test_parts_add_up_to_the_whole(events, aggregates, group, window, places, cu
         assert mine == close(theirs)
 
 
+def test_states_of_a_group_that_come_one_by_one_add_up_to_the_whole():
+    columns = "count(*) as n, stddev(a) as d, max(a) as m, first(a) as f, g"
+    query = f"select {columns} from s window 10 group by g"
+    timed = [(n * 10, {"a": n * 37 % 101, "g": n % 2 or 1.0}) for n in range(700)]
+    ((_, whole),) = answer(query, timed)
+    ((_, parts),) = answer_in_parts(query, timed, [0, 1, 2], [True])
+    assert parts == close(whole)
+    assert [row["n"] for row in parts] == [700]
+
+
 def grouped(*, limits=None):
     plan = mql.plan("select count(*), g from s window 1 group by g", live=True)
     return Pipeline(plan.job, Context(lambda: NOW, start_ms=0, limits=limits or Limits()))
