@@ -284,7 +284,8 @@ def queries(events: int = 500, agents: int = 20) -> list[Figure]:
         one = one or taken
         found = f"{taken * 1000:.1f} ms a second, {taken / one:.1f} times what one takes"
         good = taken < number * one or number == 1
-        figures.append(Figure(f"different queries: {number}", found, f"< {number} x", good))
+        goal = f"< {number} x" if number > 1 else ""
+        figures.append(Figure(f"different queries: {number}", found, goal, good))
     equal = _equal(events, agents)
     figures.append(
         Figure("equal queries: 200", f"{equal:.2f} times what one takes", "1 x", equal < 2)
@@ -354,11 +355,11 @@ def checks() -> Iterator[Check]:
 
 
 PARTS = {
+    "groups": groups,  # first: memory is known by its peak alone
     "rows": rows,
     "columns": columns,
     "states": states,
     "queries": queries,
-    "groups": groups,
     "wire": wire,
 }
 
