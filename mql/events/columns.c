@@ -228,12 +228,15 @@ opened:
         if (closing == '}') {
             if (!comes(&at, '"')) return NULL;
             at = skip_string(at + 1, end, &escaped);
-            if (!at++ || !comes(&at, ':')) return NULL;
+            if (!at) return NULL;
+            at++;
+            if (!comes(&at, ':')) return NULL;
             at++;
         }
         if (comes(&at, '"')) {
             at = skip_string(at + 1, end, &escaped);
-            if (!at++) return NULL;
+            if (!at) return NULL;
+            at++;
         } else {
             if (*at == '{' || *at == '[') goto opened;
             at = skip_plain(at, end);
