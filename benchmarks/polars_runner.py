@@ -55,7 +55,7 @@ def _p99(s: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _users(s: pl.LazyFrame) -> pl.LazyFrame:
-    return s.group_by(WINDOW).agg(col("user_id").n_unique().alias("count(distinct user_id)"))
+    return s.group_by(WINDOW).agg(col("user_id").n_unique().alias("count(user_id)"))
 
 
 def _tagged(s: pl.LazyFrame) -> pl.LazyFrame:

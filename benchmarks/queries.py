@@ -72,9 +72,8 @@ QUERIES = (
     Query(
         6,
         mql="select count(distinct user_id) from s window 10",
-        duckdb='select count(distinct user_id) as "count(distinct user_id)"'
-        " from s group by ts // 10000",
-        columns=("count(distinct user_id)",),
+        duckdb='select count(distinct user_id) as "count(user_id)" from s group by ts // 10000',
+        columns=("count(user_id)",),
         windowed=True,
     ),
     Query(

@@ -187,7 +187,7 @@ def run(  # noqa: PLR0913, PLR0917 - an argument for each option
     import mql  # noqa: PLC0415 - not for --help
 
     # A wrong query is the better news where standard input is missing too.
-    mql.parse(text)
+    query = mql.parse(text)
     if not (files or named) and sys.stdin.isatty():
         raise click.UsageError("no input: name a FILE, or pipe events in (or give - to type them)")
     from cli.run import RunOptions  # noqa: PLC0415 - imports the engine
@@ -203,7 +203,7 @@ def run(  # noqa: PLR0913, PLR0917 - an argument for each option
         strict=strict,
         progress=not no_progress,
     )
-    ctx.exit(run_query(text, options))
+    ctx.exit(run_query(query, options))
 
 
 @main.command()

@@ -42,19 +42,18 @@ class RunOptions:
     progress: bool = True
 
 
-def run(text: str, options: RunOptions) -> int:
+def run(query: Query, options: RunOptions) -> int:
     """Run a query and write its output. Returns the exit code.
 
     Raises MQLError, and click.UsageError for options that contradict each other.
     """
     tune_for_scans()
-    query = mql.parse(text)
     kind = choose_output(query, options)
     with Interrupt() as interrupt:
         if STDIN in options.inputs.values():
             interrupt.on_request(end_standard_input)
         result = mql.run(
-            text,
+            query,
             _open_inputs(options.inputs),
             time=options.time,
             lateness_ms=options.lateness_ms,

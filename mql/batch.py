@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql import kernels
+from mql.kernels import from_numpy
 from mql.values import (
     INT64_MAX,
     INT64_MIN,
@@ -127,7 +128,7 @@ def _doubles_or_none(values: list[Any]) -> pa.Array | None:
     whole = np.flatnonzero(doubles == np.floor(doubles))
     if int in set(map(type, map(values.__getitem__, whole.tolist()))):
         return None
-    return finite(pa.array(doubles))
+    return finite(from_numpy(doubles))
 
 
 def _plain_column(values: list[Any], kind: type) -> pa.Array | None:
@@ -149,7 +150,7 @@ def _plain_column(values: list[Any], kind: type) -> pa.Array | None:
 def _ints(values: list[Any]) -> pa.Array:
     """The column of integers; NumPy takes half the time of Arrow, but no None."""
     try:
-        return pa.array(np.fromiter(values, np.int64, len(values)))
+        return from_numpy(np.fromiter(values, np.int64, len(values)))
     except TypeError:
         return pa.array(values, pa.int64())
 
@@ -190,13 +191,15 @@ def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None =
         values = {Kind.BOOL: ints.astype(np.bool_), Kind.INT: ints, Kind.DOUBLE: doubles}[
             Kind(kind)
         ]
-        return pa.array(values, mask=null if null.any() else None)
+        return from_numpy(values, null if null.any() else None)
     if texts is None:
         texts = pa.nulls(len(kinds), pa.string())
     elif texts.null_count < (kinds < Kind.STRING).sum():
-        texts = kernels.if_else(pa.array(kinds >= Kind.STRING), texts, pa.scalar(None, pa.string()))
+        texts = kernels.if_else(
+            from_numpy(kinds >= Kind.STRING), texts, pa.scalar(None, pa.string())
+        )
     return pa.StructArray.from_arrays(
-        [pa.array(a) for a in (kinds, ints, doubles)] + [texts], fields=list(VARIANT)
+        [from_numpy(kinds), from_numpy(ints), from_numpy(doubles), texts], fields=list(VARIANT)
     )
 
 
@@ -215,7 +218,7 @@ def finite(column: pa.Array) -> pa.Array:
     values = column.to_numpy(zero_copy_only=False)
     if np.isfinite(values).all():
         return column
-    return pa.array(values, mask=~np.isfinite(values))
+    return from_numpy(values, ~np.isfinite(values))
 
 
 def null_where(column: pa.Array, mask: Mask) -> pa.Array:
@@ -225,7 +228,7 @@ def null_where(column: pa.Array, mask: Mask) -> pa.Array:
     if column.type == VARIANT:
         kinds = np.where(mask, np.uint8(Kind.NULL), kinds_of(column))
         return variant(kinds, *_children(column))
-    return kernels.if_else(pa.array(mask), pa.scalar(None, column.type), column)
+    return kernels.if_else(from_numpy(mask), pa.scalar(None, column.type), column)
 
 
 # Reading columns
@@ -315,23 +318,23 @@ def texts_of(column: pa.Array) -> pa.Array:
     for each in (Kind.BOOL, Kind.INT, Kind.DOUBLE):
         where = kinds == each
         if where.any():
-            texts = kernels.if_else(pa.array(where), _texts_of_kind(column, each), texts)
+            texts = kernels.if_else(from_numpy(where), _texts_of_kind(column, each), texts)
     return texts
 
 
 def _texts_of_kind(column: pa.Array, kind: Kind) -> pa.Array:
     """The texts of one kind of a variant's values; those of others mean nothing."""
     if kind is Kind.DOUBLE:
-        return _map(pa.array(doubles_of(column)), write_json)
+        return _map(from_numpy(doubles_of(column)), write_json)
     values = booleans_of(column) if kind is Kind.BOOL else ints_of(column)
-    return kernels.cast(pa.array(values), pa.string())
+    return kernels.cast(from_numpy(values), pa.string())
 
 
 def keys_of(column: pa.Array) -> pa.Array:
     """A plain column whose values are equal exactly where MQL calls the given ones equal."""
     if column.type == pa.float64():
         values = doubles_of(column) + 0.0  # -0.0 is 0.0
-        return pa.array(values, mask=is_null(column) if column.null_count else None)
+        return from_numpy(values, is_null(column) if column.null_count else None)
     if column.type != VARIANT:
         return column
     kinds = kinds_of(column)
@@ -342,7 +345,7 @@ def keys_of(column: pa.Array) -> pa.Array:
     texts = strings_of(column)
     nested = kinds >= Kind.LIST
     if nested.any():
-        texts = kernels.if_else(pa.array(nested), nested_keys(null_where(texts, ~nested)), texts)
+        texts = kernels.if_else(from_numpy(nested), nested_keys(null_where(texts, ~nested)), texts)
     same = variant(kinds, ints, doubles, texts)
     if same.type != VARIANT:
         return keys_of(same)
@@ -366,7 +369,8 @@ def as_variant(column: pa.Array) -> pa.Array:
         return column
     ints = booleans_of(column).astype(np.int64) if column.type == pa.bool_() else ints_of(column)
     doubles = doubles_of(column) if column.type == pa.float64() else np.zeros(len(column))
-    arrays = [pa.array(kinds_of(column)), pa.array(ints), pa.array(doubles), strings_of(column)]
+    kinds, texts = kinds_of(column), strings_of(column)
+    arrays = [from_numpy(kinds), from_numpy(ints), from_numpy(doubles), texts]
     return pa.StructArray.from_arrays(arrays, fields=list(VARIANT))
 
 

@@ -6,8 +6,7 @@ but the sources that it uses.
 
 from __future__ import annotations
 
-import difflib
-import secrets
+import os
 import time as clock
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
@@ -23,6 +22,7 @@ from mql.exec.join import SIDE
 from mql.exec.limits import Limits
 from mql.exec.operator import Block, with_columns
 from mql.format import format_property
+from mql.kernels import from_numpy
 from mql.layout import layout_of
 from mql.parser import parse
 from mql.planner.fields import scanned_fields
@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - each is a setting that a caller may name
         timing,
         Context(
             now_ms=_now_ms,
-            seed=secrets.randbits(64) if seed is None else seed,
+            seed=int.from_bytes(os.urandom(8), "little") if seed is None else seed,
             start_ms=start_ms,
             lateness_ms=lateness_ms,
             limits=limits or Limits(),
@@ -220,7 +220,7 @@ def _sided(batch: pa.RecordBatch, side: int | None) -> pa.RecordBatch:
     """The batch with the column that says which side of a join its events are of."""
     if side is None:
         return batch
-    return with_columns(batch, {SIDE: pa.array(np.full(batch.num_rows, side, np.int8))})
+    return with_columns(batch, {SIDE: from_numpy(np.full(batch.num_rows, side, np.int8))})
 
 
 def _split_screen(steps: LogicalPlan, *, screened: bool) -> tuple[Filter | None, LogicalPlan]:
@@ -253,6 +253,8 @@ def _open_all(query: Query, inputs: Mapping[str, Input]) -> list[tuple[str, Sour
     for name in names:
         if name not in inputs:
             _close_all(opened)
+            import difflib  # noqa: PLC0415 - only here
+
             near = difflib.get_close_matches(name, list(inputs), n=1)
             hint = (
                 f"; did you mean `{near[0]}`?"

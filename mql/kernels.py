@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -26,6 +27,24 @@ _FILTER = _arrow.FilterOptions()
 _NULL = _arrow.NullOptions()
 _FLATTEN = _arrow.ListFlattenOptions()
 _SKIP_ANY_NULL = _arrow.ElementWiseAggregateOptions(skip_nulls=False)
+
+
+def from_numpy(values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None = None) -> Any:
+    """A column over NumPy's numbers or booleans; for this, `pa.array` would import `numpy.ma`.
+
+    >>> from_numpy(np.arange(4)[::2]).to_pylist()
+    [0, 2]
+    >>> from_numpy(np.array([True, False]), np.array([False, True])).to_pylist()
+    [True, None]
+    """
+    kind = pa.from_numpy_dtype(values.dtype)
+    data = _bits(values) if kind == pa.bool_() else pa.py_buffer(np.ascontiguousarray(values))
+    there = None if null is None else _bits(~null)
+    return pa.Array.from_buffers(kind, len(values), [there, data])
+
+
+def _bits(mask: npt.NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(mask, bitorder="little"))
 
 
 def take(data: Any, rows: Indices) -> Any:
@@ -146,4 +165,4 @@ def strftime(times: pa.Array, pattern: str) -> Any:
 
 
 def _array(indices: Indices) -> pa.Array:
-    return indices if isinstance(indices, pa.Array) else pa.array(indices)
+    return indices if isinstance(indices, pa.Array) else from_numpy(indices)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from mql.batch import concat_batches
 from mql.events.decode import BadLines
 from mql.exec.operator import WINDOW, Block, Counters, Window
+from mql.kernels import from_numpy
 from mql.layout import RowLayout
 
 
@@ -186,7 +187,7 @@ def _renumbered(batch: pa.RecordBatch, before: int | None = None) -> pa.RecordBa
         return batch
     index = batch.column(place).to_numpy()
     index = index + before if before is not None else index * 0
-    return batch.set_column(place, WINDOW, pa.array(index))
+    return batch.set_column(place, WINDOW, from_numpy(index))
 
 
 _SHOWN = 20

@@ -1,6 +1,6 @@
 """Damaged lines through the compiled code, every array of it in front of a page without access.
 
-    python tests/native_bounds.py ROUNDS
+    python tests/native_bounds.py ROUNDS LIBRARY
 
 A read or a write behind any of them ends this process. Prints how many chunks were read.
 """
@@ -11,7 +11,9 @@ import ctypes
 import mmap
 import random
 import sys
+from pathlib import Path
 
+from mql.events import native
 from mql.events.native import _BLOCK, NativeDecoder, _Column, library
 from mql.sources.search import Search, _Found
 from mql.sources.spelling import ValueOf
@@ -100,4 +102,5 @@ def main(rounds: int) -> int:
 
 
 if __name__ == "__main__":
+    native.LIBRARY = Path(sys.argv[2])
     sys.stdout.write(f"{main(int(sys.argv[1]))}\n")

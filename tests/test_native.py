@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hatch_build import SOURCES, compile_library
 from mql.batch import to_python
 from mql.events.decode import EventReader
-from mql.events.native import NativeDecoder, library
+from mql.events.native import LIBRARY, NativeDecoder, library
 from mql.planner.fields import Fields
 from mql.syntax import Property
 from mql.values import write_json
@@ -149,11 +150,22 @@ def test_a_path_that_is_not_of_keys_alone_is_left_to_the_other_way() -> None:
     assert NativeDecoder.of([("a",) * 33]) is None
 
 
-def test_it_stays_inside_its_arrays() -> None:
-    """In a process of its own: a page behind the text that cannot be read would end it."""
+SANITIZER = ("-fsanitize=undefined", "-fsanitize-trap=all", "-O1")
+
+
+@pytest.mark.parametrize("flags", [(), SANITIZER], ids=["as built", "with the sanitizer"])
+def test_it_stays_inside_its_arrays(flags: tuple[str, ...], tmp_path: Path) -> None:
+    """In a process of its own: a page behind the text that cannot be read would end it.
+
+    So would what C leaves undefined, with the sanitizer.
+    """
+    compiled = LIBRARY
+    if flags:
+        compiled = tmp_path / LIBRARY.name
+        compile_library(SOURCES, compiled, *flags)
     script = Path(__file__).with_name("native_bounds.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(EXAMPLES * 20)],
+        [sys.executable, str(script), str(EXAMPLES * 20), str(compiled)],
         capture_output=True,
         text=True,
         timeout=100,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from pathlib import Path
 
@@ -85,6 +84,8 @@ def create(
       mql token create dashboard --scope query --stream 'requests*' --queries 3
       mql token create oncall --scope admin --for 12h
     """  # noqa: D301
+    import secrets  # noqa: PLC0415 - every command would import it
+
     from source_jobs.api.token_file import TokenFile  # noqa: PLC0415
     from source_jobs.api.tokens import PREFIX, Scope, Token, digest  # noqa: PLC0415
 

@@ -22,6 +22,7 @@ from mql.events.native import Decoded, NativeDecoder
 from mql.events.shape import Shape, column
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
+from mql.kernels import from_numpy
 from mql.planner.fields import Fields, prefix_name
 from mql.syntax import AnyElement, Property
 from mql.values import is_json, normalize, read_json, walk, write_json
@@ -263,7 +264,7 @@ class EventReader:
             times = to_milliseconds(columns[format_property(self._time.path)], self._time.unit)
         if times is None:
             times = (
-                pa.nulls(size, pa.int64()) if now_ms is None else pa.array(np.full(size, now_ms))
+                pa.nulls(size, pa.int64()) if now_ms is None else from_numpy(np.full(size, now_ms))
             )
         columns = {TIME: times, **columns}
         if text is not None:

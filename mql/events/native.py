@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from mql import kernels
 from mql.batch import Ints, Kind, as_variant, column_of, kinds_of, variant
+from mql.kernels import from_numpy
 from mql.values import read_json
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
@@ -217,9 +218,9 @@ class _Arrays:
             case 0:
                 return pa.nulls(len(self._kinds))
             case _Seen.INT:
-                return pa.array(self._values, mask=null)
+                return from_numpy(self._values, null)
             case _Seen.DOUBLE:
-                return pa.array(self._values.view(np.float64), mask=null)
+                return from_numpy(self._values.view(np.float64), null)
             case _Seen.STRING:
                 return self._texts()
             case _:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mql import kernels
 from mql.batch import Kind, Mask, doubles_of, ints_of, kinds_of, null_where, strings_of
+from mql.kernels import from_numpy
 
 _UNITS = ((1e17, "ns", 1e-6), (1e14, "µs", 1e-3), (1e11, "ms", 1.0), (0.0, "s", 1e3))
 """From this magnitude up a number is taken in this unit: 1e11 s is the year 5138."""
@@ -47,7 +48,7 @@ def recognize(column: pa.Array) -> TimeUnit | None:
     kinds = kinds_of(column)
     numbers = doubles_of(column)[(kinds == Kind.INT) | (kinds == Kind.DOUBLE)]
     if len(numbers):
-        middle = float(np.median(np.abs(numbers)))
+        middle = np.sort(np.abs(numbers))[len(numbers) // 2]  # `np.median` imports `numpy.ma`
         return TimeUnit(next(name for least, name, _ in _UNITS if middle >= least))
     strings = kernels.filter(strings_of(column), kinds == Kind.STRING)
     if any(_parse(text) is not None for text in strings.slice(0, 10).to_pylist()):
@@ -69,7 +70,7 @@ def to_milliseconds(column: pa.Array, unit: TimeUnit) -> pa.Array:
     ms = np.where(good, np.floor(doubles), 0).astype(np.int64)
     if scale == 1.0:
         ms = np.where(kinds == Kind.INT, ints_of(column), ms)
-    return pa.array(ms, mask=~good)
+    return from_numpy(ms, ~good)
 
 
 def _from_texts(texts: pa.Array, where: Mask) -> pa.Array:

@@ -22,6 +22,7 @@ from mql.exec.panes import panes_for
 from mql.exec.spread import Spread
 from mql.format import format_aggregate, format_property
 from mql.functions import FUNCTIONS
+from mql.kernels import from_numpy
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
 
@@ -204,7 +205,7 @@ class States:
 
     def _update(self, column: _Column, frame: Frame, ids: Ints, order: Ints) -> None:
         argument, condition = column.aggregate.argument, column.aggregate.condition
-        values = frame.evaluate(argument) if argument else pa.array(np.ones(frame.size, np.bool_))
+        values = frame.evaluate(argument) if argument else from_numpy(np.ones(frame.size, np.bool_))
         if condition is not None:
             mask = test(condition, frame)
             ids, order, values = ids[mask], order[mask], kernels.filter(values, mask)
@@ -465,6 +466,6 @@ class AggregateOperator:
             self._counters.errors[bounds] = known
 
     def _block(self, windows: Sequence[int], index: Ints, columns: dict[str, pa.Array]) -> Block:
-        columns = {WINDOW: pa.array(index), **columns}
+        columns = {WINDOW: from_numpy(index), **columns}
         batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
         return Block(batch, tuple(self._panes.bounds(k) for k in windows))

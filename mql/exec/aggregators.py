@@ -28,6 +28,7 @@ from mql.batch import (
 from mql.exec.collected import Collected, Keep
 from mql.exec.group import grown
 from mql.functions import FUNCTIONS
+from mql.kernels import from_numpy
 from mql.syntax import Aggregate
 
 
@@ -152,7 +153,7 @@ class Count:
 
     def result(self) -> pa.Array:
         """The counts, int64."""
-        return pa.array(self._counts[: self._size])
+        return from_numpy(self._counts[: self._size])
 
     def parts(self) -> list[pa.Array]:
         """The counts."""
@@ -261,7 +262,7 @@ class Sum:
     def parts(self) -> list[pa.Array]:
         """The halves, the doubles, and whether there were any."""
         arrays = (self._high, self._low, self._doubles, self._any_double)
-        return [pa.array(array[: self._size]) for array in arrays]
+        return [from_numpy(array[: self._size]) for array in arrays]
 
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:
         """Take sums."""
@@ -290,7 +291,7 @@ class Average:
         self._sum.update(ids, column, order)
         if column.type not in (pa.int64(), pa.float64()):
             numbers = is_number(column)
-            ids, column = ids[numbers], pa.array(np.ones(int(numbers.sum()), np.int64))
+            ids, column = ids[numbers], from_numpy(np.ones(int(numbers.sum()), np.int64))
         self._count.update(ids, column, order)
 
     def select(self, ids: Ints) -> Average:
@@ -409,7 +410,7 @@ class Deviation:
 
     def parts(self) -> list[pa.Array]:
         """Counts, means and squared distances."""
-        return [pa.array(a[: self._size]) for a in (self._counts, self._means, self._squares)]
+        return [from_numpy(a[: self._size]) for a in (self._counts, self._means, self._squares)]
 
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:
         """Take counts, means and squared distances."""
@@ -447,7 +448,7 @@ def is_number(column: pa.Array) -> Mask:
 
 def _doubles_where(values: Doubles, present: Mask) -> pa.Array:
     present = present & np.isfinite(values)
-    return pa.array(np.where(present, values, 0.0), mask=~present)
+    return from_numpy(np.where(present, values, 0.0), ~present)
 
 
 class Extreme:
@@ -537,7 +538,7 @@ class Extreme:
         """The extreme integers, whether there were any, the extreme doubles and strings."""
         arrays = (self._ints, self._any_int, self._doubles)
         strings, _ = self._strings.one_each()
-        return [*(pa.array(array[: self._size]) for array in arrays), strings]
+        return [*(from_numpy(array[: self._size]) for array in arrays), strings]
 
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:
         """Take extremes."""
@@ -587,7 +588,7 @@ class Chosen:
 
     def parts(self) -> list[pa.Array]:
         """The values, and their places in the order of arrival."""
-        return [self._values.one_each()[0], pa.array(self._values.order_each())]
+        return [self._values.one_each()[0], from_numpy(self._values.order_each())]
 
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:  # noqa: ARG002
         """Take values with their places."""

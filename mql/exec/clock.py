@@ -12,6 +12,7 @@ import pyarrow as pa
 from mql import kernels
 from mql.batch import TIME, Ints, is_null
 from mql.exec.operator import Block, Times, with_columns
+from mql.kernels import from_numpy
 
 SEEN = "*seen"
 """The column that holds, for each event, the greatest time before it."""
@@ -45,7 +46,7 @@ class EventClock:
         seen = self._seen(every) if column.null_count < len(column) else every
         if now_ms is not None:
             self._now = now_ms if self._now is None else max(self._now, now_ms)
-        stamped = with_columns(batch, {SEEN: pa.array(seen if rows is None else seen[rows])})
+        stamped = with_columns(batch, {SEEN: from_numpy(seen if rows is None else seen[rows])})
         if self._now is None:
             return Block(stamped)
         if known is not None:

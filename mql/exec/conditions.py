@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +32,30 @@ from mql.syntax import (
 )
 from mql.traverse import properties_in, values_in
 
+_REMEMBERED = 64
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def _once(function: Callable[[T], R]) -> Callable[[T], R]:
+    """A function that is called once for each of the last objects.
+
+    They are told apart by identity: hashing 10,000 values takes as long as what is to be saved.
+    """
+    known: dict[int, tuple[T, R]] = {}
+
+    @wraps(function)
+    def remembered(it: T) -> R:
+        found = known.get(id(it))
+        if found is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            found = known[id(it)] = it, function(it)
+        return found[1]
+
+    return remembered
+
 
 def test(condition: Condition, frame: Frame) -> Mask:
     """Where the condition holds: a mask as long as the frame."""
@@ -49,6 +75,7 @@ def test(condition: Condition, frame: Frame) -> Mask:
             return _test_elements(condition, frame, path)
 
 
+@_once
 def _any_path(condition: Condition) -> Property | None:
     paths = (p for value in values_in(condition) for p in properties_in(value) if p.has_any)
     return next(paths, None)
@@ -97,18 +124,22 @@ def _compare(operator: Comparator, left: Value, right: Value, frame: Frame) -> M
 
 
 def _is_in(column: pa.Array, choices: tuple[Value, ...], frame: Frame) -> Mask:
-    values = [choice.value for choice in choices if isinstance(choice, Literal)]
-    if len(values) == len(choices):
-        listed = column_of([v for v in values if v is not None])
-        if (
-            listed.type == column.type
-            and listed.type != pa.null()
-            and pa.types.is_primitive(listed.type) | pa.types.is_string(listed.type)
-        ):
-            found = mask_of(kernels.is_in(column, listed))
-            return found | is_null(column) if None in values else found
+    values, has_null = _listed(choices)
+    if values is not None and values.type == column.type:
+        found = mask_of(kernels.is_in(column, values))
+        return found | is_null(column) if has_null else found
     masks = [equal(column, frame.evaluate(choice)) for choice in choices]
     return np.logical_or.reduce(masks)
+
+
+@_once
+def _listed(choices: tuple[Value, ...]) -> tuple[pa.Array | None, bool]:
+    """The literals as a column, if the choices are literals of one plain kind; if null is one."""
+    values = [choice.value for choice in choices if isinstance(choice, Literal)]
+    column = column_of([value for value in values if value is not None])
+    plain = pa.types.is_primitive(column.type) or pa.types.is_string(column.type)
+    fits = len(values) == len(choices) and plain
+    return column if fits else None, None in values
 
 
 def _search(texts: pa.Array, pattern: str) -> Mask:

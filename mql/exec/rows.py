@@ -17,6 +17,7 @@ from mql.exec.operator import WINDOW, Block, Counters, with_columns
 from mql.exec.panes import panes_for
 from mql.exec.sort import GROUP
 from mql.exec.topn import TopNOperator
+from mql.kernels import from_numpy
 from mql.planner.logical import WindowRows
 
 _PANE = "*pane"
@@ -52,7 +53,7 @@ class RowsOperator:
         """Take rows; give the windows that they close."""
         out: list[Block] = []
         for rows, panes, closed in self._panes.place(block):
-            self._hold(with_columns(rows, {_PANE: pa.array(panes)}))
+            self._hold(with_columns(rows, {_PANE: from_numpy(panes)}))
             out += self._close(self._panes.closing(closed))
         return out
 
@@ -80,7 +81,7 @@ class RowsOperator:
         """Keep the rows that are first so far; they stay in an order that a stable sort keeps."""
         assert self._top is not None
         held = concat_batches(self._held)
-        index = pa.array(np.zeros(held.num_rows, np.int64))
+        index = from_numpy(np.zeros(held.num_rows, np.int64))
         first = self._top.apply(Block(with_columns(held, {WINDOW: index}))).batch
         kept = first.drop_columns([WINDOW])
         self._held, self._rows, self._bytes = [kept], kept.num_rows, kept.nbytes
@@ -110,14 +111,14 @@ class RowsOperator:
         return np.concatenate(parts), index
 
     def _block(self, batch: pa.RecordBatch, index: Ints, windows: Sequence[int]) -> Block:
-        columns = {WINDOW: pa.array(index)}
+        columns = {WINDOW: from_numpy(index)}
         if self._group_by and batch.num_rows:
             groups = self._groups(batch, index)
             order = np.lexsort([groups, index])
-            batch, columns = kernels.take(batch, order), {WINDOW: pa.array(index[order])}
-            columns[GROUP] = pa.array(groups[order])
+            batch, columns = kernels.take(batch, order), {WINDOW: from_numpy(index[order])}
+            columns[GROUP] = from_numpy(groups[order])
         elif self._group_by:
-            columns[GROUP] = pa.array(index)
+            columns[GROUP] = from_numpy(index)
         return Block(with_columns(batch, columns), tuple(self._panes.bounds(k) for k in windows))
 
     def _groups(self, batch: pa.RecordBatch, index: Ints) -> Ints:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from mql import kernels
 from mql.batch import Doubles, Ints, Kind, doubles_of, is_null, kinds_of
 from mql.exec.group import grown
+from mql.kernels import from_numpy
 
 _Z = 1.96
 """The true value is inside the bounds in 95 of 100 cases."""
@@ -88,7 +89,7 @@ class Spread:
 
     def parts(self) -> list[pa.Array]:
         """The sums of squares and of cubes."""
-        return [pa.array(array[: self._size]) for array in (self._squares, self._cubes)]
+        return [from_numpy(array[: self._size]) for array in (self._squares, self._cubes)]
 
     def fill(self, parts: Iterator[pa.Array], size: int) -> None:
         """Take what `parts` gave."""

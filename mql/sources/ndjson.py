@@ -33,6 +33,7 @@ _DECOMPRESSED = 1 << 20
 """Bytes decompressed at once: what comes before a break in the stream should not be lost in it."""
 
 _FIRST = 1 << 18
+_FIRST_LINES = 100
 _SILENCE_S = 0.05
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -84,9 +85,9 @@ class LineSource:
             if not more:
                 break
             self._read_ahead += more
-        lines = self._read_ahead.split(b"\n")
+        lines = self._read_ahead.split(b"\n", _FIRST_LINES)
         events = []
-        for line in lines[:100]:
+        for line in lines[:_FIRST_LINES]:
             try:
                 event = read_json(line)
             except ValueError:

@@ -82,12 +82,12 @@ def test_completion_prints_a_script(shell: str) -> None:
     assert b"_MQL_COMPLETE" in run_mql("completion", shell).stdout
 
 
-@pytest.mark.parametrize("arguments", [["check", "select * from s"], ["--help"], ["--version"]])
-def test_small_commands_import_nothing_heavy(arguments: list[str]) -> None:
+def imported(names: tuple[str, ...], arguments: list[str]) -> bytes:
+    """Which of some modules a command imports, or what it has to complain of."""
     code = (
         "import sys\nfrom cli.main import main\n"
         f"try:\n    main({arguments!r}, prog_name='mql')\nexcept SystemExit:\n    pass\n"
-        f"sys.exit(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+        f"sys.exit(' '.join(m for m in {names!r} if m in sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -96,7 +96,21 @@ def test_small_commands_import_nothing_heavy(arguments: list[str]) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stderr.strip() == b""
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize("arguments", [["check", "select * from s"], ["--help"], ["--version"]])
+def test_small_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    assert imported(HEAVY, arguments) == b""
+
+
+@pytest.mark.parametrize("query", ["select * where a > 1", "select count(*) window 10 group by b"])
+def test_a_run_imports_no_wrappers_and_no_masked_arrays(query: str, tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    file.write_text('{"a": 2, "b": "x", "ts": 1700000000000}\n', encoding="utf-8")
+    arguments = ["run", query, str(file), "--time", "ts"]
+    said = imported(("numpy.ma", "pyarrow.compute"), arguments)
+    assert said == b"mql: time: `ts`, milliseconds since 1970"
 
 
 def test_check_starts_fast(tmp_path: Path) -> None:
