@@ -2,7 +2,8 @@
 
 Reads commands, a line each, and answers each with a line of JSON: `agent ADDRESS [CPU_SHARE]` makes
 an agent, `close` ends it, `core N` has it run there, `measure KIND SECONDS` answers requests for so
-long and tells of their latencies, `publish SECONDS` only publishes, and tells of the calls.
+long and tells of their latencies, `publish SECONDS` only publishes, and tells of the calls,
+`offer USER` publishes an event of a user, and tells what became of it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from benchmarks.publisher import STREAM, make_event
 from publish_agent import Agent, Stream
+from publish_agent.intake import Status
 
 _BODY = json.dumps([make_event(number) for number in range(60)])
 _WAIT_S = 0.008
@@ -82,7 +84,10 @@ KINDS = {
 
 
 def measure(kind: Kind, seconds: float, stream: Stream | None) -> dict[str, float]:
-    """Answer requests one after another; the latencies in µs, publishing included."""
+    """Answer requests one after another; the latencies in µs, publishing included.
+
+    `took` is 1 if the agent takes such events.
+    """
     handle, pause_s, latencies = kind.handle, kind.pause_s, []
     publish = None if stream is None else stream.publish
     handle()
@@ -98,7 +103,8 @@ def measure(kind: Kind, seconds: float, stream: Stream | None) -> dict[str, floa
         number += 1
         if pause_s:
             sleep(pause_s)
-    return _told(latencies)
+    took = publish is not None and publish(make_event(number)) is Status.ACCEPTED
+    return {**_told(latencies), "took": float(took)}
 
 
 def publish_for(seconds: float, stream: Stream) -> dict[str, float]:
@@ -151,6 +157,8 @@ def main() -> None:
                 agent = stream = None
             case ["measure", kind, seconds]:
                 answer = measure(KINDS[kind], float(seconds), stream)
+            case ["offer", user] if stream is not None:
+                answer = stream.publish({"user_id": user}).name
             case ["publish", seconds] if stream is not None:
                 answer = publish_for(float(seconds), stream)
             case _:

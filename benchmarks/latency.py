@@ -26,7 +26,8 @@ from benchmarks.processes import Job, source_job, start, stop, until
 from source_jobs.client import Client, HttpClient, connect
 
 Round = dict[str, float]
-"""What a service told of a round: `mean_us`, `p50_us`, `p99_us`, `p999_us`, `longest_us`."""
+"""What a service told of a round: `mean_us`, `p50_us`, `p99_us`, `p999_us`, `longest_us`, `took`.
+"""
 
 _SETTLE_S = 0.3
 _RESAMPLES = 4_000
@@ -135,15 +136,20 @@ def measure(
 def _asked(variant: Variant) -> Iterator[tuple[Job, Client | HttpClient]]:
     """A source job of which is asked what the variant says."""
     with source_job() as job, ExitStack() as stack:
-        client = stack.enter_context(connect(job.clients, timeout_s=30))
-        asker = client
+        client = asker = _connected(job, stack)
         for number, query in enumerate(variant.queries):
             if number and number % _QUERIES_PER_CLIENT == 0:
-                asker = stack.enter_context(connect(job.clients, timeout_s=30))
+                asker = _connected(job, stack)
             answer = stack.enter_context(asker.subscribe(query, timeout_s=10))
             if len(variant.queries) == 1:  # of many nothing comes but that nothing did
                 threading.Thread(target=lambda answer=answer: list(answer), daemon=True).start()
         yield job, client
+
+
+def _connected(job: Job, stack: ExitStack) -> Client | HttpClient:
+    client = connect(job.clients, timeout_s=30)
+    stack.callback(client.close)
+    return client
 
 
 def _round(
@@ -162,7 +168,7 @@ def _round(
     share = "" if variant.cpu_share is None else f" {variant.cpu_share}"
     host.do(f"agent {job.agents}{share}")
     asked = len(variant.queries)
-    until(lambda: is_ready(client, asked), "the agent is ready", _READY_S)
+    until(lambda: _is_ready(client, asked), "the agent is ready", _READY_S)
     if variant.stalled:
         os.kill(job.process.pid, signal.SIGSTOP)
     sleep(_SETTLE_S)
@@ -173,7 +179,7 @@ def _round(
         os.kill(job.process.pid, signal.SIGCONT)
 
 
-def is_ready(client: Client | HttpClient, asked: int) -> bool:
+def _is_ready(client: Client | HttpClient, asked: int) -> bool:
     """Whether an agent is there, and runs so many queries."""
     if not asked:
         return any(not agent["gone"] for agent in client.agents())

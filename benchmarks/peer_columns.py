@@ -215,7 +215,7 @@ def _rows(query: Query, found: Any) -> Rows:
             del named["_window_end"]
         rows.append(named)
     if query.windowed:
-        rows.sort(key=lambda row: (row[WINDOW], row["country"]))  # type: ignore[arg-type, return-value]
+        rows.sort(key=lambda row: (row[WINDOW], row["country"]))
     return rows
 
 

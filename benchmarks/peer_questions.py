@@ -119,7 +119,7 @@ def hot(number: int) -> Offered:
 def ordered(question: Question, rows: Rows) -> Rows:
     """Rows in the order in which they can be compared."""
     if question.query.windowed:
-        return sorted(rows, key=lambda row: (row[WINDOW], row["country"]))  # type: ignore[return-value]
+        return sorted(rows, key=lambda row: (row[WINDOW], row["country"]))
     return rows
 
 

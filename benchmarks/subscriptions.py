@@ -10,12 +10,12 @@ from time import process_time_ns, sleep
 from typing import Any
 
 from benchmarks.job import Figure
-from benchmarks.latency import Host, is_ready
+from benchmarks.latency import Host
 from benchmarks.offering import resident_bytes
 from benchmarks.processes import FREE_PORT, stop, until
 from benchmarks.publish import TURN_NS, Bench
 from benchmarks.publisher import STREAM
-from mql.wire.messages import Message, Subscribe, Unsubscribe
+from mql.wire.messages import PROTOCOL, Beat, Message, Subscribe, Unsubscribe, Welcome
 from publish_agent.intake import Status
 from source_jobs.client import Client, HttpClient, connect
 from source_jobs.job import SourceJob
@@ -64,12 +64,14 @@ def in_a_core(number: int) -> list[Figure]:
 def _changed(bench: Bench, message: Message, wanted: Status) -> float:
     """The ms of processor time until `publish` goes by what a message says."""
     event = {"user_id": _NEW}
+    bench.give(Welcome(PROTOCOL, "job", 1 << 40, *[bench.now_us] * 3))  # it was silent for seconds
     began = process_time_ns()
     bench.give(message)
     spent = process_time_ns() - began
     for _ in range(_MOST_TURNS):
         if bench.stream.publish(event) is wanted:
             return spent / 1e6
+        bench.give(Beat(*[bench.now_us] * 3))
         began = process_time_ns()
         bench.tick()
         spent += process_time_ns() - began
@@ -87,7 +89,8 @@ def in_an_agent(number: int, core: int | None = None) -> list[Figure]:
         host = Host(core)
         stack.callback(stop, host.popen)
         host.do(f"agent {job.agents_address} 100")
-        until(lambda: _runs_all(client, number), "all subscriptions run", _READY_S)
+        last = f"offer nobody{number - 1}"
+        until(lambda: host.do(last) == "ACCEPTED", "all subscriptions run", _READY_S)
         host.do(f"publish {_PART_S}")
         quiet = _longest_ms(host.do(f"publish {4 * _PART_S}"))
         host.begin(f"publish {4 * _PART_S}")
@@ -122,11 +125,6 @@ def _asked(number: int) -> Iterator[tuple[SourceJob, Client | HttpClient]]:
             yield job, client
     finally:
         threading.Thread(target=job.stop, daemon=True).start()
-
-
-def _runs_all(client: Client | HttpClient, number: int) -> bool:
-    sleep(1)  # an answer about so many is long
-    return is_ready(client, number)
 
 
 def _longest_ms(answer: Any) -> float:
