@@ -11,7 +11,8 @@ SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
 .PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
-.PHONY: simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick bench-job lock clean
+.PHONY: simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick bench-job bench-peers bench-service
+.PHONY: peers lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
 	@$(BIN)/python -m examples.demo
@@ -97,6 +98,16 @@ bench-live: $(READY) ## how fast a live answer starts and events arrive, with re
 
 bench-budget: $(READY) ## what an agent costs its host while a query wants all of 200,000 events a second
 	$(BIN)/python -m benchmarks.budget
+
+bench-peers: $(READY) ## the same questions of the same events asked of Bytewax, streamz, polars, DuckDB and a loop
+	@$(BIN)/python -m benchmarks.peers
+
+bench-service: $(READY) ## what an agent does to its service's latency, and holds for 10,000 subscriptions
+	@$(BIN)/python -m benchmarks.service
+
+peers: $(READY) ## install the tools that bench-peers compares with and development does not need
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group peers
 
 lock: $(READY) ## pin the development environment anew, from pyproject.toml
 	$(BIN)/pip install --quiet uv

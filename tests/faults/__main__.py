@@ -26,8 +26,7 @@ from source_jobs.client import connect
 from tests.faults.clock import library
 from tests.faults.disk import write_all
 from tests.faults.fleet import fleet
-from tests.faults.host import KINDS
-from tests.faults.latency import measure
+from tests.faults.latency import KINDS, measure
 from tests.faults.run import Result, run
 from tests.faults.scenarios import SCENARIOS
 
