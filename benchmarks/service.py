@@ -99,8 +99,7 @@ def main(parts: Sequence[str], turns: int, seconds: float, number: int) -> None:
             )
     if "subscriptions" in parts or not parts:
         click.echo(f"\n{number:,} subscriptions, a user each, in one agent")
-        for measured in (lambda: in_a_core(number), lambda: in_an_agent(number, core)):
-            figures = measured()
+        for figures in (in_a_core(number), in_an_agent(number, core)):
             lines = [(f.what, f.value, f.goal, "yes" if f.reached else "no") for f in figures]
             click.echo("\n" + markdown(("", "measured", "goal", "met"), lines, left=4))
 
