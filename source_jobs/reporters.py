@@ -27,7 +27,8 @@ class Reporter:
     """One agent's share of one source.
 
     `asked_ms` is when it was asked first; `start_ms` when it began, once it has said so; `gone_ms`
-    since when it is gone, and `left` whether it said goodbye, so that nothing of it is missing.
+    since when it is gone, and `left` whether it ran the query to its goodbye, so that nothing of it
+    is missing.
     `gaps` are the times about which it has told something that never came.
     """
 
@@ -133,10 +134,10 @@ class Reporters:
         return [self.all[key] for key in keys if key in self.all]
 
     def lose(self, agent: str, now_ms: int, *, left: bool) -> None:
-        """An agent is gone; `left`: it has reported all it had."""
+        """An agent is gone; `left`: it has reported all it had of the queries that it ran."""
         for reporter in self.of_agent(agent):
             if reporter.gone_ms is None:
-                reporter.gone_ms, reporter.left = now_ms, left
+                reporter.gone_ms, reporter.left = now_ms, left and reporter.start_ms is not None
 
     def regain(self, agent: str) -> None:
         """An agent that had been taken for gone is there."""

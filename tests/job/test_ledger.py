@@ -193,6 +193,20 @@ def test_an_agent_that_said_goodbye_is_not_missing() -> None:
     assert ledgers[1].silent
 
 
+def test_an_agent_that_said_goodbye_before_it_began_is_missing() -> None:
+    stage = Stage()
+    agent = stage.agent("a", "requests")
+    client = stage.client()
+    request = client.ask(COUNT)
+    stage.pass_time(200)
+    agent.send(Goodbye())
+    agent.is_alive = False
+    stage.pass_time(2_000)
+    ledger = client.ledgers(request)[0]
+    assert (ledger.expected, ledger.reported, ledger.missing) == (1, 0, ("shop@host",))
+    assert ledger.exactness is Exactness.LOWER_BOUND
+
+
 def test_an_agent_that_refuses_is_named() -> None:
     stage, client, request, (agent,) = begin(COUNT, 1)
     agent.send(Refuse(agent.got(Subscribe)[0].query, 0, "too many"))

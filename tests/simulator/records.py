@@ -63,6 +63,8 @@ class AgentRecord:
     def __init__(self, process: AgentProcess, jobs: tuple[int, ...]) -> None:
         self.process = process
         self.name = process.agent
+        self.label = "{service}@{host}".format_map(process.provenance)
+        """How a source job names it where it is missing."""
         self.provenance = process.provenance
         self.jobs = jobs
         """The source job at the other end of each link."""
