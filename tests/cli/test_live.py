@@ -223,6 +223,7 @@ def test_a_wrong_query_is_exit_code_2(job: SourceJob) -> None:
     assert b"--ledger" in done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "arguments",
     [("query", "select a"), ("agents",), ("trace", "a.b=c"), ("explain", "--live", "select a")],

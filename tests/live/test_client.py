@@ -221,6 +221,7 @@ def test_a_query_that_fails_later_raises_when_that_is_read(job: FakeJob) -> None
             list(answer)
 
 
+@pytest.mark.alone
 def test_nobody_there_is_said_within_two_seconds() -> None:
     free = FakeJob()
     free.close()
