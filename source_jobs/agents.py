@@ -171,7 +171,7 @@ class Agents:
         """How often an agent broke the protocol."""
         return self._errors.get(agent.agent, 0)
 
-    def excuse(self, slept_us: int) -> None:
-        """The job itself was away: nobody was silent in that time."""
+    def excuse(self, slept_us: int, now_us: int) -> None:
+        """The job itself was away until now: nobody was silent in that time."""
         for agent in self._by_name.values():
-            agent.heard_us += slept_us
+            agent.heard_us = min(agent.heard_us + slept_us, now_us)

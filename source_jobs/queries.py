@@ -39,9 +39,6 @@ class Queries:
     agents: Agents
     outbox: Outbox
     random: Random
-    patience_ms: int = 0
-    """So much longer than the grace time is waited at present."""
-
     ended: Served = field(default_factory=Served)
     """What the queries came to that have ended, and how many have begun."""
 
@@ -50,6 +47,7 @@ class Queries:
     _touched: set[int] = field(default_factory=set)
     _text_bytes: int = 0
     _last_number: int = 0
+    _patience_ms: int = 0
     _dues: dict[int, int] = field(default_factory=dict)
     _due_ms: int = 0
 
@@ -188,9 +186,14 @@ class Queries:
             if running is not None:
                 self._advance(running, now_ms)
                 if number in self._by_number:
-                    self._dues[number] = running.due_ms(self.settings.grace_ms)
+                    self._dues[number] = running.due_ms(self._grace_ms)
         if everything or numbers:
             self._due_ms = min(self._dues.values(), default=now_ms + 60_000)
+
+    def be_patient(self, ms: int) -> None:
+        """Wait for agents so much longer than the grace time, from now on."""
+        if ms != self._patience_ms:
+            self._patience_ms, self._due_ms = ms, 0
 
     def leave(self, subscriber: Subscriber, now_ms: int) -> None:
         """A subscriber wants no more; without any the query ends."""
@@ -219,8 +222,12 @@ class Queries:
             if agent is not None and not agent.is_gone:
                 self.outbox.to_agent(agent.peer, Unsubscribe(execution.number))
 
+    @property
+    def _grace_ms(self) -> int:
+        return self.settings.grace_ms + self._patience_ms
+
     def _advance(self, running: Running, now_ms: int) -> None:
-        execution, grace_ms = running.execution, self.settings.grace_ms + self.patience_ms
+        execution, grace_ms = running.execution, self._grace_ms
         self._end_with_the_last(running, now_ms)
         try:
             self._tell(running, execution.advance(now_ms, grace_ms))

@@ -89,7 +89,7 @@ class Sessions:
         """The peers that have said nothing since a time."""
         return [s.peer for s in self._by_peer.values() if s.heard_us < time_us]
 
-    def excuse(self, slept_us: int) -> None:
-        """The job itself was away: nobody was silent in that time."""
+    def excuse(self, slept_us: int, now_us: int) -> None:
+        """The job itself was away until now: nobody was silent in that time."""
         for session in self._by_peer.values():
-            session.heard_us += slept_us
+            session.heard_us = min(session.heard_us + slept_us, now_us)

@@ -145,12 +145,12 @@ class JobState:
         slept_us = 0 if self._ticked_us is None else now_us - self._ticked_us
         self._ticked_us = now_us
         if slept_us > _SLEPT_US:
-            self.agents.excuse(slept_us)
-            self.sessions.excuse(slept_us)
-            self.queries.patience_ms = slept_us // 1000
+            self.agents.excuse(slept_us, now_us)
+            self.sessions.excuse(slept_us, now_us)
+            self.queries.be_patient(slept_us // 1000)
             self._patient_until_us = now_us + self._settings.grace_ms * 1000
         elif now_us >= self._patient_until_us:
-            self.queries.patience_ms = 0
+            self.queries.be_patient(0)
 
     def _look_after_peers(self, now_us: int) -> None:
         since_us = now_us - self._settings.gone_ms * 1000

@@ -88,6 +88,7 @@ class Stage:
     def tick(self) -> None:
         self._deliver(self.state.tick(self.now_us))
         self.state.validate()
+        assert self.state.next_wake_us() > self.now_us, "it would be busy with waiting"
 
     def pass_time(self, ms: int, *, alive: bool = True) -> None:
         """Let time pass as the job's shell would, everybody saying that they are alive."""

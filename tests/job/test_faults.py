@@ -13,7 +13,16 @@ from mql.exec.limits import Limits
 from mql.ledger import Tally
 from mql.wire import messages
 from mql.wire.codec import encode
-from mql.wire.messages import MAX_WEIGHT, Batch, Heartbeat, Part, Subscribe, Unknown, Unsubscribe
+from mql.wire.messages import (
+    MAX_WEIGHT,
+    Alive,
+    Batch,
+    Heartbeat,
+    Part,
+    Subscribe,
+    Unknown,
+    Unsubscribe,
+)
 from mql.wire.payload import write_batch
 from source_jobs.settings import Settings
 from tests.job.stage import FakeAgent, FakeClient, Stage
@@ -253,6 +262,17 @@ def test_a_job_that_slept_blames_nobody() -> None:
     stage.pass_time(100, alive=False)
     assert not good.got(Unsubscribe)
     assert_unharmed(stage, good, client, request)
+
+
+def test_a_job_that_slept_waits_no_longer_for_who_was_heard_since() -> None:
+    stage, good, client, request = begin()
+    stage.now_us += 60_000_000
+    client.send(Alive())
+    client.is_alive = False
+    stage.tick()
+    stage.pass_time(stage.settings.gone_ms + 1_000)
+    assert not list(stage.state.sessions)
+    assert good.got(Unsubscribe)[0].query == client.query_of(request)
 
 
 def test_an_agent_that_was_silent_goes_on_where_it_was() -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _LAST = 30
 """Among so many of an agent's events is the one with the latest time."""
 _FARTHEST_MS = 2_000
+_FAIR = ("is running", "has not read what it was sent before")
+"""How refusals end that a program has to expect."""
 
 
 class Knowledge:
@@ -232,8 +234,7 @@ class Knowledge:
 
     def replied(self, process: ClientProcess, request: int, result: bytes | Rejected) -> None:
         """A program is shown something."""
-        has_just_ended = isinstance(result, Rejected) and result.reason.endswith("is running")
-        if isinstance(result, Rejected) and not has_just_ended:
+        if isinstance(result, Rejected) and not result.reason.endswith(_FAIR):
             raise Failure("refused", f"{process.name}'s request {request}: {result.reason}")
 
     def latest_ms(self, job: int, now_ms: int) -> int:
