@@ -42,7 +42,7 @@ imports: $(READY)
 	$(BIN)/lint-imports
 
 tests: $(READY) browser
-	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile tests/test_docs.py tests mql publish_agent source_jobs cli
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile tests/test_docs.py tests mql publish_agent source_jobs cli
 	$(BIN)/python -m pytest -m alone tests
 	$(BIN)/python -m benchmarks.quick
 

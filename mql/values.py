@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import numbers
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +22,8 @@ MAX_DEPTH = 5_000
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT64 = 20
-_LONG_NUMBER = re.compile(r"[0-9]{19}")
-_LONG_NUMBER_BYTES = re.compile(rb"[0-9]{19}")
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _T = TypeVar("_T")
 
@@ -41,8 +40,7 @@ def read_json(text: bytes | str) -> object:
         value = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _deep(lambda: _read_oddly(text))
-    long_number = _LONG_NUMBER if isinstance(text, str) else _LONG_NUMBER_BYTES
-    return _deep(lambda: _clean(value)) if long_number.search(text) else value  # type: ignore[arg-type]
+    return _deep(lambda: _clean(value)) if _has_long_number(text) else value
 
 
 def is_json(text: bytes) -> bool:
@@ -69,7 +67,13 @@ def write_json(value: object) -> str:
 def nested_json(value: object) -> str:
     """The compact JSON text of a list or an object, the numbers in it by the rules too."""
     text = write_json(value)
-    return _deep(lambda: write_json(_clean(value))) if _LONG_NUMBER.search(text) else text
+    return _deep(lambda: write_json(_clean(value))) if _has_long_number(text) else text
+
+
+def _has_long_number(text: bytes | str) -> bool:
+    """Whether a number in it may be beyond 64 bits. A regular expression takes six times as long."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return _LONG_NUMBER in data.translate(_AS_ZEROS)
 
 
 def normalize(value: object) -> object:

@@ -84,7 +84,7 @@ def test_rules_keep_the_columns(data: st.DataObject) -> None:
     optimize(plan)  # asserts it after each rule
 
 
-@thorough
+@settings(thorough, max_examples=max(1, thorough.max_examples * 2 // 5))  # each is many batches
 @given(st.data())
 def test_rows_do_not_depend_on_how_the_input_was_cut(data: st.DataObject) -> None:
     text, events = questions(data, in_order=data.draw(st.booleans()))

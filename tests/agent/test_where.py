@@ -180,8 +180,8 @@ def screen(*wheres: str) -> Screen:
     return screener.screen([screener.prepare(each[0].conditions) for each in filters])
 
 
-def test_ten_thousand_equalities_are_one_look_up() -> None:
-    many = screen(*(f"user == 'u{i}' and n > {i}" for i in range(10_000)))
+def test_two_thousand_equalities_are_one_look_up() -> None:
+    many = screen(*(f"user == 'u{i}' and n > {i}" for i in range(2_000)))
     assert "index1" not in many.source()
     assert many.sort({"user": "u17", "n": 17}) == (17,), "a threshold counts as beyond it"
     assert many.sort({"user": "u17", "n": 16}) == ()

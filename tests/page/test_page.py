@@ -26,6 +26,13 @@ BY = "e['_agent']['service']"
 WINDOWS = f"select count(*) as n, {BY} as service from requests window 1 group by {BY}"
 
 
+def until_ended(page: Page) -> None:
+    """Wait until an answer is over; say why, if it failed."""
+    state = page.locator(".state")
+    expect(state).to_have_text(re.compile("Ended|Failed"))
+    assert state.inner_text() == "Ended", page.locator(".wrong").inner_text()
+
+
 def write(page: Page, query: str) -> None:
     """Put a query into the editor, as a person pastes one."""
     page.locator(".cm-content").click()
@@ -86,7 +93,7 @@ def test_rows_come_and_the_chart_moves(page: Page) -> None:
     image = chart.screenshot()
     until(lambda: chart.screenshot() != image)
     page.locator(".stop").click()
-    expect(page.locator(".state")).to_have_text("Ended")
+    until_ended(page)
 
 
 @pytest.mark.usefixtures("services")
@@ -224,7 +231,7 @@ def test_where_tokens_are_wanted_the_page_asks_for_one(
 @pytest.mark.usefixtures("services")
 def test_a_query_is_kept_as_a_recipe_and_remembered(page: Page) -> None:
     run(page, "select n from requests limit 2")
-    expect(page.locator(".state")).to_have_text("Ended")
+    until_ended(page)
     page.get_by_role("button", name="Recipes").click()
     page.get_by_role("menuitem", name="Save this query").click()
     page.get_by_label("Name").fill("Two of them")
