@@ -71,7 +71,7 @@ def nested_json(value: object) -> str:
 
 
 def _has_long_number(text: bytes | str) -> bool:
-    """Whether a number in it may be beyond 64 bits. A regular expression takes six times as long."""
+    """Whether a number in it may be beyond 64 bits. A regex takes six times as long."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return _LONG_NUMBER in data.translate(_AS_ZEROS)
 

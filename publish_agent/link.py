@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from mql.wire.messages import Batch, Part, QueryCost
 from publish_agent.budget import Budget
@@ -121,13 +121,17 @@ class Link:
         """All groups of queries."""
         return [(self.number, slot_ms) for slot_ms in self._slots]
 
-    def groups_due(self, watermark_ms: int, *, final: bool) -> list[Group]:
-        """The groups of queries of which a slot has ended, or a second has gone."""
+    def groups_due(self, watermark_ms: int, *, final: bool) -> list[tuple[Group, int]]:
+        """The groups of queries of which a slot has ended, or a second has gone.
+
+        With each comes up to when its states are to be told: a slot that has just begun can wait.
+        """
         due = []
         for slot_ms, (members, last_ms) in self._slots.items():
-            ended = watermark_ms // slot_ms > last_ms // slot_ms
+            begun_ms = watermark_ms // slot_ms * slot_ms
+            ended = not final and begun_ms > last_ms
             if final or ended or abs(watermark_ms - last_ms) >= _LONGEST_MS:
-                due.append((self.number, slot_ms))
+                due.append(((self.number, slot_ms), begun_ms if ended else watermark_ms))
                 self._slots[slot_ms] = members, watermark_ms
         return due
 
@@ -142,17 +146,17 @@ class Link:
         return tuple(slots[0]) if slots else ()
 
     def batches(
-        self, loads: list[Load], due: Iterable[Running], watermark_ms: int
+        self, loads: list[Load], due: Mapping[Running, int], watermark_ms: int
     ) -> list[tuple[Batch, bytes | None]]:
         """The messages of a tick: loads that credit allows, and the tallies that are due.
 
+        The states of those that are due are told up to a time, which is the watermark at most.
         Only the last part of a query says the new watermark, since rows of later ones are older.
         """
         last: dict[Running, int] = {}
         for number, load in enumerate(loads):
             for share in load.shares:
                 last[share.running] = number
-        due = list(due)
         last |= dict.fromkeys(due, len(loads))
         messages: list[tuple[Batch, bytes | None]] = []
         for number, load in enumerate(loads):
@@ -181,17 +185,27 @@ class Link:
             return Place.CREDIT
         return Place.SHIPPED if self._budget.allows(size) else Place.BUDGET
 
-    def _tallies(self, due: list[Running], watermark_ms: int) -> list[tuple[Batch, bytes | None]]:
-        due = [running for running in due if not running.ended]
-        messages = [m for running in due if running.states for m in self._states(running)]
-        parts: list[Part] = [running.part(watermark_ms) for running in due]
+    def _tallies(
+        self, due: Mapping[Running, int], watermark_ms: int
+    ) -> list[tuple[Batch, bytes | None]]:
+        due = {running: told_ms for running, told_ms in due.items() if not running.ended}
+        messages: list[tuple[Batch, bytes | None]] = []
+        parts: list[Part] = []
+        for running, told_ms in due.items():
+            if running.states is None:
+                parts.append(running.part(watermark_ms))
+                continue
+            messages += self._states(running, told_ms if told_ms < watermark_ms else None)
+            parts.append(running.part(told_ms))
         pieces = (parts[i : i + PARTS] for i in range(0, len(parts), PARTS))
         return messages + [(Batch(tuple(piece)), None) for piece in pieces]
 
-    def _states(self, running: Running) -> Iterator[tuple[Batch, bytes | None]]:
-        """The states of a query, as far as credit allows."""
+    def _states(
+        self, running: Running, before_ms: int | None
+    ) -> Iterator[tuple[Batch, bytes | None]]:
+        """The states of a query from before a time, or all, as far as credit allows."""
         assert running.states is not None
-        for load in running.states.take():
+        for load in running.states.take(before_ms):
             place = self._place(len(load.payload))
             running.tallies.add_counts(load.times, load.events, place, load.weight)
             number = int(load.events.sum())

@@ -170,16 +170,16 @@ class Queries:
         self, link: Link, loads: list[Load], watermark_ms: int, *, final: bool = False
     ) -> list[tuple[Batch, bytes | None]]:
         """What to tell a link after a drain: rows, and the tallies that are due, or all of them."""
-        due: list[Running] = []
-        for group in link.groups_due(watermark_ms, final=final):
+        due: dict[Running, int] = {}
+        for group, told_ms in link.groups_due(watermark_ms, final=final):
             for stream in self._streams.values():
                 stream.spread(group)
-            due += link.members(group)
-        due += [running for running in self._full if running.link == link.number]
+            due |= dict.fromkeys(link.members(group), told_ms)
+        due |= dict.fromkeys((r for r in self._full if r.link == link.number), watermark_ms)
         # Whatever is told up to a time is told with all counts up to it.
         for running in dict.fromkeys(s.running for load in loads for s in load.shares):
             self._streams[running.message.stream].spread_to(running)
-        return link.batches(loads, dict.fromkeys(due), watermark_ms)
+        return link.batches(loads, due, watermark_ms)
 
     def spread(self, link: Link) -> None:
         """Book to a link's queries what was counted for all of them."""

@@ -213,7 +213,10 @@ class _Bounds:
 
     def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
         variable, operator = reader.read(self._path), ">=" if self._is_least else "<="
-        bound = _BOUND.format(v=variable, op=operator, double=f"double{i}", int=f"int{i}")
+        # Who asks for a number like 500 or like 0.5 most likely knows what the property holds.
+        is_whole = all(isinstance(number, int) for number, _ in self._places)
+        bound = _BOUND_OF_INTS if is_whole else _BOUND
+        bound = bound.format(v=variable, op=operator, double=f"double{i}", int=f"int{i}")
         return [], template(bound)
 
     def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
@@ -399,6 +402,10 @@ _KEY_GATE_OF_TEXTS = "{v} in index{i} if type({v}) is str else type({v}) not in 
 _KEY_GATE = "{v} in index{i} if type({v}) is str or type({v}) in SCALAR else type({v}) not in KNOWN"
 _BOUND = (
     "({v} {op} {double} if type({v}) is float else {v} {op} {int} if type({v}) is int"
+    " else type({v}) not in KNOWN)"
+)
+_BOUND_OF_INTS = (
+    "({v} {op} {int} if type({v}) is int else {v} {op} {double} if type({v}) is float"
     " else type({v}) not in KNOWN)"
 )
 _KEYED_GATE = (

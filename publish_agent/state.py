@@ -239,7 +239,7 @@ class AgentState:
             watermark_ms = now_ms - MARGIN_MS + link.offset.value_ms
             mine = loads.get(link.number, [])
             if not link.welcomed:
-                link.batches(mine, (), watermark_ms)  # without credit all of it is booked as such
+                link.batches(mine, {}, watermark_ms)  # without credit all of it is booked as such
                 continue
             for batch, payload in self.queries.messages(link, mine, watermark_ms, final=final):
                 yield self._send(link, batch, payload)

@@ -81,11 +81,13 @@ class AgentStates:
         self._taken_bytes += part.nbytes
         return partial.update(part.append_column(TIME, times))
 
-    def take(self) -> Iterator[StateLoad]:
-        """All states as payloads; they begin anew."""
-        partials, self._partials, self._taken_bytes = self._partials, {}, 0
-        for weight, partial in partials.items():
-            batch = partial.take()
+    def take(self, before_ms: int | None = None) -> Iterator[StateLoad]:
+        """The states of panes that begin before a time, or all, as payloads; those begin anew."""
+        size = self.size
+        batches = [(weight, part, part.take(before_ms)) for weight, part in self._partials.items()]
+        self._partials = {weight: part for weight, part, _ in batches if part.size}
+        self._taken_bytes = self._taken_bytes * self.size // max(size, 1)
+        for weight, partial, batch in batches:
             if batch is None:
                 continue
             for start in range(0, batch.num_rows, _ROWS):

@@ -13,11 +13,14 @@ from mql.exec.clock import EventClock
 from mql.exec.limits import Limits
 from mql.exec.partial import PartialAggregate
 from mql.layout import layout_of
+from mql.planner.fields import Fields
 from mql.result import Result, Statistics
+from mql.syntax import Property
 from mql.wire.payload import write_batch
 from source_jobs.columns import read_columns
 
 NOW = 0
+G = Property(("g",))
 AGGREGATES = (
     "count(a)", "sum(a)", "average(a)", "min(a)", "max(a)", "stddev(a)",
     "first(a)", "last(a)", "a", "sum(b) filter (where a == 1)", "max(b)",
@@ -46,8 +49,9 @@ def answer_in_parts(query, events, places, cuts):
     for number, (time, event) in enumerate(events):
         place = places[number % len(places)]
         partials[place].update(readers[place].from_events([event], [time]).batch)
-        if cuts[number % len(cuts)]:
-            send(partials[place], pipeline)
+        cut = cuts[number % len(cuts)]
+        if cut is not None:
+            send(partials[place], pipeline, None if cut == "all" else time)
     for partial in partials:
         send(partial, pipeline)
     nothing = EventReader(plan.agent.ships).from_events([]).batch
@@ -57,8 +61,8 @@ def answer_in_parts(query, events, places, cuts):
     return [(window.start_ms, window.rows()) for window in result]
 
 
-def send(partial, pipeline):
-    states = partial.take()
+def send(partial, pipeline, before_ms=None):
+    states = partial.take(before_ms)
     if states is not None:
         assert pipeline.absorb(read_columns(write_batch(states).to_pybytes())) == 0
 
@@ -77,7 +81,7 @@ def close(rows):
     st.sampled_from(["", " group by g", " group by g, a"]),
     st.sampled_from(["window 1", "window 2 1", "window 0.5 2"]),
     st.lists(st.integers(0, 2), min_size=1, max_size=5),
-    st.lists(st.booleans(), min_size=1, max_size=5),
+    st.lists(st.sampled_from([None, "all", "ended"]), min_size=1, max_size=5),
 )
 def test_parts_add_up_to_the_whole(events, aggregates, group, window, places, cuts):
     columns = ", ".join(f"{text} as c{i}" for i, text in enumerate(["count(*)", *aggregates]))
@@ -95,9 +99,21 @@ def test_states_of_a_group_that_come_one_by_one_add_up_to_the_whole():
     query = f"select {columns} from s window 10 group by g"
     timed = [(n * 10, {"a": n * 37 % 101, "g": n % 2 or 1.0}) for n in range(700)]
     ((_, whole),) = answer(query, timed)
-    ((_, parts),) = answer_in_parts(query, timed, [0, 1, 2], [True])
+    ((_, parts),) = answer_in_parts(query, timed, [0, 1, 2], ["all"])
     assert parts == close(whole)
     assert [row["n"] for row in parts] == [700]
+
+
+def test_of_a_pane_that_has_begun_the_states_can_wait():
+    step = mql.plan("select count(*), g from s window 1 group by g", live=True).agent.aggregate
+    partial, reader = PartialAggregate(step, Limits(), lambda: NOW), EventReader(Fields((G,)))
+    for time in (200, 900, 1_000, 1_300):
+        partial.update(reader.from_events([{"g": "x"}], [time]).batch)
+    taken = [partial.take(1_000), partial.take(1_000), partial.take()]
+    assert [None if batch is None else batch["*events"].to_pylist() for batch in taken] == [
+        [2], None, [2],
+    ]  # fmt: skip
+    assert partial.size == 0
 
 
 def grouped(*, limits=None):

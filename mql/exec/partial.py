@@ -62,13 +62,20 @@ class PartialAggregate:
         order = (times << _WITHIN_MS) + np.minimum(within, (1 << _WITHIN_MS) - 1)
         self._states.update(kernels.take(batch, rows), self._span.panes(times), order)
 
-    def take(self) -> pa.RecordBatch | None:
-        """All states as a record batch, if there are any; they begin anew."""
-        if not self.size:
+    def take(self, before_ms: int | None = None) -> pa.RecordBatch | None:
+        """The states of panes that begin before a time, or all, if any; they begin anew."""
+        states = self._states
+        panes = states.panes[: states.size]
+        first_kept = None if before_ms is None else -(-before_ms // self._span.pane_ms)
+        taken = np.arange(len(panes)) if first_kept is None else np.flatnonzero(panes < first_kept)
+        if not len(taken):
             return None
-        batch = self._states.export()
-        self._states = self._make()
-        return batch
+        batch = states.export()
+        if first_kept is None or len(taken) == len(panes):
+            self._states = self._make()
+            return batch
+        states.drop_before(first_kept)
+        return kernels.take(batch, taken)
 
     def counts(self, states: pa.RecordBatch) -> tuple[Ints, Ints]:
         """Of some states, the times in ms at which their panes begin, and their events."""
