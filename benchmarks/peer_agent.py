@@ -28,8 +28,8 @@ from mql.wire.codec import to_clients
 from mql.wire.messages import Answer, Ended
 from mql.wire.payload import read_batch
 
-DRAIN_MS = 5
-"""Between two drains of a busy agent."""
+DRAIN_MS = 20
+"""Between two drains of an agent that is as busy and keeps to its budget."""
 _STEP_US = 2_000_000
 """So long nobody needs to hear from anybody."""
 _SETTLE_US = 1_200_000
@@ -61,7 +61,7 @@ class Live(Rig):
         self.answers.clear()
 
     def answer(self, events: Iterable[Event]) -> Rows:
-        """Publish events, drain every 5 ms, and read the answer to its end."""
+        """Publish events, drain every 20 ms, and read the answer to its end."""
         publish, source, rows = self.streams[0].publish, iter(events), Rows()
         while True:
             number = 0

@@ -18,7 +18,8 @@ from benchmarks.peer_tools import TOOLS, Tool
 from benchmarks.peer_turns import OURS, TableOptions, Turn, agreeing, measure, quickest
 from benchmarks.report import markdown
 
-EVENTS = 200_000
+EVENTS = 192_000
+"""Six drains on each side of a window's end."""
 _MAKING = "making the events"
 _HEADER = ("question", "tool", "batch", "hot ns", "x mql", "goal", "met", "batch", "cold ns",
            "x mql", "goal", "met")  # fmt: skip

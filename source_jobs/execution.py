@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from mql.events.decode import EventReader
@@ -121,7 +122,9 @@ class Execution:
             self.ledger.add(tally, slot)
         if rows is not None:
             weight = part.weight if self.question.weighs else 1
-            self.ledger.add_late(self._merge.add(rows, part.source, weight))
+            late = np.unique(self._merge.add(rows, part.source, weight), return_counts=True)
+            for time_ms, number in zip(*(each.tolist() for each in late), strict=True):
+                self.ledger.add_late(number, time_ms)
 
     def _absorb(self, states: pa.RecordBatch, weight: int, latest_ms: int | None) -> None:
         if not self.question.takes_states:
@@ -282,5 +285,5 @@ class Execution:
 
     def _count_late(self) -> None:
         counted = self._counters.late + self._counters.without_time
-        self.ledger.add_late(counted - self._counted_late)
+        self.ledger.add_late(counted - self._counted_late, self._closed_ms)
         self._counted_late = counted

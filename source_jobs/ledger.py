@@ -72,7 +72,7 @@ class Ledger:
         self._rate = rate
         self._tallies: dict[int, Tally] = {}
         self._transit: dict[int, int] = {}
-        self._late = 0
+        self._late: dict[int, int] = {}
         self.totals = Totals()
 
     def add(self, tally: Tally, at_ms: int) -> None:
@@ -93,10 +93,11 @@ class Ledger:
             totals = self.totals
             self.totals = Totals(totals.tally, totals.transit + lost, totals.late)
 
-    def add_late(self, late: int) -> None:
-        """Count rows that came too late for their window, or have no time and so no window."""
+    def add_late(self, late: int, at_ms: int) -> None:
+        """Count rows of a time that came too late for a window of it, or have no window."""
         if late:
-            self._late += late
+            slot = self._open_slot(at_ms)
+            self._late[slot] = self._late.get(slot, 0) + late
             totals = self.totals
             self.totals = Totals(totals.tally, totals.transit, totals.late + late)
 
@@ -106,7 +107,7 @@ class Ledger:
         tally = sum((self._tallies[slot] for slot in inside), Tally(start_ms))
         lost = self._slots(self._transit, start_ms, end_ms)
         transit = sum(self._transit[slot] for slot in lost)
-        late, self._late = self._late, 0
+        late = sum(self._late[slot] for slot in self._slots(self._late, start_ms, end_ms))
         return self._completeness(
             start_ms, end_ms, Totals(tally, transit, late), call, partial=partial
         )
@@ -117,16 +118,19 @@ class Ledger:
         floor = self._floor_ms
         self._tallies = {slot: t for slot, t in self._tallies.items() if slot >= floor}
         self._transit = {slot: n for slot, n in self._transit.items() if slot >= floor}
+        self._late = {slot: n for slot, n in self._late.items() if slot >= floor}
 
     def leave_out_from(self, time_ms: int) -> None:
         """Take what was counted from a time on out of the sums: no span of the answer has it."""
         totals = self.totals
-        tally, transit = totals.tally, totals.transit
+        tally, transit, late = totals.tally, totals.transit, totals.late
         for slot in [slot for slot in self._tallies if slot >= time_ms]:
             tally = _minus(tally, self._tallies.pop(slot))
         for slot in [slot for slot in self._transit if slot >= time_ms]:
             transit -= self._transit.pop(slot)
-        self.totals = Totals(tally, transit, totals.late)
+        for slot in [slot for slot in self._late if slot >= time_ms]:
+            late -= self._late.pop(slot)
+        self.totals = Totals(tally, transit, late)
 
     def total(self, start_ms: int, end_ms: int, since: Totals, call: RollCall) -> Completeness:
         """All that was counted since some moment."""
@@ -137,10 +141,11 @@ class Ledger:
         assert len(self._tallies) <= _SLOTS + 1
         for tally in (self.totals.tally, *self._tallies.values()):
             check_tally(tally)
-        assert min([self._floor_ms, *self._tallies, *self._transit]) == self._floor_ms
+        slots = [*self._tallies, *self._transit, *self._late]
+        assert min([self._floor_ms, *slots]) == self._floor_ms
         assert sum(tally.seen for tally in self._tallies.values()) <= self.totals.tally.seen
         assert 0 <= sum(self._transit.values()) <= self.totals.transit
-        assert 0 <= self._late <= self.totals.late
+        assert 0 <= sum(self._late.values()) <= self.totals.late
 
     def _completeness(
         self, start_ms: int, end_ms: int, counts: Totals, call: RollCall, *, partial: bool

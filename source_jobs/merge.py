@@ -46,16 +46,16 @@ class MergeBuffer:
         self.released_ms: int | None = None
         """Rows before this time have been let go."""
 
-    def add(self, rows: Rows, source: int, weight: int = 1) -> int:
-        """Take rows in; returns how many are older than what was let go, and are left out.
+    def add(self, rows: Rows, source: int, weight: int = 1) -> Ints:
+        """Take rows in; returns the times of those older than what was let go, which are left out.
 
         Where one has a `weight` other than 1, it comes out with the rows, as a column.
         """
-        late = 0
+        late: Ints = rows.places[:0]
         if self.released_ms is not None:
             kept = (rows.places >= self.released_ms) | (rows.places == AT_ONCE)
-            late = int(len(kept) - kept.sum())
-            if late:
+            late = rows.places[~kept]
+            if len(late):
                 rows = rows.take(np.flatnonzero(kept))
         if len(rows.places):
             self._hold(_Held(rows, source, weight))

@@ -252,6 +252,18 @@ def test_rows_that_come_too_late_are_counted_and_not_used() -> None:
     assert sum(ledger.late for ledger in client.ledgers(request)) == 2
 
 
+def test_rows_that_come_too_late_are_late_for_each_window_that_is_still_open() -> None:
+    stage, client, request, (agent,) = begin("select n from requests window 3 1", 1)
+    asked = agent.got(Subscribe)[0]
+    for tenth in range(70):
+        stage.pass_time(100)
+        rows = events_at(1_002_900, 1, 0) if tenth == 32 else []  # a window closed at 1,003,000
+        agent.ship(asked, rows)
+    late = {ledger.start_ms: ledger.late for ledger in client.ledgers(request)}
+    assert [late[1_000_000 + second * 1_000] for second in range(4)] == [0, 1, 1, 0]
+    assert client.ledgers(request)[-1].exactness is Exactness.EXACT
+
+
 def test_a_sampled_answer_is_an_estimate() -> None:
     query = "select count(*) from requests window 1 sample 2.5%"
     stage, client, request, _ = begin(query, 1)
