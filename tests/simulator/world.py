@@ -15,6 +15,7 @@ from hashlib import blake2b
 from random import Random
 from zlib import crc32
 
+from publish_agent.schedule import PATIENT_US
 from publish_agent.settings import Settings as AgentSettings
 from source_jobs.settings import Settings as JobSettings
 from tests.simulator.aftermath import check
@@ -113,7 +114,7 @@ class World:
         self.live_us = self.now_us
         self._probe()
         self._until(self.now_us + PROBE_US)
-        self._until(self.now_us + 2 * self.pace_us)  # by then agents have looked at all events
+        self._until(self.now_us + 2 * max(self.pace_us, PATIENT_US))  # all events have been drained
         self._until_none(lambda: behind(self), TOLD_WITHIN_US)
         self._end_all()
         self._until(self.now_us + SETTLE_US)
