@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from mql.batch import Ints
 from mql.events.decode import EventReader
 from mql.exec.build import Context, Pipeline
 from mql.exec.clock import EventClock
@@ -122,8 +123,13 @@ class Execution:
             self.ledger.add(tally, slot)
         if rows is not None:
             weight = part.weight if self.question.weighs else 1
-            late = np.unique(self._merge.add(rows, part.source, weight), return_counts=True)
-            for time_ms, number in zip(*(each.tolist() for each in late), strict=True):
+            self._add_late(self._merge.add(rows, part.source, weight))
+
+    def _add_late(self, times: Ints) -> None:
+        """Count rows that came after what was released, by their times."""
+        if len(times):
+            late, numbers = np.unique(times, return_counts=True)
+            for time_ms, number in zip(late.tolist(), numbers.tolist(), strict=True):
                 self.ledger.add_late(number, time_ms)
 
     def _absorb(self, states: pa.RecordBatch, weight: int, latest_ms: int | None) -> None:

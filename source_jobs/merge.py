@@ -97,18 +97,24 @@ class MergeBuffer:
         rest = np.flatnonzero(times >= until_ms)
         if len(rest):
             self._hold(_Held(every.take(rest), _some(sources, rest), _some(weights, rest)))
-        order = _in_order(times, sources)[: len(times) - len(rest)]
-        taken = kernels.take(batch, order)
+        each: Ints = np.broadcast_to(weights, len(times))
+        if len(rest) or not _are_in_order(times, sources):
+            order = _in_order(times, sources)[: len(times) - len(rest)]
+            batch, each = kernels.take(batch, order), each[order]
         if isinstance(weights, int) and weights == 1:
-            return taken
-        each = np.broadcast_to(weights, len(times))[order]
-        return with_columns(taken, {WEIGHT: pa.array(each)})
+            return batch
+        return with_columns(batch, {WEIGHT: pa.array(each)})
 
     def _hold(self, held: _Held) -> None:
         self._held.append(held)
         self.least_ms = min(self.least_ms, int(held.rows.places.min()))
         self.bytes += held.rows.bytes
         self.rows += len(held.rows.places)
+
+
+def _are_in_order(times: Ints, sources: Ints | int) -> bool:
+    """Whether the rows need no other order, as those of one source mostly do not."""
+    return isinstance(sources, int) and bool((times[1:] >= times[:-1]).all())
 
 
 def _in_order(times: Ints, sources: Ints | int) -> Ints:

@@ -51,5 +51,7 @@ def cut(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     if not batch.num_rows:
         return []
     parts = min(batch.num_rows, -(-batch.nbytes // _PIECE_BYTES) or 1)
+    if parts == 1:
+        return [batch]
     bounds = np.linspace(0, batch.num_rows, parts + 1).astype(int).tolist()
     return [batch.slice(a, b - a) for a, b in pairwise(bounds)]

@@ -19,6 +19,9 @@ _MARK = b"\xff\xff\xff\xff"
 
 _END = _MARK + bytes(4)
 
+_AS_USUAL = pa.ipc.IpcWriteOptions()
+"""Where there are none, two variables of the environment are read for each batch."""
+
 _LONGEST_KEPT = 1 << 16
 """A schema of more bytes is read anew each time."""
 
@@ -29,7 +32,7 @@ _FREE_ROWS = 1 << 20
 def write_batch(batch: pa.RecordBatch) -> pa.Buffer:
     """A record batch as an Arrow IPC stream."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=_AS_USUAL) as writer:
         writer.write_batch(batch)
     return sink.getvalue()
 
