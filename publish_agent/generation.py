@@ -32,6 +32,8 @@ Group = tuple[int, int]
 """A link and a length of slots: the queries whose slots end together."""
 
 _SPREAD = (Place.FILTERED_OUT, Place.BUFFER, Place.BUDGET, Place.FAILED, Place.UPSTREAM)
+_TOTAL, _FULL, _SAMPLED, _FAILED, _LOST = range(len(_SPREAD))
+"""Counts in their order; of the first one a query's candidates are no part."""
 
 _DROP_NS = 50
 """About what it takes to leave an event out of a sample: less than a look at a clock."""
@@ -108,6 +110,11 @@ class _Unspread:
     candidates: dict[tuple[int, int], int] = field(default_factory=dict)
     booked: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
 
+    def count(self, slot: int, what: int, number: int) -> None:
+        """Count in a slot, at a place of its counts."""
+        if number:
+            self.slots.setdefault(slot, [0] * len(_SPREAD))[what] += number
+
 
 class Generation:
     """The subscriptions of a stream from one change of them to the next."""
@@ -124,6 +131,7 @@ class Generation:
             tools.cpu_ns,
             tools.room,
             tools.buffer_events,
+            tools.epoch_ns,
         )
         self._columns: Columns | None = None
         if self.screen.needs is not None:
@@ -156,17 +164,24 @@ class Generation:
         taken = self._columns.take() if self._columns is not None else None
         copied = len(taken.times) if taken else 0
         intake = self.intake
-        full, failed, sampled = intake.full.take(), intake.failed.take(), intake.sampled.take()
-        vain = intake.vain.take()
+        sampled, vain = intake.sampled.take(), intake.vain.take()
         total = intake.rejected.take() + vain + len(rows) + copied
-        counts = total, full, sampled, failed, intake.take_lost()
-        if any(counts):
-            for (link, slot_ms), group in self._groups.items():
-                slot = (now_ms + offset_of(link)) // slot_ms * slot_ms
-                before = group.slots.setdefault(slot, [0] * len(counts))
-                group.slots[slot] = [a + b for a, b in zip(before, counts, strict=True)]
-                if sampled:
-                    group.weights[slot] = max(group.weights.get(slot, 1), *self._weights)
+        losses = {
+            _FULL: intake.full.take(now_ms),
+            _FAILED: intake.failed.take(now_ms),
+            _LOST: intake.take_lost(now_ms),
+        }
+        for (link, slot_ms), group in self._groups.items():
+            ahead_ms = offset_of(link)
+            slot = (now_ms + ahead_ms) // slot_ms * slot_ms
+            group.count(slot, _TOTAL, total)
+            group.count(slot, _SAMPLED, sampled)
+            if sampled:
+                group.weights[slot] = max(group.weights.get(slot, 1), *self._weights)
+            for what, lost in losses.items():
+                for ms, number in lost:
+                    group.count((ms + ahead_ms) // slot_ms * slot_ms, what, number)
+        full, failed = (sum(number for _, number in losses[what]) for what in (_FULL, _FAILED))
         self._spend(len(rows) + failed, copied, sampled)
         self._sample(len(rows) + copied + sampled)
         odd = len(rows) if self._columns is not None else vain

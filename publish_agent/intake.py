@@ -49,6 +49,15 @@ MOST_LOST = 1 << 31
 _NOTED = 100
 """Notes of lost events that wait; further ones are put together."""
 
+_MOST_MS = 2_000
+"""So many ms with losses are told apart between two looks."""
+
+_KEPT_MS = 1_000
+"""So long a thread may be about to count what it has lost."""
+
+_EVER = -1
+"""Stands for any further ms."""
+
 _TIMED = 63
 """Of the events that are kept those are timed whose number in the buffer has none of these bits."""
 
@@ -83,6 +92,43 @@ class Counter:
         return before - self._left
 
 
+class Losses:
+    """Counts by the ms in which something was lost, since 1970; any thread adds, one reads.
+
+    A window of time that ends between two looks at them lacks just what was lost before its end.
+    """
+
+    __slots__ = ("_by_ms", "_clock_ns", "_epoch_ns", "_status")
+
+    def __init__(self, status: Status, clock_ns: Callable[[], int], epoch_ns: int) -> None:
+        self._status = status
+        self._clock_ns = clock_ns
+        self._epoch_ns = epoch_ns
+        self._by_ms: dict[int, Counter] = {}
+
+    def add(self) -> Status:
+        """Count one more; gives the status."""
+        by_ms, ms = self._by_ms, (self._clock_ns() + self._epoch_ns) // 1_000_000
+        counter = by_ms.get(ms)
+        if counter is None:
+            if len(by_ms) >= _MOST_MS:
+                ms = _EVER
+            counter = by_ms.setdefault(ms, Counter(self._status))
+        return counter.add()
+
+    def take(self, now_ms: int) -> list[tuple[int, int]]:
+        """When how many were lost since the last time; at the latest now."""
+        if not self._by_ms:
+            return []
+        taken = []
+        for ms, counter in self._by_ms.copy().items():
+            if number := counter.take():
+                taken.append((now_ms if ms == _EVER else min(ms, now_ms), number))
+            elif ms < now_ms - _KEPT_MS and ms != _EVER:
+                del self._by_ms[ms]
+        return taken
+
+
 class Room:
     """The bytes that all intakes of an agent hold together, as good as threads can know it."""
 
@@ -101,8 +147,9 @@ class Intake:
     thread's processor time, of a few.
     """
 
-    __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_limit", "_room", "_sort", "failed", "full",
-                 "rejected", "rows", "sampled", "sampler", "times", "upstream", "vain")  # fmt: skip
+    __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_epoch_ns", "_limit", "_room", "_sort",
+                 "failed", "full", "rejected", "rows", "sampled", "sampler", "times", "upstream",
+                 "vain")  # fmt: skip
 
     def __init__(
         self,
@@ -112,20 +159,23 @@ class Intake:
         cpu_ns: Callable[[], int],
         room: Room,
         limit: int,
+        epoch_ns: int = 0,
     ) -> None:
         self._sort = sort
         self.sampler: Sampler | None = None
         self._encode = encode
         self._clock_ns = clock_ns
+        self._epoch_ns = epoch_ns
         self._cpu_ns = cpu_ns
         self._room = room
         self._limit = limit
         self.rows: deque[Row] = deque()
         self.rejected, self.vain = Counter(_SKIPPED), Counter(_SKIPPED)
         self.sampled = Counter(_DROPPED_BUDGET)
-        self.full, self.failed = Counter(_DROPPED_BUFFER), Counter(_DROPPED_UNREADABLE)
+        self.full = Losses(_DROPPED_BUFFER, clock_ns, epoch_ns)
+        self.failed = Losses(_DROPPED_UNREADABLE, clock_ns, epoch_ns)
         self.times: deque[int] = deque(maxlen=_TIMES)
-        self.upstream: deque[int] = deque()
+        self.upstream: deque[tuple[int, int]] = deque()
 
     def keep(self, event: object) -> Status:
         """Take an event that a query may want, or not. Never raises."""
@@ -154,19 +204,20 @@ class Intake:
 
     def lost(self, number: int) -> None:
         """Note that events were lost before they came here. Never raises."""
-        noted = self.upstream
+        noted, ms = self.upstream, (self._clock_ns() + self._epoch_ns) // 1_000_000
         if len(noted) >= _NOTED:
             with suppress(IndexError):  # another thread has taken it
-                number += noted.pop()
-        noted.append(number)
+                number += noted.pop()[1]
+        noted.append((ms, min(number, MOST_LOST)))
 
-    def take_lost(self) -> int:
-        """How many were lost before they came here, since the last time; for one thread."""
-        noted, lost = self.upstream, 0
+    def take_lost(self, now_ms: int) -> list[tuple[int, int]]:
+        """When how many were lost before they came here, since the last time; for one thread."""
+        noted, lost = self.upstream, []
         with suppress(IndexError):  # another thread has put it together with a note of its own
             for _ in range(len(noted)):
-                lost += noted.popleft()
-        return min(lost, MOST_LOST)
+                ms, number = noted.popleft()
+                lost.append((min(ms, now_ms), number))
+        return lost
 
     def validate(self) -> None:
         """Check what always holds where one thread publishes; for tests."""

@@ -102,7 +102,7 @@ class Screen:
             self._functions[form] = compiled(code, [*names, *_BLANKS]), names
         function, names = self._functions[form]
         blanks = names | {"KEEP": intake.keep, "REJECTED": intake.rejected.ticks}
-        blanks |= {"FULL": intake.full.ticks}
+        blanks |= {"FULL": intake.full.add}
         if columns is not None:
             blanks |= {"VALUES": columns.values, "MARK": columns.mark, "TICKS": columns.ticks}
         return Taker(bind(function, blanks), intake.lost)
@@ -494,7 +494,8 @@ if C:
     if next(TICKS):
         mark = MARK
         if not mark():
-            return next(FULL)
+            full = FULL
+            return full()
     values = VALUES
     values += ({row},)
     return ACCEPTED

@@ -11,7 +11,7 @@ from mql.wire.messages import Batch, Credit, Goodbye
 from publish_agent.intake import ROW_BYTES, Status
 from publish_agent.pack import MAX_PAYLOAD
 from publish_agent.settings import Settings
-from tests.agent.support import ALL, LINK, Bench
+from tests.agent.support import ALL, LINK, START_US, Bench
 
 
 def small(events: int = 5, size: int = 1 << 20) -> Settings:
@@ -72,6 +72,20 @@ def test_what_is_told_up_to_a_time_is_told_with_all_counts_up_to_it() -> None:
     assert bench.got().total == Tally(0, shipped=4, filtered_out=6, buffer=2)
     bench.settle()
     assert bench.got().total == Tally(0, shipped=4, filtered_out=6, buffer=2), "none twice"
+
+
+def test_what_is_lost_counts_when_it_was_lost_not_when_that_is_seen() -> None:
+    bench = Bench(small(events=2))
+    bench.subscribe(1, ALL)
+    bench.tick(950_000)  # 960 ms into a slot
+    bench.publish({"n": 1}, {"n": 2}, {"n": 3})
+    bench.streams["s"].lost(4)
+    bench.now_us += 100_000
+    bench.publish({"n": 4}, None)
+    bench.settle()
+    assert [(t.slot_ms, t.shipped, t.buffer, t.upstream) for t in bench.got().tallies] == [
+        (START_US // 1000, 2, 1, 4), (START_US // 1000 + 1000, 0, 2, 0),
+    ]  # fmt: skip
 
 
 def test_without_credit_rows_are_counted_and_not_sent() -> None:

@@ -60,7 +60,7 @@ def _nothing(_right: Wrong) -> object:
 def _full_is_not_counted(right: Wrong) -> object:
     def keep(self: intake.Intake, event: object) -> intake.Status:
         before = self.full
-        self.full = intake.Counter(intake.Status.DROPPED_BUFFER)
+        self.full = intake.Losses(intake.Status.DROPPED_BUFFER, lambda: 0, 0)
         try:
             return right(self, event)
         finally:

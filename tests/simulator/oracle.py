@@ -72,7 +72,7 @@ def _check_span(answer: Answer, span: Span) -> None:
 
 
 def _check_nothing_dropped(answer: Answer, span: Span, members: Members) -> None:
-    """What was dropped counts when its agent looked: it is in no span that is exact."""
+    """What was dropped is in no span that is exact."""
     for events in members.events.values():
         for record, event in events:
             link = answer.link(event, record)
@@ -82,7 +82,7 @@ def _check_nothing_dropped(answer: Answer, span: Span, members: Members) -> None
                 or (record.name, event.stream) in members.optional
             ):
                 continue
-            if span.start_ms <= event.drained_ms[link] < span.end_ms:
+            if span.start_ms <= event.claimed_ms[link] < span.end_ms:
                 raise answer.fail("exact", f"an event of {span} was dropped; {span.known}")
 
 
