@@ -87,6 +87,8 @@ class Reader:
         at = property_.steps.index(AnyElement.ANY)
         container = self._read(_plain(property_.steps[:at]))
         element = value = f"x{number}"
+        if self._redaction.hides(property_.steps):
+            return Each(container, element, f"y{number}", statements(f"y{number} = None"))
         body: list[ast.stmt] = []
         for step in _plain(property_.steps[at + 1 :]):
             outer, value = value, f"y{number}"
