@@ -48,6 +48,8 @@ class RowLayout:
     def rows(self, batch: pa.RecordBatch) -> list[dict[str, object]]:
         """The rows as nested dicts."""
         rows: list[dict[str, object]] = [{} for _ in range(batch.num_rows)]
+        if not rows:
+            return rows  # as of most windows, where most are empty
         if self.everything:
             rows = [_object(text) for text in batch.column(EVENT).to_pylist()]
         for prefix in self.prefixes:

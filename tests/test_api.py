@@ -624,3 +624,21 @@ def test_queries_are_parsed_planned_and_explained() -> None:
         mql.plan(PER_PATH, live=True)
     with pytest.raises(TypeError):
         mql.parse(b"select a")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [0, 3, 70, 100])
+@pytest.mark.parametrize(
+    "columns",
+    ["*", "n, t", "a, n", "count(*) as c, t", "e[^'a'], n"],
+)
+def test_a_table_is_read_the_same_in_batches_of_any_size(columns: str, share: int) -> None:
+    n = range(1_000)
+    texts = [None if i % 7 == 0 else f"t{i % 5}" for i in n]
+    table = pa.table({"n": [i % 100 for i in n], "t": texts, "a": [[i] for i in n]})
+    group = " group by t" if "count" in columns else ""
+    query = f"select {columns} from s where n < {share}{group}"
+    expected = mql.run(query, {"s": table.to_pylist()}).rows()
+    for size in (1, 37, 1_000):
+        cut = pa.Table.from_batches(table.to_batches(max_chunksize=size))
+        assert mql.run(query, {"s": cut}).rows() == expected
+        assert mql.run(query, {"s": iter(cut.to_batches())}).rows() == expected

@@ -94,6 +94,9 @@ class Reader(Protocol):
     ) -> Read:
         """Events that are Python dicts."""
 
+    def needed(self, table: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns of a record batch that `from_table` reads; itself, if all are needed."""
+
     def from_table(self, table: pa.RecordBatch) -> Read:
         """The rows of a record batch."""
 
@@ -238,6 +241,13 @@ class EventReader:
             text = pa.array(texts or [write_json(event) for event in events], pa.string())
         given = None if times is None else pa.array(times, pa.int64())
         return self._read(columns, len(events), text, now_ms, given)
+
+    def needed(self, table: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns of a record batch that `from_table` reads; itself, if all are needed."""
+        if self._fields.event or self._fields.prefixes:
+            return table
+        keys = dict.fromkeys(path.steps[0] for _, path in self._paths)
+        return table.select([key for key in table.schema.names if key in keys])
 
     def from_table(self, table: pa.RecordBatch) -> Read:
         """The events of a record batch, one a row; row by row only where a cell is nested."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Doubles, Ints
+from mql.batch import Doubles, Ints, repeat
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Weighable, make
 from mql.exec.conditions import test
@@ -443,16 +444,36 @@ class AggregateOperator:
     def _close_merged(self, windows: Sequence[int]) -> list[Block]:
         """Windows of several panes, whose groups become one by one."""
         blocks = []
-        for k in windows:
-            panes = self._panes.panes_of(k)
+        for alike in list(self._runs(windows)):
+            panes, number = self._panes.panes_of(alike[0]), len(alike)
             if not self._grouped:
                 self._states.ensure([panes[0]])
             ids = self._states.of_panes(panes[0], panes[-1] + 1)
             size, columns, errors = self._states.merged_results(ids)
-            index = np.zeros(size, np.int64)
-            self._note([k], index, errors)
-            blocks.append(self._block([k], index, columns))
+            index = np.repeat(np.arange(number), size)
+            if number > 1 and size:
+                columns = {name: repeat(column, number) for name, column in columns.items()}
+                errors = {name: np.repeat(values, number) for name, values in errors.items()}
+            self._note(alike, index, errors)
+            blocks.append(self._block(alike, index, columns))
         return blocks
+
+    def _runs(self, windows: Sequence[int]) -> Iterator[list[int]]:
+        """Each window that holds something, and together those between that hold nothing."""
+        panes = np.unique(self._states.panes[: self._states.size]).tolist()
+        empty: list[int] = []
+        for k in windows:
+            mine = self._panes.panes_of(k)
+            place = bisect_left(panes, mine[0])
+            if place == len(panes) or panes[place] > mine[-1]:
+                empty.append(k)
+                continue
+            if empty:
+                yield empty
+            yield [k]
+            empty = []
+        if empty:
+            yield empty
 
     def _note(self, windows: Sequence[int], index: Ints, errors: dict[str, Doubles]) -> None:
         """Say by how much the values of each window may be off, at most."""

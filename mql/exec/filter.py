@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mql.batch import Mask
 from mql.exec.conditions import test
-from mql.exec.frame import Frame
+from mql.exec.frame import FewRows, Frame
 from mql.exec.operator import Block, PerBlock, keep
 from mql.syntax import Condition
 
@@ -30,17 +30,19 @@ class FilterOperator(PerBlock):
 
     def mask(self, batch: pa.RecordBatch) -> Mask:
         """Where all conditions hold."""
-        passed = np.zeros(batch.num_rows, np.bool_)
-        rows = np.arange(batch.num_rows)
-        mask = np.ones(batch.num_rows, np.bool_)
-        for condition in self._conditions:
-            if len(mask) and mask.mean() < SPARSE:
-                batch, rows = keep(batch, mask), rows[mask]
-                mask = np.ones(len(rows), np.bool_)
-            if len(mask):
-                mask &= test(condition, Frame(batch, self._now_ms()))
-        passed[rows[mask]] = True
-        return passed
+        now_ms = self._now_ms()
+        if not self._conditions or not batch.num_rows:
+            return np.ones(batch.num_rows, np.bool_)
+        first, *others = self._conditions
+        mask = test(first, Frame(batch, now_ms))
+        for condition in others:
+            rows = np.flatnonzero(mask)
+            if len(rows) >= SPARSE * len(mask):
+                mask = mask & test(condition, Frame(batch, now_ms))
+            elif len(rows):
+                mask = np.zeros(len(mask), np.bool_)
+                mask[rows[test(condition, FewRows(batch, rows, now_ms))]] = True
+        return mask
 
 
 class NothingOperator(PerBlock):

@@ -66,6 +66,19 @@ class Frame:
         return self.batch.column(index) if index >= 0 else None
 
 
+class FewRows(Frame):
+    """Some rows of a batch, by their numbers; of a column they are taken when it is asked for."""
+
+    def __init__(self, batch: pa.RecordBatch, rows: Ints, now_ms: int = 0) -> None:
+        super().__init__(batch, now_ms)
+        self._rows = rows
+        self.size = len(rows)
+
+    def _find(self, name: str) -> pa.Array | None:
+        column = super()._find(name)
+        return None if column is None else kernels.take(column, self._rows)
+
+
 class ElementFrame(Frame):
     """The elements of one `[*]` path as rows; other properties are repeated beside them.
 

@@ -100,7 +100,9 @@ class Progress:
         self.now_ms = times.now_ms
         if self.next_window is not None:
             return
-        on_time = times.times[self._on_time(times.times, self._closed(times.seen))]
+        on_time = times.times
+        if not self.undisturbed(on_time, times.seen):
+            on_time = on_time[self._on_time(on_time, self._closed(times.seen))]
         if len(on_time):
             least = int(on_time.min())
             self.min_time = least if self.min_time is None else min(self.min_time, least)

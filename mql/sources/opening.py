@@ -38,6 +38,8 @@ def open_source(given: Input) -> Source:
         return LineSource(BytesIO(given), "the input")
     if isinstance(given, pa.RecordBatch):
         return TableSource([given])
+    if isinstance(given, pa.Table):
+        return TableSource(given)
     if hasattr(given, "__arrow_c_stream__"):
         return TableSource(pa.RecordBatchReader.from_stream(given))
     if hasattr(given, "read"):

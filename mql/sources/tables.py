@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,17 +12,21 @@ from mql import kernels
 from mql.errors import InputError
 from mql.events.decode import Read, Reader
 
-ROWS = 4_096
-"""Rows of a batch."""
+ROWS = 65_536
+"""Rows of a batch, at most."""
 
 
 class TableSource:
     """Record batches, one event a row. A null cell is a null property."""
 
     def __init__(
-        self, batches: Iterable[pa.RecordBatch], total: int | None = None, name: str = "the batches"
+        self,
+        batches: pa.Table | Iterable[pa.RecordBatch],
+        total: int | None = None,
+        name: str = "the batches",
     ) -> None:
-        self._batches = iter(batches)
+        self._is_table = isinstance(batches, pa.Table)
+        self._batches = iter(batches.to_batches() if isinstance(batches, pa.Table) else batches)
         self._name = name
         self._first: pa.RecordBatch | None = None
         self.bytes_read = 0
@@ -48,16 +53,32 @@ class TableSource:
 
     def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The rows as batches of the needed columns."""
-        batch, self._first = self._first or self._next(), None
-        while batch is not None:
-            self.bytes_read += batch.nbytes
+        for batch in self._parts(reader):
             for start in range(0, batch.num_rows, ROWS):
-                part = _plain(batch.slice(start, ROWS))
-                yield reader.from_table(part)
-            batch = self._next()
+                yield reader.from_table(_plain(batch.slice(start, ROWS)))
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+    def _parts(self, reader: Reader) -> Iterator[pa.RecordBatch]:
+        """The batches, those of a table together where that copies only what is needed."""
+        batch, self._first = self._first or self._next(), None
+        waiting: list[pa.RecordBatch] = []
+        rows = 0
+        while batch is not None:
+            self.bytes_read += batch.nbytes
+            part = reader.needed(batch) if self._is_table else batch
+            if part is batch:
+                yield batch
+            else:
+                if rows + part.num_rows > ROWS and waiting:
+                    yield pa.concat_batches(waiting)
+                    waiting, rows = [], 0
+                waiting.append(part)
+                rows += part.num_rows
+            batch = self._next()
+        if waiting:
+            yield pa.concat_batches(waiting)
 
     def _next(self) -> pa.RecordBatch | None:
         try:
@@ -102,8 +123,17 @@ SUFFIXES = frozenset(_OPENERS)
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with times and other types that events do not have made text or numbers."""
+    if _are_plain(batch.schema):
+        return batch
     columns = [_plain_column(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+@lru_cache(maxsize=64)
+def _are_plain(schema: pa.Schema) -> bool:
+    """Whether all columns hold what events do."""
+    nothing = pa.RecordBatch.from_pylist([], schema)
+    return all(column is _plain_column(column) for column in nothing.columns)
 
 
 def _plain_column(column: pa.Array) -> pa.Array:
