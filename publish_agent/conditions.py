@@ -40,7 +40,7 @@ SCALAR = frozenset({str, int, float, bool, type(None)})
 TEXT_OR_NUMBER = frozenset({str, int, float})
 NUMBER = frozenset({int, float})
 
-Values = frozenset[str | int | float]
+Values = frozenset[str | int | float] | tuple[str | int | float]
 """Literals that are texts or numbers."""
 
 Bind = Callable[[object], ast.expr]
@@ -69,7 +69,8 @@ def safe_literals(values: tuple[Value, ...]) -> Values | None:
     found = [value.value for value in values if isinstance(value, Literal)]
     if len(found) < len(values) or not all(map(is_safe, found)):
         return None
-    return frozenset(v for v in found if isinstance(v, str | int | float))
+    safe = [v for v in found if isinstance(v, str | int | float)]
+    return (safe[0],) if len(safe) == 1 else frozenset(safe)
 
 
 def is_safe(value: object) -> bool:

@@ -50,7 +50,7 @@ def pack(catch: Catch, now_ms: int) -> Iterator[Load]:
     """The payloads of a drain. Rows without a time are counted at `now_ms`."""
     groups: dict[tuple[int, Fields, Property | None], list[tuple[Running, Survivors]]] = {}
     for running, survivors in catch.wanted:
-        key = running.link, running.plan.ships, running.time
+        key = running.link, running.ships, running.time
         groups.setdefault(key, []).append((running, survivors))
     for (link, ships, _), wanted in groups.items():
         for payload, shares in _pack_group(catch.batch, ships, wanted, now_ms):

@@ -35,6 +35,7 @@ class Queries:
         self._next_stream = 0
         self._failed: list[Running] = []
         self._full: list[Running] = []
+        self._clocks: dict[int, Callable[[], int]] = {}
         self.dropped = 0
         """Events that were dropped here, by a full buffer or because they cannot be read."""
         self.ended = Spent()
@@ -136,8 +137,11 @@ class Queries:
         return None
 
     def _now_ms(self, link: int) -> Callable[[], int]:
+        """The clock of a link's source job; one function for all its queries."""
         tools, offset_ms = self._tools, self._offset_ms
-        return lambda: (tools.clock_ns() + tools.epoch_ns) // 1_000_000 + offset_ms(link)
+        return self._clocks.setdefault(
+            link, lambda: (tools.clock_ns() + tools.epoch_ns) // 1_000_000 + offset_ms(link)
+        )
 
     # Draining
 

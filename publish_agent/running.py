@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +45,17 @@ class Survivors:
 
 
 class Running:
-    """One subscription. `link` is the source job's, `start_ms` None until an intake has it."""
+    """One subscription. `link` is the source job's, `start_ms` None until an intake has it.
+
+    There may be ten thousand of them, of which few ever have an event: what those need is made with
+    the first one, also the query's plan, anew.
+    """
+
+    __slots__ = (
+        "_now_ms", "_passes", "_screener", "_seed", "_work", "candidates", "columns", "ended",
+        "failure", "link", "message", "reads", "sent_bytes", "sequence", "shipped", "ships",
+        "spent_ns", "start_ms", "states", "stopped", "tallies", "time", "wanted", "watermark_ms",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,51 +65,45 @@ class Running:
         now_ms: Callable[[], int],
         seed: int,
     ) -> None:
+        made, self.time = planned(message.text, message.time)
         self.link = link
         self.message = message
-        self.plan, self.time = planned(message.text, message.time)
         self.tallies = Tallies(message.slot_ms)
         self.start_ms: int | None = None
         self.ended = False
         self.failure = ""
         self.watermark_ms = 0
         self.sequence = 0
-        self.reads = reads(self.plan, self.time)
-        self.columns = columns_of(self.plan.ships)
+        self.ships, self.reads = _same(made.ships), _same(reads(made, self.time))
+        self.columns = columns_of(self.ships)
         self.stopped = 0
         """Events that never became candidates."""
         self.candidates = self.shipped = self.spent_ns = self.sent_bytes = 0
-        self._screener = screener
-        self._counters = Counters()
-        self._passes = not any(isinstance(s, Filter | Sample | Nothing) for s in self.plan.steps)
-        self._pipeline = Pipeline(
-            self.plan.steps, Context(now_ms, seed=seed, counters=self._counters)
-        )
-        self._needs = columns_of(needed_fields(self.plan.steps))
+        self._passes = not any(isinstance(s, Filter | Sample | Nothing) for s in made.steps)
         self.states: AgentStates | None = None
-        if message.states and self.plan.aggregate is not None and self.time is None:
-            self.states = AgentStates(self.plan.aggregate, self.columns, now_ms)
-        needs = _needs(self.plan, self.reads) if self.states and self._passes else None
-        self.wanted = screener.prepare(_conditions(self.plan), needs)
-        self._unit: TimeUnit | None = None
+        if message.states and made.aggregate is not None and self.time is None:
+            self.states = AgentStates(made.aggregate, self.columns, now_ms)
+        needs = _needs(made, self.reads) if self.states and self._passes else None
+        self.wanted = screener.prepare(_conditions(made), needs)
+        self._screener = screener
+        self._now_ms = now_ms
+        self._seed = seed
+        self._work: _Work | None = None
 
     @property
     def key(self) -> tuple[int, int]:
         """What the source job calls it: its query and source."""
         return self.message.query, self.message.source
 
-    @cached_property
+    @property
     def judge(self) -> Judge | None:
         """What tells of one event whether it passes; None where that has to be computed."""
-        if any(isinstance(step, Sample | Nothing) for step in self.plan.steps):
-            return None
-        return self._screener.judge(_conditions(self.plan))
+        return self._working().judge
 
-    @cached_property
+    @property
     def carries(self) -> Fields:
         """What has to be decoded of events that are known to pass."""
-        fields = self.plan.ships
-        return fields if self.time is None else fields | Fields((self.time,))
+        return self.ships if self.time is None else self.ships | Fields((self.time,))
 
     def passed(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> Survivors:
         """The rows of a batch that are known to pass; `times` are those of all rows."""
@@ -111,26 +115,21 @@ class Running:
         """Which of some rows of a batch the query wants; `times` are those of all rows."""
         if self._passes:
             return self.passed(batch, rows, times)
-        before = self._counters.sampled_out
-        part = batch.select([*self._needs, ROW])
-        if len(rows) < batch.num_rows:
-            part = kernels.take(part, rows)
-        part = part.append_column(TIME, pa.array(times[rows]))
-        blocks = self._pipeline.push(Block(part))
-        kept = [block.batch.column(ROW).to_numpy() for block in blocks]
-        survivors: Ints = np.concatenate(kept) if kept else rows[:0]
-        sampled_out = self._counters.sampled_out - before
+        survivors, sampled_out = self._working().verify(batch, rows, times)
         return Survivors(survivors, self._times(batch, survivors, times), sampled_out)
+
+    def _working(self) -> _Work:
+        if self._work is None:
+            made, _ = planned(self.message.text, self.message.time)
+            self._work = _Work(made, self._screener, self._now_ms, self._seed)
+        return self._work
 
     def _times(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> pa.Array:
         if self.time is None:
             return pa.array(times[rows])
         column = kernels.take(batch.column(format_property(self.time)), rows)
-        if self._unit is None:
-            self._unit = recognize(column)
-        if self._unit is None:
-            return pa.nulls(len(rows), pa.int64())
-        return to_milliseconds(column, self._unit)
+        unit = self._working().unit_of(column)
+        return pa.nulls(len(rows), pa.int64()) if unit is None else to_milliseconds(column, unit)
 
     def part(
         self,
@@ -175,6 +174,38 @@ class Running:
             sent_bytes=self.sent_bytes,
             screen=str(self.wanted),
         )
+
+
+class _Work:
+    """What a query needs once there is an event for it."""
+
+    def __init__(
+        self, made: AgentPlan, screener: Screener, now_ms: Callable[[], int], seed: int
+    ) -> None:
+        decides_otherwise = any(isinstance(step, Sample | Nothing) for step in made.steps)
+        self.judge = None if decides_otherwise else screener.judge(_conditions(made))
+        self._counters = Counters()
+        self._pipeline = Pipeline(made.steps, Context(now_ms, seed=seed, counters=self._counters))
+        self._needs = columns_of(needed_fields(made.steps))
+        self._unit: TimeUnit | None = None
+
+    def verify(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> tuple[Ints, int]:
+        """Which of some rows of a batch pass, and how many a sample left out."""
+        before = self._counters.sampled_out
+        part = batch.select([*self._needs, ROW])
+        if len(rows) < batch.num_rows:
+            part = kernels.take(part, rows)
+        part = part.append_column(TIME, pa.array(times[rows]))
+        blocks = self._pipeline.push(Block(part))
+        kept = [block.batch.column(ROW).to_numpy() for block in blocks]
+        survivors: Ints = np.concatenate(kept) if kept else rows[:0]
+        return survivors, self._counters.sampled_out - before
+
+    def unit_of(self, column: pa.Array) -> TimeUnit | None:
+        """The unit of a column of times, as its first values showed."""
+        if self._unit is None:
+            self._unit = recognize(column)
+        return self._unit
 
 
 def screen_source(text: str) -> str:
@@ -234,6 +265,12 @@ def reads(made: AgentPlan, time: Property | None) -> Fields:
     """What has to be decoded of the events that may be for a query."""
     fields = made.ships | needed_fields(made.steps)
     return fields if time is None else fields | Fields((time,))
+
+
+@lru_cache(maxsize=1024)
+def _same(fields: Fields) -> Fields:
+    """One object for all that are equal."""
+    return fields
 
 
 @lru_cache(maxsize=1024)

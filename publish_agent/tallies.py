@@ -80,6 +80,8 @@ class Tallies:
 
     def take(self) -> tuple[Tally, ...]:
         """The tallies since the last time; the totals grow by them."""
+        if not self._slots:
+            return ()
         taken = tuple(
             Tally(slot, *[*counts, self._weights.get(slot, 1)])
             for slot, counts in sorted(self._slots.items())

@@ -6,7 +6,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from mql.syntax import (
@@ -175,7 +175,13 @@ def _key(condition: Condition) -> tuple[Property, Values] | None:
             return None
     if values is None or AnyElement.ANY in path.steps[:1] or path.steps[0] == AGENT:
         return None
-    return path, values
+    return _same(path), values
+
+
+@lru_cache(maxsize=1024)
+def _same(path: Property) -> Property:
+    """One object for all that are equal."""
+    return path
 
 
 def _bound(condition: Condition) -> Bound | None:
