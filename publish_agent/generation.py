@@ -43,6 +43,9 @@ _OFTEN = 8
 _ENOUGH = 100
 """so many in a drain."""
 
+_SPARE = 100
+"""So many more may join than there were."""
+
 _FEW = 32
 """Rows that are tested one by one."""
 
@@ -117,10 +120,11 @@ class _Unspread:
 
 
 class Generation:
-    """The subscriptions of a stream from one change of them to the next."""
+    """The subscriptions of a stream from one change of its code to the next."""
 
     def __init__(self, members: Sequence[Running], decoder: Decoder, tools: Tools) -> None:
-        self.members = tuple(members)
+        self.members = list(members)
+        self._most = 2 * len(members) + _SPARE
         self.drains = 0
         """Drains since it was replaced."""
         self.screen = tools.screener.screen([member.wanted for member in members])
@@ -157,6 +161,31 @@ class Generation:
         for place, member in enumerate(self.members):
             group = (member.link, member.tallies.slot_ms)
             self._groups.setdefault(group, _Unspread([])).places.append(place)
+
+    def join(self, member: Running) -> bool:
+        """Take one more in, if the screen can without other code; it counts from `begin` on."""
+        place = len(self.members)
+        if place >= self._most:
+            return False  # so many that have left are still in its lists
+        self.members.append(member)
+        if not self.screen.join(member.wanted, place):
+            self.members.pop()
+            return False
+        self._places[member] = place
+        return True
+
+    def begin(self, member: Running) -> None:
+        """Count for one that has joined, from what was seen last on."""
+        place = self._places[member]
+        group = self._groups.setdefault((member.link, member.tallies.slot_ms), _Unspread([]))
+        group.places.append(place)
+        for slot, counts in group.slots.items():
+            group.booked[place, slot] = tuple(counts)
+
+    def leave(self, member: Running) -> bool:
+        """Let go of one, if the screen can without other code."""
+        place = self._places.get(member)
+        return place is not None and self.screen.leave(member.wanted, place)
 
     def drain(self, now_ms: int, offset_of: OffsetOf) -> Drain:
         """Read the counters and the rows; verify the rows for each query that may want them."""
@@ -273,7 +302,7 @@ class Generation:
         found: dict[int, list[list[int]]] = {}
         for candidates, numbers in alike.items():
             for place in candidates:
-                if not self.members[place].ended:
+                if self.members[place].runs:
                     found.setdefault(place, []).append(numbers)
         if not found:
             return None

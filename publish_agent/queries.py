@@ -111,13 +111,12 @@ class Queries:
 
     def renew_us(self) -> int | None:
         """When the next change of subscriptions is due."""
-        return min((s.due_us() for s in self._streams.values() if s.changed), default=None)
+        dues = (stream.due_us() for stream in self._streams.values())
+        return min((due_us for due_us in dues if due_us is not None), default=None)
 
     def renew(self, now_us: int, links: Mapping[int, Link]) -> Iterator[tuple[Link, Accept]]:
         """Make the intakes of the streams whose subscriptions have changed."""
         for stream in self._streams.values():
-            if not stream.changed or now_us < stream.due_us():
-                continue
             for running in stream.renew(now_us):
                 link = links[running.link]
                 running.start_ms = self._now_ms(running.link)() + 1

@@ -37,7 +37,7 @@ from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
 from publish_agent.template import bind, constant, joined, negated, run, statements
 from publish_agent.template import expression as template
-from publish_agent.wanted import Bound, Place, Test, Wanted, Wants
+from publish_agent.wanted import Bound, Place, Test, Tested, Wanted, Wants
 
 MAX_TESTS = 500
 """Distinct conditions that are tested inline; subscriptions beyond get every event."""
@@ -87,6 +87,30 @@ class Screen:
         names = {**self._names, **careful.names, **NAMES}
         self.sort: Callable[[object], tuple[Place, ...]] = run(self._sort_code, names, "sort")
         self._functions: dict[tuple[bool, bool], tuple[FunctionType, dict[str, object]]] = {}
+
+    def join(self, wanted: Wanted, place: Place) -> bool:
+        """Take one more in while the screen is in use, if that needs no other code."""
+        keys = self._keys(wanted)
+        if keys is None or not keys.join(wanted, place):
+            return False
+        scope = self.sort.__globals__
+        scope.update(keys.every, everything=(*scope["everything"], place))
+        return True
+
+    def leave(self, wanted: Wanted, place: Place) -> bool:
+        """Let go of one while the screen is in use, if that needs no other code."""
+        keys = self._keys(wanted)
+        if keys is None:
+            return False
+        keys.leave(wanted, place)
+        return True
+
+    def _keys(self, wanted: Wanted) -> _Keys | None:
+        """The group of those that want some value of a property, and nothing that is sorted."""
+        if wanted.key is None or (wanted.bound is not None and not wanted.key[0].has_any):
+            return None
+        groups = (group for group in self._groups if isinstance(group, _Keys))
+        return next((group for group in groups if group.path == wanted.key[0]), None)
 
     def taker(
         self, intake: Intake, columns: Columns | None = None, *, careful: bool = False
@@ -142,13 +166,24 @@ class _Group(Protocol):
         """Statements that add to `found` those that may want it."""
 
 
+_Entry = tuple[tuple[Place, ...], tuple[tuple[Test, tuple[Tested, ...]], ...]]
+"""Those who want a value, and those who want it and pass a test."""
+
+
 class _Keys:
-    """Those that want one of some values of a property."""
+    """Those that want one of some values of a property: an index, which may change in use.
+
+    Another thread finds the entry of before or that of after a change, each of them whole.
+    """
 
     def __init__(self, path: Property) -> None:
-        self._path = path
+        self.path = path
+        self.every: dict[str, object] = {}
+        """Under its name, all places that ever were in it."""
+        self._of_texts = True
+        self._index: dict[object, _Entry] = {}
         self._plain: dict[object, list[Place]] = {}
-        self._tested: dict[object, dict[Test, list[tuple[tuple[object, ...], Place]]]] = {}
+        self._tested: dict[object, dict[Test, list[Tested]]] = {}
         self._places: list[Place] = []
 
     def add(self, wanted: Wanted, place: Place) -> None:
@@ -162,31 +197,66 @@ class _Keys:
                 tested.setdefault(wanted.test, []).append((wanted.constants, place))
 
     def names(self, i: int) -> dict[str, object]:
-        entries = {
+        self._index = {
             value: (
                 tuple(self._plain.get(value, ())),
                 tuple((test, tuple(them)) for test, them in self._tested.get(value, {}).items()),
             )
             for value in dict.fromkeys([*self._plain, *self._tested])
         }
-        return {f"index{i}": entries, f"all{i}": tuple(self._places)}
+        self._of_texts = all(type(value) is str for value in self._index)
+        self.every = {f"all{i}": tuple(self._places)}
+        self._plain, self._tested, self._places = {}, {}, []
+        return {f"index{i}": self._index, **self.every}
+
+    def join(self, wanted: Wanted, place: Place) -> bool:
+        """Take one more into the index; False if it takes a gate that texts do not."""
+        assert wanted.key is not None
+        values = wanted.key[1]
+        if self._of_texts and not all(type(value) is str for value in values):
+            return False
+        for value in values:
+            plain, tested = self._index.get(value, ((), ()))
+            if wanted.test is None:
+                plain += (place,)
+            else:
+                them = dict(tested)
+                them[wanted.test] = (*them.get(wanted.test, ()), (wanted.constants, place))
+                tested = tuple(them.items())
+            self._index[value] = plain, tested
+        ((name, every),) = self.every.items()
+        assert isinstance(every, tuple)
+        self.every = {name: (*every, place)}
+        return True
+
+    def leave(self, wanted: Wanted, place: Place) -> None:
+        """Take one out of the index."""
+        assert wanted.key is not None
+        for value in wanted.key[1]:
+            plain, tested = self._index[value]
+            plain = tuple(each for each in plain if each != place)
+            rest = ((test, tuple(e for e in them if e[1] != place)) for test, them in tested)
+            tested = tuple((test, them) for test, them in rest if them)
+            if plain or tested:
+                self._index[value] = plain, tested
+            else:
+                del self._index[value]
 
     def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
-        texts = all(type(value) is str for value in [*self._plain, *self._tested])
-        look = _KEY_GATE_OF_TEXTS if texts else _KEY_GATE
-        variable = reader.read(self._path)
+        look = _KEY_GATE_OF_TEXTS if self._of_texts else _KEY_GATE
+        variable = reader.read(self.path)
         if variable is not None:
             return [], template(look.format(v=variable, i=i))
-        each = reader.each(self._path, i)
+        each = reader.each(self.path, i)
         loop = _ANY_GATE.format(c=each.container, x=each.element, i=i)
         before = statements(loop, template(look.format(v=each.value, i=i)), each.body)
         return before, template(f"any{i}")
 
     def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
-        variable = reader.read(self._path)
+        variable = reader.read(self.path)
         if variable is not None:
             return statements(_KEY_SORT.format(v=variable, i=i))
-        each = reader.each(self._path, i)
+        each = reader.each(self.path, i)
         look_up = statements(_KEY_SORT.format(v=each.value, i=i))
         loop = _ANY_SORT.format(c=each.container, x=each.element)
         return statements(loop, body=[*each.body, *look_up])

@@ -1,7 +1,8 @@
 """All subscriptions of one stream, and its intakes: the present one and those before it.
 
-A change of subscriptions makes a new intake, swapped in at once; a caller that still holds the old
-one writes into that, so old ones are looked at for some time more.
+One more equality with a property that others ask about, or one less, changes the index of the
+intake that is in use. Any other change of subscriptions makes a new intake, swapped in at once; a
+caller that still holds the old one writes into that, so old ones are looked at for some time more.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Subscriptions:
         self._tools = tools
         self._decoder = Decoder(tools.provenance)
         self._present: Generation | None = None
+        self._joined: list[Running] = []
+        """Those in the present intake that do not count yet."""
         self._before: list[Generation] = []
         self._built_us = 0
         self._peek: Peek | None = None
@@ -57,26 +60,45 @@ class Subscriptions:
         self.members[running] = None
         if running.states is not None:
             self.with_states[running] = None
-        self.changed = True
+        if self._present is not None and self._present.join(running):
+            self._joined.append(running)
+        else:
+            self.changed = True
 
     def remove(self, running: Running) -> None:
         """A query is over."""
         if running in self.members:
             del self.members[running]
             self.with_states.pop(running, None)
-            self.changed = True
+            if running in self._joined:
+                self._joined.remove(running)
+            if not self.members or self._present is None or not self._present.leave(running):
+                self.changed = True
 
     def begin_anew(self, now_us: int) -> None:
         """The clock was set: what was due later is due now."""
         self._built_us = self._since_us = now_us
 
-    def due_us(self) -> int:
-        """When a change may be made."""
-        return self._built_us + len(self.members) * _PER_MEMBER_US
+    def due_us(self) -> int | None:
+        """When a change may be made, if there is one to make."""
+        if self._joined:
+            return 0
+        return self._built_us + len(self.members) * _PER_MEMBER_US if self.changed else None
 
     def renew(self, now_us: int) -> list[Running]:
+        """Make what is due, after a drain. Returns those that run from now on."""
+        if self.changed and now_us >= self._built_us + len(self.members) * _PER_MEMBER_US:
+            return self._rebuild(now_us)
+        joined, self._joined = self._joined, []
+        for running in joined:
+            assert self._present is not None
+            self._present.begin(running)
+        return joined
+
+    def _rebuild(self, now_us: int) -> list[Running]:
         """Make the intake of the present subscriptions. Returns those that it has new."""
         self.changed = False
+        self._joined = []
         self._built_us = now_us
         made = Generation(tuple(self.members), self._decoder, self._tools) if self.members else None
         self.stream.taker = None if made is None else made.taker

@@ -88,6 +88,59 @@ def test_what_is_lost_counts_when_it_was_lost_not_when_that_is_seen() -> None:
     ]  # fmt: skip
 
 
+def test_one_more_equality_joins_the_intake_in_use_and_counts_from_then_on() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where a == 'x'")
+    code = bench.streams["s"].publish.__code__
+    bench.publish({"a": "x"}, {"a": "y"})
+    bench.subscribe(2, f"{ALL} where a == 'y' and n != 1", tick=False)
+    bench.publish({"a": "y", "n": 2})  # it has not begun
+    bench.tick()
+    bench.publish({"a": "y", "n": 2}, {"a": "y", "n": 1}, {"a": "x"}, {"a": "z"})
+    bench.subscribe(3, f"{ALL} where a in ('x', 'y')")
+    bench.publish({"a": "x"}, {"a": "y", "n": 3})
+    assert bench.streams["s"].publish.__code__ is code
+    bench.settle()
+    assert bench.got(1).total == Tally(0, shipped=3, filtered_out=6)
+    assert bench.got(2).total == Tally(0, shipped=2, filtered_out=4)
+    assert bench.got(3).total == Tally(0, shipped=2)
+
+
+def test_one_that_leaves_the_intake_in_use_costs_nothing_any_more() -> None:
+    bench = Bench()
+    for number, value in enumerate("xxyz"):
+        bench.subscribe(number, f"{ALL} where a == '{value}'")
+    code = bench.streams["s"].publish.__code__
+    bench.unsubscribe(0)
+    bench.unsubscribe(2)
+    bench.publish({"a": "x"}, {"a": "y"}, {"a": "z"})
+    assert bench.streams["s"].publish.__code__ is code
+    assert bench.statuses == {Status.ACCEPTED: 2, Status.SKIPPED: 1}
+    bench.settle()
+    assert bench.got(1).total == Tally(0, shipped=1, filtered_out=2)
+    bench.subscribe(5, f"{ALL} where a == 7")  # no text: the gate has to be another one
+    bench.publish({"a": 7})
+    assert bench.streams["s"].publish.__code__ is not code
+    bench.settle()
+    assert bench.got(5).total == Tally(0, shipped=1)
+
+
+def test_an_intake_that_many_have_left_is_made_anew() -> None:
+    bench = Bench()
+    bench.subscribe(0, f"{ALL} where a == 'x'")
+    (stream,) = bench.state.queries.streams
+    intakes = [stream._present]
+    for number in range(1, 250):
+        bench.subscribe(number, f"{ALL} where a == 'y{number}'")
+        bench.unsubscribe(number)
+        if stream._present is not intakes[-1]:
+            intakes.append(stream._present)
+    bench.publish({"a": "x"})
+    bench.settle()
+    assert len(intakes) == 3
+    assert bench.got(0).total == Tally(0, shipped=1)
+
+
 def test_without_credit_rows_are_counted_and_not_sent() -> None:
     bench = Bench(credit=0)
     bench.subscribe(1, ALL)
