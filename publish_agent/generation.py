@@ -157,6 +157,8 @@ class Generation:
         """Events that the present sampler has decided about."""
         self._sample(0)
         self._places = {member: place for place, member in enumerate(self.members)}
+        self._joined: dict[Running, int] = {}
+        """Those that do not count yet; if a new intake comes first, they never do in this one."""
         self._groups: dict[Group, _Unspread] = {}
         for place, member in enumerate(self.members):
             group = (member.link, member.tallies.slot_ms)
@@ -171,12 +173,12 @@ class Generation:
         if not self.screen.join(member.wanted, place):
             self.members.pop()
             return False
-        self._places[member] = place
+        self._joined[member] = place
         return True
 
     def begin(self, member: Running) -> None:
         """Count for one that has joined, from what was seen last on."""
-        place = self._places[member]
+        place = self._places[member] = self._joined.pop(member)
         group = self._groups.setdefault((member.link, member.tallies.slot_ms), _Unspread([]))
         group.places.append(place)
         for slot, counts in group.slots.items():
@@ -184,7 +186,7 @@ class Generation:
 
     def leave(self, member: Running) -> bool:
         """Let go of one, if the screen can without other code."""
-        place = self._places.get(member)
+        place = self._places.get(member, self._joined.get(member))
         return place is not None and self.screen.leave(member.wanted, place)
 
     def drain(self, now_ms: int, offset_of: OffsetOf) -> Drain:
@@ -302,7 +304,8 @@ class Generation:
         found: dict[int, list[list[int]]] = {}
         for candidates, numbers in alike.items():
             for place in candidates:
-                if self.members[place].runs:
+                member = self.members[place]
+                if member in self._places and not member.ended:
                     found.setdefault(place, []).append(numbers)
         if not found:
             return None

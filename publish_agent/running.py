@@ -96,11 +96,6 @@ class Running:
         return self.message.query, self.message.source
 
     @property
-    def runs(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self.start_ms is not None and not self.ended
-
-    @property
     def judge(self) -> Judge | None:
         """What tells of one event whether it passes; None where that has to be computed."""
         return self._working().judge

@@ -125,6 +125,21 @@ def test_one_that_leaves_the_intake_in_use_costs_nothing_any_more() -> None:
     assert bench.got(5).total == Tally(0, shipped=1)
 
 
+def test_one_that_joins_just_before_a_new_intake_is_made_counts_in_that_alone() -> None:
+    bench = Bench()
+    bench.subscribe(1, f"{ALL} where a == 'x'")
+    bench.publish({"a": "x"}, {"a": "y"})
+    bench.subscribe(2, f"{ALL} where a == 'y'", tick=False)
+    bench.subscribe(3, f"{ALL} where n > 3", tick=False)  # takes other code
+    bench.publish({"a": "y"})
+    bench.tick()
+    bench.publish({"a": "y"}, {"n": 4})
+    bench.settle()
+    assert bench.got(1).total == Tally(0, shipped=1, filtered_out=4)
+    assert bench.got(2).total == Tally(0, shipped=1, filtered_out=1)
+    assert bench.got(3).total == Tally(0, shipped=1, filtered_out=1)
+
+
 def test_an_intake_that_many_have_left_is_made_anew() -> None:
     bench = Bench()
     bench.subscribe(0, f"{ALL} where a == 'x'")
