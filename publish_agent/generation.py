@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from mql.batch import Ints, column_of
 from mql.format import format_property
+from mql.ledger import Tally
 from mql.planner.fields import Fields
 from mql.values import read_json
 from publish_agent.budget import Budget
@@ -26,7 +27,7 @@ from publish_agent.intake import Intake, Room, Row
 from publish_agent.running import ROW, Running, Survivors
 from publish_agent.sampler import Sampler
 from publish_agent.screen import Screener
-from publish_agent.tallies import Place, by_slot
+from publish_agent.tallies import Counted, Place, by_slot
 
 Group = tuple[int, int]
 """A link and a length of slots: the queries whose slots end together."""
@@ -112,6 +113,16 @@ class _Unspread:
     weights: dict[int, int] = field(default_factory=dict)
     candidates: dict[tuple[int, int], int] = field(default_factory=dict)
     booked: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+
+    def alike(self) -> Counted:
+        """The counts of a query that had no candidate, and to which nothing has been booked."""
+        names = [place.name.lower() for place in _SPREAD]
+        tallies = tuple(
+            Tally(slot, **dict(zip(names, counts, strict=True)), weight=self.weights.get(slot, 1))
+            for slot, counts in sorted(self.slots.items())
+        )
+        seen = sum(tally.seen for tally in tallies)
+        return Counted(tallies, seen, seen - sum(tally.upstream for tally in tallies))
 
     def count(self, slot: int, what: int, number: int) -> None:
         """Count in a slot, at a place of its counts."""
@@ -266,8 +277,15 @@ class Generation:
         unspread = self._groups.get(group)
         if unspread is None or not unspread.slots:
             return
+        counted = unspread.alike()
+        own = {place for place, _ in (*unspread.candidates, *unspread.booked)}
         for place in unspread.places:
-            self._spread_to(place, unspread)
+            member = self.members[place]
+            if place in own:
+                self._spread_to(place, unspread)
+            elif not member.ended:
+                member.tallies.add_alike(counted)
+                member.stopped += counted.stopped
         unspread.slots, unspread.weights = {}, {}
         unspread.candidates, unspread.booked = {}, {}
 

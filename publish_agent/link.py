@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from mql.wire.messages import Batch, Part, QueryCost
+from mql.wire.messages import Batch, Part
 from publish_agent.budget import Budget
 from publish_agent.generation import Group
 from publish_agent.offset import ClockOffset
@@ -77,13 +77,13 @@ class Link:
         members, _ = self._slots.setdefault(running.message.slot_ms, ({}, now_ms))
         members[running] = None
 
-    def costs(self) -> tuple[QueryCost, ...]:
-        """What queries have cost; of many queries others each time."""
+    def told_of(self) -> list[Running]:
+        """The queries whose cost the next heartbeat tells; of many queries others each time."""
         running = [r for r in self.queries.values() if r.start_ms is not None]
         if len(running) > MAX_COSTS:
             self._cost_from = (self._cost_from + MAX_COSTS) % len(running)
             running = (running[self._cost_from :] + running)[:MAX_COSTS]
-        return tuple(each.cost() for each in running)
+        return running
 
     def begin_anew(self, now_us: int) -> None:
         """The clock was set: what was due later is due now."""
@@ -116,10 +116,6 @@ class Link:
         started = [r for r in self.queries.values() if r.start_ms is not None]
         assert len(grouped) == len(started)
         assert set(grouped) == set(started)
-
-    def groups(self) -> list[Group]:
-        """All groups of queries."""
-        return [(self.number, slot_ms) for slot_ms in self._slots]
 
     def groups_due(self, watermark_ms: int, *, final: bool) -> list[tuple[Group, int]]:
         """The groups of queries of which a slot has ended, or a second has gone.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mql.errors import QueryError
 from mql.values import normalize
-from mql.wire.messages import Accept, Batch, Message, Refuse, Subscribe
+from mql.wire.messages import Accept, Batch, Message, QueryCost, Refuse, Subscribe
 from publish_agent.figures import Spent
 from publish_agent.generation import Tools
 from publish_agent.link import Link
@@ -184,11 +184,13 @@ class Queries:
             self._streams[running.message.stream].spread_to(running)
         return link.batches(loads, due, watermark_ms)
 
-    def spread(self, link: Link) -> None:
-        """Book to a link's queries what was counted for all of them."""
-        for group in link.groups():
-            for stream in self._streams.values():
-                stream.spread(group)
+    def costs(self, some: Iterable[Running]) -> tuple[QueryCost, ...]:
+        """What some queries have cost up to this moment."""
+        costs = []
+        for running in some:
+            self._streams[running.message.stream].spread_to(running)
+            costs.append(running.cost())
+        return tuple(costs)
 
     def failures(self, links: Mapping[int, Link]) -> Iterator[tuple[Link, Refuse]]:
         """End the queries that failed while they ran."""

@@ -278,7 +278,6 @@ class AgentState:
         if now_us < link.heartbeat_us and not is_new:
             return []
         link.heartbeat_us = now_us + HEARTBEAT_US
-        self.queries.spread(link)  # what it tells of costs is of this moment
         return [Send(link.number, encode(self._heartbeat(link, now_us)), is_heartbeat=True)]
 
     def _renew(self, now_us: int) -> list[Send]:
@@ -310,7 +309,7 @@ class AgentState:
             lag_us=self._lag_us,
             dropped=self.queries.dropped + link.dropped,
             streams=self.queries.names(),
-            costs=link.costs(),
+            costs=self.queries.costs(link.told_of()),
             weight=self.budget.weight,
             cpu_share=round(self.budget.cpu_share, 4),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -27,15 +28,29 @@ class Place(IntEnum):
     UPSTREAM = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Tallies that many queries have alike: one object for all of them, which none has to count.
+
+    `seen` are their events in all, `stopped` those but for what was lost upstream.
+    """
+
+    tallies: tuple[Tally, ...]
+    seen: int
+    stopped: int
+
+
 class Tallies:
     """Counts by slot and place, and the weight of those that a sample stands for."""
 
-    __slots__ = ("_slots", "_weights", "shipped_total", "seen_total", "slot_ms")  # noqa: RUF023
+    __slots__ = ("_alike", "_slots", "_weights", "shipped_total", "seen_total", "slot_ms")  # noqa: RUF023
 
     def __init__(self, slot_ms: int) -> None:
         self.slot_ms = slot_ms
         self._slots: dict[int, list[int]] = {}
         self._weights: dict[int, int] = {}
+        self._alike: Counted | None = None
+        """What is counted beside the slots, of events none of which was shipped."""
         self.shipped_total = 0
         self.seen_total = 0
 
@@ -70,6 +85,19 @@ class Tallies:
         for slot, number in zip((slots * self.slot_ms).tolist(), sums.tolist(), strict=True):
             self.add(slot, place, number, weight)
 
+    def add_alike(self, counted: Counted) -> None:
+        """Count what is the same for many queries."""
+        if self._alike is None:
+            self._alike = counted
+        else:
+            self._add_each(counted)
+
+    def _add_each(self, counted: Counted) -> None:
+        for tally in counted.tallies:
+            for place in Place:
+                number = getattr(tally, place.name.lower())
+                self.add(tally.slot_ms, place, number, tally.weight)
+
     def validate(self) -> None:
         """Check what always holds; for tests."""
         assert len(self._slots) <= MAX_SLOTS
@@ -80,6 +108,12 @@ class Tallies:
 
     def take(self) -> tuple[Tally, ...]:
         """The tallies since the last time; the totals grow by them."""
+        alike, self._alike = self._alike, None
+        if alike is not None and not self._slots:
+            self.seen_total += alike.seen
+            return alike.tallies
+        if alike is not None:
+            self._add_each(alike)
         if not self._slots:
             return ()
         taken = tuple(
