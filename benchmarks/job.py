@@ -301,6 +301,19 @@ def _equal(events: int, agents: int, number: int = 200, turns: int = 4) -> float
     return all_.job / one.job
 
 
+def idle(number: int = 1_000, agents: int = 5) -> list[Figure]:
+    """Queries for a user each who never comes: each agent tells of each, every second."""
+    asked = [f"select * from s where user_id == 'nobody{i}'" for i in range(number)]
+    room = 2 * number
+    settings = Settings(
+        "job", queries=room, queries_per_client=room, text_bytes=1 << 30,
+        text_bytes_per_client=1 << 30,
+    )  # fmt: skip
+    taken = _measure(Rig(asked, agents, settings), 100, turns=4).job
+    found = f"{taken * 1e6 / (number * agents):.0f} µs each agent and second"
+    return [Figure(f"idle queries: {number:,}, {agents} agents", found, "", reached=True)]
+
+
 def groups(number: int = 1_000_000, agents: int = 10) -> list[Figure]:
     """A window with very many groups."""
     settings = Settings("job", held=Limits(groups=2 * number, bytes=1 << 30))
@@ -360,6 +373,7 @@ PARTS = {
     "columns": columns,
     "states": states,
     "queries": queries,
+    "idle": idle,
     "wire": wire,
 }
 
