@@ -81,7 +81,7 @@ soak: $(READY) ## a steady load for MINUTES=30, with agents, queries and clients
 
 bench: bench-files bench-publish bench-job bench-live bench-budget ## all benchmarks, half an hour
 
-bench-quick: $(READY) ## whether publishing costs what it should, in half a minute; part of `make test`
+bench-quick: $(READY) ## whether publishing and a source job cost what they should, in a minute; part of `make test`
 	$(BIN)/python -m benchmarks.quick
 
 bench-publish: $(READY) ## what publishing an event costs its caller and in all, in empty method calls

@@ -1,9 +1,10 @@
-"""Whether publishing still costs what it should: ratios of one run, with room for noise.
+"""Whether publishing, and a source job, still cost what they should: ratios with room for noise.
 
-    python -m benchmarks.quick                     half a minute; fails if something got slow
+    python -m benchmarks.quick                     a minute; fails if something got slow
 
-Each limit is about twice what was measured, in empty method calls, so that a busy machine does not
-fail it (its caches are not ours alone), and a slower design does.
+Each limit is about twice what was measured, in empty method calls or in times of what kernels
+take alone, so that a busy machine does not fail it (its caches are not ours alone), and a slower
+design does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from statistics import median
 
 import click
 
+from benchmarks import job
 from benchmarks.publish import (
     CASES,
     Series,
@@ -54,7 +56,7 @@ def worst(rows: dict[str, float]) -> list[str]:
 
 @click.command()
 def main() -> None:
-    """Fail if publishing costs more than it should."""
+    """Fail if publishing or a source job costs more than it should."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     hot, wide = hot_events(), wide_events()
     series = [series_of(case, hot, wide) for case in CASES if case.name in LIMITS]
@@ -63,7 +65,11 @@ def main() -> None:
     rows = {row.name: median(row.ratios) for row in series}
     table = [(name, f"{ratio:.2f}", f"{LIMITS[name]:g}") for name, ratio in rows.items()]
     click.echo(markdown(("", "x empty", "at most"), table))
+    checks = list(job.checks())
+    table = [(check.name, f"{check.ratio:.2f}", f"{check.limit:g}") for check in checks]
+    click.echo("\n" + markdown(("", "times", "at most"), table))
     problems = worst(rows)
+    problems += [f"{each.name}: {each.ratio:.1f}" for each in checks if each.ratio > each.limit]
     for problem in problems:
         click.echo(problem, err=True)
     raise SystemExit(bool(problems))
