@@ -73,9 +73,10 @@ def _check_client(world: World, process: ClientProcess) -> None:
 
 
 def _check_the_gone(world: World) -> None:
-    """Nothing is done for clients that were killed long ago."""
+    """Nothing is done for clients that were killed long ago, as far as their job could hear."""
     for job in world.jobs:
         for session in job.state.sessions:
             died_us = world.known.died_us.get(session.client, world.now_us)
-            if world.now_us - died_us > (GONE_MS + 1_000) * 1_000:
+            silent_us = world.now_us - max(died_us, job.stalled_until_us)
+            if silent_us > (GONE_MS + 1_000) * 1_000:
                 raise Failure("gone", f"{job.name} still works for a client that was killed")

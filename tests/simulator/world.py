@@ -140,7 +140,7 @@ class World:
         for client in self.clients:
             client.paused_until_us = 0
         for process in self._everybody():
-            process.stalled_until_us = 0
+            process.stalled_until_us = min(process.stalled_until_us, self.now_us)
             process.wake_soon()
             if not process.is_alive:
                 self.replace(process)
