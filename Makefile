@@ -117,7 +117,7 @@ lock: $(READY) ## pin the development environment anew, from pyproject.toml
 clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(READY): requirements-dev.lock pyproject.toml hatch_build.py $(wildcard mql/events/*.[ch])
+$(READY): requirements-dev.lock pyproject.toml hatch_build.py $(wildcard mql/events/*.[ch] publish_agent/*.[ch])
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "A virtual environment could not be made. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
 		exit 1; }

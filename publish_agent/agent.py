@@ -18,7 +18,7 @@ from publish_agent.intake import Status
 from publish_agent.keys import read_keys
 from publish_agent.queries import MAX_STREAMS, is_stream_name
 from publish_agent.settings import Settings, read_settings
-from publish_agent.stream import CLOSED, Stream, Taker, handing_to
+from publish_agent.stream import CLOSED, Stream, Taker
 from publish_agent.worker import Worker
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class _Starter:
 
     def taker(self) -> Taker:
         """What a stream hands its events to meanwhile."""
-        return Taker(handing_to(self._offer), self._lost)
+        return Taker(self._offer, self._lost)
 
     def _offer(self, event: object) -> Status:  # noqa: ARG002 - the taker's shape
         if monotonic() >= self._not_before_s:

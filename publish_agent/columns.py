@@ -21,11 +21,11 @@ LONGEST = 1_000
 """Characters of a text that is kept as it is."""
 MAX_PROPERTIES = 8
 
-_EACH = 256
-"""So many events of a drain are marked each, with their time and whether there is room."""
-_SPARSE = bytes([1, *[0] * 15])
-"""And then one of so many: where they come so fast, the others are within 10 ms of it."""
-_DENSE = bytes([1]) * len(_SPARSE)
+_MARKED = 256
+"""So many events of a drain are marked each, with their time and whether there is room,"""
+_PATTERNS = {1: bytes([1]) * 64, 16: bytes([1, *[0] * 15]) * 4, 64: bytes([1, *[0] * 63])}
+"""and then so many of one in 16, then one in 64: so fast do they come, that is within 10 ms."""
+_DENSE = _PATTERNS[1]
 _VALUE_BYTES = 100
 """What a value takes, about, if it is no long text."""
 
@@ -56,18 +56,18 @@ class Taken:
 class Columns:
     """The values of `width` properties (1 to 8) of events, one event after the other.
 
-    `ticks` says of each event, as 1 or 0, whether it is to be marked.
+    `ticks` says of each event, as 1 or 0, whether it is to be marked: `pattern`, over and over.
     """
 
-    __slots__ = ("_clock_ns", "_last_ns", "_limit", "_marks", "_pattern", "_room", "ticks",
+    __slots__ = ("_clock_ns", "_last_ns", "_limit", "_marks", "_room", "pattern", "ticks",
                  "values", "width")  # fmt: skip
 
     def __init__(self, width: int, clock_ns: Callable[[], int], room: Room, limit: int) -> None:
         self.width = width
         self.values: list[object] = []
         self._marks: list[tuple[int, int]] = []
-        self._pattern = bytearray(_DENSE)
-        self.ticks = chain.from_iterable(repeat(self._pattern))
+        self.pattern = bytearray(_DENSE)
+        self.ticks = chain.from_iterable(repeat(self.pattern))
         self._clock_ns = clock_ns
         self._room = room
         self._limit = limit * width
@@ -77,12 +77,12 @@ class Columns:
         """Note the time of an event that comes; False if there is no room for it. Never raises."""
         room, marks, size = self._room, self._marks, len(self.values)
         if size >= self._limit or room.used >= room.limit:
-            self._pattern[:] = _DENSE  # until there is
+            self.pattern[:] = _DENSE  # until there is
             return False
         marks.append((size, self._clock_ns()))
-        if len(marks) == _EACH:
-            self._pattern[:] = _SPARSE
-        stands_for = 1 if len(marks) < _EACH else len(_SPARSE)
+        stands_for = 1 if len(marks) < _MARKED else 16 if len(marks) < 2 * _MARKED else 64
+        if len(marks) in (_MARKED, 2 * _MARKED):
+            self.pattern[:] = _PATTERNS[stands_for]
         room.used += stands_for * self.width * _VALUE_BYTES
         return True
 
@@ -93,7 +93,7 @@ class Columns:
             return None
         values, marks = self.values[:size], self._marks[:]
         del self.values[:size], self._marks[: len(marks)]
-        self._pattern[:] = _DENSE
+        self.pattern[:] = _DENSE
         # A thread that is between its mark and its values leaves them to the next time.
         number = size // self.width
         places = np.fromiter((place // self.width for place, _ in marks), np.int64, len(marks))

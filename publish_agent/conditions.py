@@ -89,6 +89,19 @@ def is_safe(value: object) -> bool:
             return False
 
 
+def texts_needed(condition: Condition) -> tuple[Property, Sequence[AnyOf[str]]] | None:
+    """The property, and the texts of which it has to hold one each, where a condition holds."""
+    match condition:
+        case Contains(Property() as path, Literal(str(text))):
+            return path, [(text,)]
+        case Matches(Property() as path, pattern):
+            return path, texts_in(pattern)
+        case Like(Property() as path, pattern):
+            return path, [(text,) for text in re.split("[%_]", pattern) if text]
+        case _:
+            return None
+
+
 def may_be_null(value: object) -> bool:
     """Whether a value is null once it is JSON, or its type is not known."""
     kind = type(value)
@@ -142,10 +155,8 @@ class _Compiler:
                 if not is_safe(text):
                     return None
                 return self._on(path, lambda v: self._holds(v, [(text,)], sure=sure))
-            case Matches(Property() as path, pattern) if not sure:
-                return self._on(path, lambda v: self._holds(v, texts_in(pattern), sure=False))
-            case Like(Property() as path, pattern) if not sure:
-                texts = [(text,) for text in re.split("[%_]", pattern) if text]
+            case Matches(Property() as path) | Like(Property() as path) if not sure:
+                _, texts = texts_needed(condition) or (path, ())
                 return self._on(path, lambda v: self._holds(v, texts, sure=False))
             case _:
                 return None

@@ -11,20 +11,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from sys import intern
 
 from mql.syntax import AnyElement, Property, Step
 from mql.values import walk
 from publish_agent import conditions as rules
+from publish_agent.native import Steps
 from publish_agent.redaction import Redaction
 from publish_agent.template import constant, statements
 
 AGENT = "_agent"
 """The key that holds the agent's own properties; an event's key of this name is hidden."""
 
-Steps = tuple[str | int, ...]
-
 _TOGETHER = 4
 """So many keys of an event are read together."""
+
+_MOST_ELEMENTS = 2**31
+"""Of a list, that compiled code reads."""
 
 _ODD = object()
 """A value of which nothing is known."""
@@ -99,6 +102,25 @@ class Reader:
             body += statements(inside, constant(step))
         return Each(container, element, value, body)
 
+    def way(self, steps: Sequence[Step]) -> Steps | None:
+        """The way to a value of an event, for compiled code; None if it is not to be read there."""
+        way = _as_keys(steps)
+        is_odd = len(way) < len(steps) or any(
+            isinstance(step, int) and abs(step) >= _MOST_ELEMENTS for step in way
+        )
+        if is_odd or not isinstance(way[0], str) or way[0] == AGENT or self._redaction.hides(way):
+            return None
+        return way
+
+    def ways(self, property_: Property) -> tuple[Steps, Steps] | None:
+        """The way to what holds the elements of `[*]`, and that from an element on."""
+        at = property_.steps.index(AnyElement.ANY)
+        container, rest = self.way(property_.steps[:at]), _as_keys(property_.steps[at + 1 :])
+        is_hidden = self._redaction.hides(property_.steps)
+        if container is None or is_hidden or at + 1 + len(rest) < len(property_.steps):
+            return None
+        return container, rest
+
     def read(self, property_: Property) -> str | None:
         """The variable of a property; None if it holds `[*]`."""
         return None if property_.has_any else self._read(_plain(property_.steps))
@@ -131,6 +153,11 @@ class Reader:
         else:
             put_in = constant(value)
         self._body += statements(f"{variable} = {template}", put_in)
+
+
+def _as_keys(steps: Sequence[Step]) -> Steps:
+    """The steps as they are found soonest: keys written in a program are interned."""
+    return tuple(intern(step) if isinstance(step, str) else step for step in _plain(steps))
 
 
 def _plain(steps: Sequence[Step]) -> Steps:

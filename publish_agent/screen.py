@@ -9,12 +9,13 @@ are put together in groups, whose size does not matter:
 2. `property == literal` (or `in`) among the conditions: a dict of that property, one look-up for
    all (`Keys`). What else such a one asks is then tested, or looked up, if it is a threshold.
 3. `property > number` and the like: the thresholds, sorted (`Bounds`).
-4. Texts that have to be in a property, as of regular expressions: all of them are searched at once.
+4. Texts that have to be in a property, as of regular expressions: many are searched at once.
 5. The conditions of the others are tested one after the other, equal ones once.
 
 Both may let through too much (a background thread verifies), never too little: whatever raises in
 them lets everything through. They are built as an `ast`; texts of a query only ever become
-constants in it. `mql explain --screen` prints them.
+constants in it. `mql explain --screen` prints them. What `offer` says, compiled code does where it
+can, by a list of looks instead (`native.py`).
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from math import ceil, floor
 from types import FunctionType
 from typing import Any, Protocol
 
-from mql.planner.patterns import texts_in
-from mql.syntax import Condition, Contains, Literal, Matches, Property
+from mql.planner.patterns import AnyOf
+from mql.syntax import Condition, Property
 from publish_agent import conditions as rules
 from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
 from publish_agent.intake import Intake, Status
+from publish_agent.native import Kind, Look, Offer, Steps, copier, gate
 from publish_agent.reading import NAMES, Reader
 from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
@@ -119,6 +121,9 @@ class Screen:
 
         It is faster where events have all properties that are asked for; `careful` where not.
         """
+        quick = self._compiled(intake, columns)
+        if quick is not None:
+            return Taker(quick, intake.lost)
         form = columns is not None, careful
         if form not in self._functions:
             code, names = self._offer(copies=form[0], careful=careful)
@@ -131,10 +136,53 @@ class Screen:
             blanks |= {"VALUES": columns.values, "MARK": columns.mark, "TICKS": columns.ticks}
         return Taker(bind(function, blanks), intake.lost)
 
+    def _compiled(self, intake: Intake, columns: Columns | None) -> Offer | None:
+        """What does the same as `offer`, compiled, and where that is quicker."""
+        if columns is not None:
+            ways = self._ways()
+            return None if ways is None else copier(ways, intake, columns)
+        return None if self.always else gate(self._looks(), intake)
+
+    def _ways(self) -> list[Steps] | None:
+        """Where the values are that are copied; None if they are not all in the event."""
+        assert self.needs is not None
+        reader = self._reader(direct=False)
+        ways = [reader.way(path.steps) for path in self.needs.paths]
+        found = [way for way in ways if way is not None]
+        return found if len(found) == len(ways) else None
+
+    def _looks(self) -> list[Look]:
+        """The gates of all groups."""
+        reader = self._reader(direct=False)
+        return [
+            look
+            for i, group in enumerate(self._groups)
+            for look in group.looks(reader) or [Look(Kind.TEST, first=self._test(group, i))]
+        ]
+
+    def _test(self, group: _Group, i: int) -> Callable[[object], object]:
+        """The gate of a group as a function."""
+        reader = self._reader(direct=False)
+        before, expression = group.gate(reader, i)
+        code = statements(_TEST, expression, [*reader.body, *before])
+        test: Callable[[object], object]
+        test = run(code, {**self._names, **reader.names, **NAMES}, "test")
+        return test
+
     def source(self) -> str:
-        """The functions as text."""
+        """The functions as text, and how compiled code does what the first one does."""
         offer, _ = self._offer(copies=self.needs is not None, careful=False)
-        return "\n\n\n".join(map(ast.unparse, [*offer, *self._sort_code]))
+        code = "\n\n\n".join(map(ast.unparse, [*offer, *self._sort_code]))
+        return self._note() + code
+
+    def _note(self) -> str:
+        looks = [] if self.always else self._looks()
+        if any(look.kind is not Kind.TEST for look in looks):
+            return f"# Compiled, `offer` looks at: {'; '.join(map(str, looks))}.\n"
+        if self.needs is not None and self._ways() is not None:
+            names = ", ".join(".".join(map(str, path.steps)) for path in self.needs.paths)
+            return f"# Compiled, `offer` copies: {names or 'nothing, and counts'}.\n"
+        return ""
 
     def _offer(self, *, copies: bool, careful: bool) -> tuple[list[ast.stmt], dict[str, object]]:
         """The code of `offer`, and what its blanks are but for those of an intake."""
@@ -164,6 +212,9 @@ class _Group(Protocol):
 
     def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
         """Statements that add to `found` those that may want it."""
+
+    def looks(self, reader: Reader) -> list[Look] | None:
+        """The gate for compiled code; None if it has to be done in Python."""
 
 
 _Entry = tuple[tuple[Place, ...], tuple[tuple[Test, tuple[Tested, ...]], ...]]
@@ -261,6 +312,16 @@ class _Keys:
         loop = _ANY_SORT.format(c=each.container, x=each.element)
         return statements(loop, body=[*each.body, *look_up])
 
+    def looks(self, reader: Reader) -> list[Look] | None:
+        if self.path.has_any:
+            ways = reader.ways(self.path)
+            if ways is None:
+                return None
+            way, rest = ways
+            return [Look(Kind.ANY_KEYS, way, self._index, other=rest, flag=self._of_texts)]
+        found = reader.way(self.path.steps)
+        return None if found is None else [Look(Kind.KEYS, found, self._index, flag=self._of_texts)]
+
 
 class _Bounds:
     """Those that want a property to be at least, or at most, some number."""
@@ -269,6 +330,7 @@ class _Bounds:
         self._path = path
         self._is_least = is_least
         self._places: list[tuple[float, Place]] = []
+        self._easiest: tuple[float, int] = 0.0, 0
 
     def add(self, wanted: Wanted, place: Place) -> None:
         assert wanted.bound is not None
@@ -276,10 +338,9 @@ class _Bounds:
 
     def names(self, i: int) -> dict[str, object]:
         limits, places = _sorted(self._places)
-        easiest = _both(limits, is_least=self._is_least)
-        return {f"limits{i}": limits, f"places{i}": places} | dict(
-            zip((f"double{i}", f"int{i}"), easiest, strict=True)
-        )
+        double, whole = self._easiest = _both(limits, is_least=self._is_least)
+        bounds = {f"double{i}": double, f"int{i}": whole}
+        return {f"limits{i}": limits, f"places{i}": places, **bounds}
 
     def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
         variable, operator = reader.read(self._path), ">=" if self._is_least else "<="
@@ -293,6 +354,12 @@ class _Bounds:
         some = _slice(f"limits{i}", f"places{i}", reader.read(self._path), self._is_least)
         return statements(_BOUND_SORT.format(v=reader.read(self._path), i=i, some=some))
 
+    def looks(self, reader: Reader) -> list[Look] | None:
+        way = reader.way(self._path.steps)
+        if way is None:
+            return None
+        return [Look(Kind.BOUND, way, *self._easiest, flag=self._is_least)]
+
 
 class _KeyedBounds:
     """Those that want one of some values of a property, and another one to be in bounds."""
@@ -301,6 +368,8 @@ class _KeyedBounds:
         self._path = path
         self._bound_path, self._is_least = bound.path, bound.is_least
         self._places: dict[object, list[tuple[float, Place]]] = {}
+        self._doubles: dict[object, float] = {}
+        self._ints: dict[object, int] = {}
 
     def add(self, wanted: Wanted, place: Place) -> None:
         assert wanted.key is not None
@@ -310,14 +379,13 @@ class _KeyedBounds:
 
     def names(self, i: int) -> dict[str, object]:
         entries = {value: _sorted(places) for value, places in self._places.items()}
-        easiest = {
-            value: _both(limits, is_least=self._is_least) for value, (limits, _) in entries.items()
-        }
+        for value, (limits, _) in entries.items():
+            self._doubles[value], self._ints[value] = _both(limits, is_least=self._is_least)
         every = dict.fromkeys(place for places in self._places.values() for _, place in places)
         return {
             f"index{i}": entries,
-            f"doubles{i}": {value: double for value, (double, _) in easiest.items()},
-            f"ints{i}": {value: whole for value, (_, whole) in easiest.items()},
+            f"doubles{i}": self._doubles,
+            f"ints{i}": self._ints,
             f"all{i}": tuple(every),
         }
 
@@ -332,56 +400,104 @@ class _KeyedBounds:
         some = _slice("hit[0]", "hit[1]", variable, self._is_least)
         return statements(_KEYED_SORT.format(v=key, b=variable, i=i, some=some))
 
+    def looks(self, reader: Reader) -> list[Look] | None:
+        way, other = reader.way(self._path.steps), reader.way(self._bound_path.steps)
+        if way is None or other is None:
+            return None
+        least = self._is_least
+        return [Look(Kind.KEYED_BOUND, way, self._doubles, self._ints, other, flag=least)]
 
-class _Tests:
-    """Those whose conditions are tested: the texts of many in one property are searched at once."""
 
-    def __init__(self, conditions: Mapping[Condition, Sequence[Place]]) -> None:
-        self._conditions = conditions
-        texts: dict[Property, set[str]] = {}
-        searched: dict[Property, list[Condition]] = {}
-        for condition in conditions:
-            path, some = _needed_texts(condition)
-            if path is not None:
-                texts.setdefault(path, set()).update(some)
-                searched.setdefault(path, []).append(condition)
-        self._texts = {path: some for path, some in texts.items() if len(some) >= _SEARCHED}
-        self._searched = {c for path in self._texts for c in searched[path]}
+class _Texts:
+    """Those that want a property to hold some texts: many are searched at once."""
+
+    def __init__(self, path: Property) -> None:
+        self._path = path
+        self._conditions: dict[Condition, list[Place]] = {}
+        self._texts: dict[Condition, Sequence[AnyOf[str]]] = {}
+        self._search: Callable[[str], object] | None = None
+
+    def add(self, condition: Condition, texts: Sequence[AnyOf[str]], place: Place) -> None:
+        self._conditions.setdefault(condition, []).append(place)
+        self._texts[condition] = texts
 
     def names(self, i: int) -> dict[str, object]:
-        names: dict[str, object] = {
-            f"in{i}_{k}": tuple(places) for k, places in enumerate(self._conditions.values())
-        }
-        for k, texts in enumerate(self._texts.values()):
-            pattern = "|".join(map(re.escape, sorted(texts)))
-            names[f"search{i}_{k}"] = re.compile(pattern).search
-        return names
+        rarest = (
+            max(texts, key=lambda some: min(map(len, some))) for texts in self._texts.values()
+        )
+        searched = {text for some in rarest for text in some}
+        if len(searched) >= _SEARCHED:
+            self._search = re.compile("|".join(map(re.escape, sorted(searched)))).search
+        return {f"search{i}": self._search} | _places(i, self._conditions)
 
     def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:
-        parts = [
-            rules.compile_condition(condition, reader.read, constant)
-            for condition in self._conditions
-            if condition not in self._searched
-        ]
-        before = []
-        for k, path in enumerate(self._texts):
-            before += statements(f"s{i}_{k} = search{i}_{k}")
-            search = f"s{i}_{k}({{v}}) is not None if type({{v}}) is str else {{v}} is not None"
-            parts.append(template(search.format(v=reader.read(path))))
-        return before, joined(parts, ast.Or())
+        if self._search is not None:
+            found = "search({v}) is not None if type({v}) is str else {v} is not None"
+            gate = template(found.format(v=reader.read(self._path)))
+            return statements(f"search = search{i}"), gate
+        return [], _any_of(self._conditions, reader)
 
     def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
-        body = []
-        for k, condition in enumerate(self._conditions):
-            expression = rules.compile_condition(condition, reader.read, constant)
-            body += statements(f"if C:\n    found += in{i}_{k}", expression)
-        return body
+        return _tested(self._conditions, reader, i)
+
+    def looks(self, reader: Reader) -> list[Look] | None:
+        way = reader.way(self._path.steps)
+        if way is None:
+            return None
+        if self._search is not None:
+            return [Look(Kind.SEARCH, way, self._search)]
+        return [Look(Kind.TEXTS, way, _as_bytes(texts)) for texts in self._texts.values()]
+
+
+def _as_bytes(texts: Sequence[AnyOf[str]]) -> tuple[AnyOf[bytes], ...]:
+    return tuple(tuple(text.encode() for text in some) for some in texts)
+
+
+class _Tests:
+    """Those whose conditions are tested, one after the other."""
+
+    def __init__(self) -> None:
+        self._conditions: dict[Condition, list[Place]] = {}
+
+    def add(self, condition: Condition, place: Place) -> None:
+        self._conditions.setdefault(condition, []).append(place)
+
+    def names(self, i: int) -> dict[str, object]:
+        return _places(i, self._conditions)
+
+    def gate(self, reader: Reader, i: int) -> tuple[list[ast.stmt], ast.expr]:  # noqa: ARG002
+        return [], _any_of(self._conditions, reader)
+
+    def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
+        return _tested(self._conditions, reader, i)
+
+    def looks(self, reader: Reader) -> list[Look] | None:  # noqa: ARG002
+        return None
+
+
+def _places(i: int, conditions: Mapping[Condition, Sequence[Place]]) -> dict[str, object]:
+    return {f"in{i}_{k}": tuple(places) for k, places in enumerate(conditions.values())}
+
+
+def _any_of(conditions: Iterable[Condition], reader: Reader) -> ast.expr:
+    """The expression that is true if one of the conditions may hold."""
+    parts = [rules.compile_condition(each, reader.read, constant) for each in conditions]
+    return joined(parts, ast.Or())
+
+
+def _tested(conditions: Iterable[Condition], reader: Reader, i: int) -> list[ast.stmt]:
+    """Statements that add to `found` those whose condition may hold."""
+    body = []
+    for k, condition in enumerate(conditions):
+        expression = rules.compile_condition(condition, reader.read, constant)
+        body += statements(f"if C:\n    found += in{i}_{k}", expression)
+    return body
 
 
 def _grouped(subscriptions: Sequence[Wanted]) -> tuple[list[_Group], list[Place]]:
     """The groups, and those who want every event."""
     groups: dict[object, Any] = {}
-    tests: dict[Condition, list[Place]] = {}
+    tested: set[Condition] = set()
     always: list[Place] = []
     for place, wanted in enumerate(subscriptions):
         key, bound, condition = wanted.key, wanted.bound, wanted.condition
@@ -393,12 +509,16 @@ def _grouped(subscriptions: Sequence[Wanted]) -> tuple[list[_Group], list[Place]
         elif bound is not None:
             made = _Bounds(bound.path, is_least=bound.is_least)
             groups.setdefault((bound.path, bound.is_least), made).add(wanted, place)
-        elif condition is None or (condition not in tests and len(tests) >= MAX_TESTS):
+        elif condition is None or (condition not in tested and len(tested) >= MAX_TESTS):
             always.append(place)
         else:
-            tests.setdefault(condition, []).append(place)
-    found: list[_Group] = [*groups.values()]
-    return found + ([_Tests(tests)] if tests else []), always
+            tested.add(condition)
+            path, texts = _needed_texts(condition)
+            if path is not None:
+                groups.setdefault((path,), _Texts(path)).add(condition, texts, place)
+            else:
+                groups.setdefault(None, _Tests()).add(condition, place)
+    return [*groups.values()], always
 
 
 def _needs(always: Sequence[Wanted]) -> Needs | None:
@@ -423,19 +543,11 @@ def _copying(needs: Needs, reader: Reader) -> list[ast.stmt]:
     return statements(keep, joined(plain, ast.And()))
 
 
-def _needed_texts(condition: Condition) -> tuple[Property | None, Iterable[str]]:
-    """The property that has to hold one of some texts, if a condition says so."""
-    match condition:
-        case Contains(Property() as path, Literal(str(text))):
-            needs: Sequence[tuple[str, ...]] = ((text,),)
-        case Matches(Property() as path, pattern):
-            needs = texts_in(pattern)
-        case _:
-            return None, ()
+def _needed_texts(condition: Condition) -> tuple[Property | None, Sequence[AnyOf[str]]]:
+    """The property that has to hold one text of each of some groups, if a condition says so."""
+    path, needs = rules.texts_needed(condition) or (None, ())
     safe = [some for some in needs if all(map(rules.is_safe, some))]
-    if not safe or path.has_any:
-        return None, ()
-    return path, max(safe, key=lambda some: min(map(len, some)))
+    return (path, safe) if safe and path is not None and not path.has_any else (None, ())
 
 
 def _sorted(places: list[tuple[float, Place]]) -> tuple[tuple[float, ...], tuple[Place, ...]]:
@@ -552,6 +664,12 @@ def offer(event):
             pass
     keep = KEEP
     return keep(event)
+"""
+
+_TEST = """
+def test(event):
+    BODY
+    return C
 """
 
 _REJECT = """

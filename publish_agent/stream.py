@@ -1,6 +1,7 @@
 """A stream, and who gets its events: nobody, an intake, or whoever looks at one of them.
 
-`publish` is one function for as long as its stream lives; what it does is exchanged with its code.
+`publish` is one function for as long as its stream lives; what it does is exchanged. It is
+compiled, or else, where that was not built, made in Python, and then its code is exchanged.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from publish_agent.intake import Counter, Status
+from publish_agent.native import Offer, giver, publisher
 from publish_agent.reading import NAMES
 from publish_agent.template import bind, with_blanks
 
@@ -20,11 +22,11 @@ from publish_agent.template import bind, with_blanks
 class Taker:
     """What a stream hands its events to.
 
-    `offer` takes an event, or not, and tells what became of it; its code is what `Stream.publish`
-    runs. `lost` notes that events were lost before they came here. Neither ever raises.
+    `offer` takes an event, or not, and tells what became of it: that is what `Stream.publish`
+    does. `lost` notes that events were lost before they came here. Neither ever raises.
     """
 
-    offer: FunctionType
+    offer: Offer
     lost: Callable[[int], None]
 
 
@@ -50,12 +52,7 @@ class Peek:
 
     def taker(self) -> Taker:
         """What a stream hands its events to meanwhile."""
-        return Taker(handing_to(self.offer), self._inner.lost if self._inner else _nobody_is_told)
-
-
-def handing_to(offer: Callable[[object], Status]) -> FunctionType:
-    """A function for a `Taker` that calls another one."""
-    return bind(_HANDS_ON, {"OFFER": offer})
+        return Taker(self.offer, self._inner.lost if self._inner else _nobody_is_told)
 
 
 def _nobody_is_told(number: int) -> None:
@@ -76,11 +73,29 @@ _HANDS_ON = compiled(
 )
 _GIVES = compiled(ast.parse("def offer(event):\n    return STATUS").body, ["STATUS"])
 
-CLOSED = Taker(bind(_GIVES, {"STATUS": Status.CLOSED}), _nobody_is_told)
+
+def _giving(status: Status) -> Offer:
+    return giver(status) or bind(_GIVES, {"STATUS": status})
+
+
+CLOSED = Taker(_giving(Status.CLOSED), _nobody_is_told)
 """Takes nothing any more."""
 
-_IDLE = Taker(bind(_GIVES, {"STATUS": Status.SKIPPED}), _nobody_is_told)
+_IDLE = _giving(Status.SKIPPED)
 """Nobody asks."""
+
+
+def _made_in_python(offer: Offer) -> tuple[Offer, Callable[[Offer], None]]:
+    """A `publish` that hands its events to something, and what lets it hand them to another."""
+
+    def exchange(offer: Offer) -> None:
+        if not isinstance(offer, FunctionType):
+            offer = bind(_HANDS_ON, {"OFFER": offer})
+        publish.__code__ = offer.__code__
+
+    publish = FunctionType(_HANDS_ON.__code__, _SCOPE, "publish")
+    exchange(offer)
+    return publish, exchange
 
 
 class Stream:
@@ -90,17 +105,17 @@ class Stream:
     never blocks or raises. The event is a dict (or a dataclass or `msgspec.Struct`). It is not
     kept: what a query needs of it has been copied when this returns.
 
-    It is a function, whose code is exchanged when the queries change: who holds on to it, as in
-    `publish = stream.publish`, goes on with the present ones.
+    It is one function, which does something else when the queries change: who holds on to it, as
+    in `publish = stream.publish`, goes on with the present ones.
     """
 
-    __slots__ = ("_taker", "name", "publish")
+    __slots__ = ("_exchange", "_taker", "name", "publish")
 
-    publish: Callable[[object], Status]
+    publish: Offer
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.publish = FunctionType(_IDLE.offer.__code__, _SCOPE, "publish")
+        self.publish, self._exchange = publisher(_IDLE) or _made_in_python(_IDLE)
         self._taker: Taker | None = None
 
     @property
@@ -111,7 +126,7 @@ class Stream:
     @taker.setter
     def taker(self, taker: Taker | None) -> None:
         self._taker = taker
-        self.publish.__code__ = (taker or _IDLE).offer.__code__
+        self._exchange(_IDLE if taker is None else taker.offer)
 
     def lost(self, number: int) -> None:
         """Say that so many events of this stream were lost before they could be published.

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_build import SOURCES, compile_library
+from hatch_build import DECODER, compile_library
 from mql.batch import to_python
 from mql.events.decode import EventReader
 from mql.events.native import LIBRARY, NativeDecoder, library
@@ -162,7 +162,7 @@ def test_it_stays_inside_its_arrays(flags: tuple[str, ...], tmp_path: Path) -> N
     compiled = LIBRARY
     if flags:
         compiled = tmp_path / LIBRARY.name
-        compile_library(SOURCES, compiled, *flags)
+        compile_library(DECODER, compiled, *flags)
     script = Path(__file__).with_name("native_bounds.py")
     done = subprocess.run(
         [sys.executable, str(script), str(EXAMPLES * 20), str(compiled)],

@@ -49,7 +49,7 @@ _ANYTHING = _Part()
 
 
 def texts_in(pattern: str) -> tuple[AnyOf[str], ...]:
-    r"""The texts that a match must hold: of each tuple, one at least.
+    r"""The texts that a match must hold: of each tuple, one at least, one behind the other.
 
     >>> texts_in(".*ERROR.*(timeout|refused)s?")
     (('ERROR',), ('timeout', 'refused'))

@@ -1,0 +1,122 @@
+"""What `publish` does, by compiled code: `publish.c`, loaded if it was built.
+
+A gate is a list of looks at an event, one for each group of subscriptions (`screen.py`). It lets an
+event through if one of the looks does. Whether the compiled code is there changes what `publish`
+costs, never what becomes of an event.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache, partial
+from pathlib import Path
+
+from publish_agent.columns import LONGEST, Columns
+from publish_agent.intake import Intake, Status
+
+LIBRARY = Path(__file__).with_name("_compiled.so")
+"""Where the build puts what it has compiled."""
+
+Offer = Callable[[object], Status]
+"""Takes an event, or not, and tells what became of it. Never raises."""
+
+Steps = tuple[str | int, ...]
+"""The way to a value, from an event or from an element of a list."""
+
+
+class Kind(IntEnum):
+    """How a look decides about the value at its path; null never passes but for a `TEST`."""
+
+    KEYS = 0
+    """It is in a dict."""
+    ANY_KEYS = 1
+    """It is a list, with an element in which what is at `other` is in a dict."""
+    BOUND = 2
+    """It is a number in bounds: `first` is the threshold of doubles, `second` that of integers."""
+    KEYED_BOUND = 3
+    """It is in the dicts `first` and `second`, which hold such bounds of the number at `other`."""
+    TEXTS = 4
+    """It is a text that holds one of each tuple of texts (as UTF-8), one after the other."""
+    SEARCH = 5
+    """It is a text in which a function finds something."""
+    TEST = 6
+    """A function says so of the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at an event. `flag`: keys are texts, or a bound is a least one."""
+
+    kind: Kind
+    path: Steps = ()
+    first: object = None
+    second: object = None
+    other: Steps = ()
+    flag: bool = False
+
+    def __str__(self) -> str:
+        found = self.kind.name.lower().replace("_", " ")
+        ways = [".".join(map(str, way)) for way in (self.path, self.other) if way]
+        return f"{found} of {', '.join(ways)}" if ways else found
+
+
+@cache
+def library() -> ctypes.PyDLL | None:
+    """The compiled code, or None where it was not built, or cannot be used."""
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return None
+    try:
+        loaded = ctypes.PyDLL(str(LIBRARY))
+    except OSError:
+        return None
+    for make in (loaded.make_gate, loaded.make_copier, loaded.make_publish, loaded.make_giver):
+        make.argtypes, make.restype = (ctypes.py_object,), ctypes.py_object
+    loaded.exchange.argtypes, loaded.exchange.restype = (ctypes.py_object,) * 2, None
+    return loaded
+
+
+def publisher(offer: Offer) -> tuple[Offer, Callable[[Offer], None]] | None:
+    """A `publish` that hands its events to something, and what lets it hand them to another."""
+    compiled = library()
+    if compiled is None:
+        return None
+    publish: Offer = compiled.make_publish(offer)
+    return publish, partial(compiled.exchange, publish)
+
+
+def giver(status: Status) -> Offer | None:
+    """What gives the same status for every event."""
+    compiled = library()
+    if compiled is None:
+        return None
+    offer: Offer = compiled.make_giver(status)
+    return offer
+
+
+def gate(looks: Sequence[Look], intake: Intake) -> Offer | None:
+    """What keeps the events that one of the looks lets through, and counts the others."""
+    compiled = library()
+    if compiled is None or all(look.kind is Kind.TEST for look in looks):
+        return None
+    program = tuple(
+        (int(look.kind), look.flag, look.path, look.other, look.first, look.second)
+        for look in looks
+    )
+    offer: Offer = compiled.make_gate((program, intake.rejected.ticks, intake.keep))
+    return offer
+
+
+def copier(paths: Sequence[Steps], intake: Intake, columns: Columns) -> Offer | None:
+    """What copies the values at some paths to columns; events with others are kept as text."""
+    compiled = library()
+    if compiled is None:
+        return None
+    to = (columns.pattern, columns.mark, intake.full.add, columns.values)
+    held = (tuple(paths), LONGEST, *to, Status.ACCEPTED, intake.keep)
+    offer: Offer = compiled.make_copier(held)
+    return offer

@@ -1,0 +1,74 @@
+/* The part of CPython's stable ABI (3.11 and later, with a GIL) that `publish.c` calls.
+ *
+ * Declared here, not included: a machine without Python's headers builds it too, once for all
+ * versions. See https://docs.python.org/3/c-api/stable.html. */
+
+#ifndef MQL_STABLE_ABI_H
+#define MQL_STABLE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct object_type PyTypeObject;
+
+typedef struct {
+    intptr_t reference_count; /* never touched but by Py_IncRef and Py_DecRef */
+    PyTypeObject *type;
+} PyObject;
+
+typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
+
+typedef struct {
+    const char *name;
+    PyCFunction function;
+    int flags;
+    const char *doc;
+} PyMethodDef;
+
+enum { METH_O = 0x0008 };
+
+extern PyObject _Py_NoneStruct;
+extern PyTypeObject PyBool_Type, PyCFunction_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type,
+    PyUnicode_Type;
+extern PyObject *PyExc_Exception;
+
+void Py_IncRef(PyObject *);
+void Py_DecRef(PyObject *);
+
+PyObject *PyErr_Occurred(void);
+int PyErr_ExceptionMatches(PyObject *);
+void PyErr_Clear(void);
+PyObject *PyErr_NoMemory(void);
+
+void *PyMem_Calloc(size_t, size_t);
+void PyMem_Free(void *);
+
+char *PyByteArray_AsString(PyObject *);
+intptr_t PyByteArray_Size(PyObject *);
+int PyBytes_AsStringAndSize(PyObject *, char **, intptr_t *);
+PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));
+void *PyCapsule_GetPointer(PyObject *, const char *);
+PyCFunction PyCFunction_GetFunction(PyObject *);
+int PyCFunction_GetFlags(PyObject *);
+PyObject *PyCFunction_GetSelf(PyObject *);
+PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *);
+
+int PyDict_Contains(PyObject *, PyObject *);
+PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
+int PyDict_Next(PyObject *, intptr_t *, PyObject **, PyObject **);
+double PyFloat_AsDouble(PyObject *);
+PyObject *PyIter_Next(PyObject *);
+int PyList_Append(PyObject *, PyObject *);
+PyObject *PyList_GetItem(PyObject *, intptr_t);
+int PyList_SetSlice(PyObject *, intptr_t, intptr_t, PyObject *);
+intptr_t PyList_Size(PyObject *);
+long PyLong_AsLong(PyObject *);
+long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
+PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);
+int PyObject_IsTrue(PyObject *);
+PyObject *PyTuple_GetItem(PyObject *, intptr_t);
+intptr_t PyTuple_Size(PyObject *);
+const char *PyUnicode_AsUTF8AndSize(PyObject *, intptr_t *);
+intptr_t PyUnicode_GetLength(PyObject *);
+
+#endif

@@ -1,0 +1,108 @@
+"""Odd events through the compiled part of `publish`, of all kinds of looks.
+
+    python -m tests.agent.compiled_odd ROUNDS LIBRARY
+
+With `PYTHONMALLOC=debug`, to use what has been freed ends this process; so does what C leaves
+undefined, if LIBRARY was built with the sanitizer. Prints how many events were offered.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from publish_agent import native
+from tests.agent.odd import odd_events
+from tests.agent.support import ALL, Bench
+
+WHERES = (
+    "a == 'x'",
+    "a in ('x', 'y') and b > 3",
+    "e['c']['d']['e'] == 1",
+    "b >= 500",
+    "e['c']['d'] < 0.5",
+    "e['l'][*]['k']['m'] == 'x'",
+    "e['l'][*] == 'x'",
+    "e['l'][-1]['k'] == 'x'",
+    "m ==~ /x.*(y|zz)/",
+    *(f"u ==+ 'text{i}'" for i in range(5)),
+    "not (a == 'y' and m like '%x_')",
+)
+COUNTED = "select count(*), sum(n), max(b), a, e['c']['d'] from s window 1 group by a, e['c']['d']"
+
+
+class Key:
+    """Equal to no text, but looked at by whoever looks for one: then `deed` is done."""
+
+    def __init__(self, text: str, deed: Callable[[], object]) -> None:
+        self._hash = hash(text)
+        self._deed = deed
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        self._deed()
+        return False
+
+
+def changing(dice: random.Random) -> dict[object, object]:
+    """An event that is taken apart while it is looked into."""
+    event: dict[object, object] = {}
+    inner: dict[object, object] = {}
+    elements: list[object] = []
+
+    built = False
+
+    def deed() -> None:
+        for _ in range(dice.randrange(3) if built else 0):
+            some = dice.choice([event.clear, inner.clear, elements.clear, boom, nothing])
+            some()
+
+    def boom() -> None:
+        if dice.random() < 0.1:
+            raise KeyError
+
+    def nothing() -> None:
+        inner["d"] = {"e": [dice.random()]}
+
+    for name in dice.sample("abclumde", k=5):
+        event[Key(name, deed)] = 1
+        inner[Key(name, deed)] = 1
+    inner |= {"d": {Key("e", deed): 1, "e": [float(dice.random())]}, "k": {Key("m", deed): 1}}
+    elements += [{Key("k", deed): 1, "k": inner}, inner, {"k": {"m": str(dice.random())}}]
+    values = [inner, elements, "x" * dice.randrange(50), dice.random(), None, 10**30, True]
+    for name in dice.sample("abclum", k=6):
+        event[name] = dice.choice(values)
+    event["l"], event["c"] = elements, inner
+    built = True
+    return event
+
+
+def main(rounds: int) -> int:
+    """Offer so many events that change, and some odd ones, to queries of all kinds."""
+    dice = random.Random(1)  # noqa: S311 - repeatable
+    asked = [[f"{ALL} where {where}"] for where in WHERES]
+    offered = 0
+    for queries in [*asked, [text for some in asked for text in some], [COUNTED]]:
+        bench = Bench()
+        for number, text in enumerate(queries):
+            bench.subscribe(number, text, tick=False)
+        bench.tick()
+        bench.tick()
+        assert not bench.refusals()
+        assert "built-in" in repr(bench.streams["s"].publish)
+        for event in odd_events():
+            bench.streams["s"].publish(event)
+        for _ in range(rounds):
+            bench.streams["s"].publish(changing(dice))
+        offered += rounds
+        bench.settle()
+    return offered
+
+
+if __name__ == "__main__":
+    native.LIBRARY = Path(sys.argv[2])
+    sys.stdout.write(f"{main(int(sys.argv[1]))}\n")

@@ -1,0 +1,185 @@
+"""The compiled part of `publish`: what it lets go by, nobody wanted, whatever the event is."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hatch_build import PUBLISH, compile_library
+from mql.format import format_condition
+from publish_agent import native
+from publish_agent.intake import Intake, Room, Status
+from publish_agent.native import Kind, Look, gate
+from publish_agent.stream import Stream, Taker
+from tests.agent.compiled_odd import COUNTED, WHERES
+from tests.agent.support import ALL, Bench
+from tests.agent.test_where import odd_events, screen, wheres
+from tests.strategies import event_bodies
+
+EXAMPLES = int(os.environ.get("MQL_EXAMPLES", "200"))
+SANITIZER = ("-fsanitize=undefined", "-fsanitize-trap=all", "-O1")
+
+
+def intake() -> Intake:
+    return Intake(lambda _: (0,), lambda _: b"{}", lambda: 0, lambda: 0, Room(1 << 30), 1 << 30)
+
+
+def test_the_compiled_part_is_there() -> None:
+    assert native.library() is not None, "the build did not compile publish_agent/publish.c"
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(wheres().map(format_condition), min_size=1, max_size=5),
+    st.lists(event_bodies() | odd_events(), min_size=1, max_size=10),
+)
+def test_it_lets_go_by_what_nobody_wants_and_no_more_through_than_python_does(
+    wanted: list[str], events: list[object]
+) -> None:
+    made = screen(*wanted)
+    compiled = made.taker(intake(), careful=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "library", lambda: None)
+        plain = made.taker(intake(), careful=True)
+    for event in events:
+        passes = compiled.offer(event) is Status.ACCEPTED
+        if made.sort(event):
+            assert passes, (wanted, event)
+        if passes:
+            assert plain.offer(event) is Status.ACCEPTED, (wanted, event)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("ERROR in a timeout", Status.ACCEPTED),
+        ("a timeout, then an ERROR", Status.SKIPPED),
+        ("ERRORtimeout", Status.ACCEPTED),
+        ("ERRORefused: was ERROR refused", Status.ACCEPTED),
+        ("ERRERROR" * 100 + "timeout", Status.ACCEPTED),
+        ("ERRO" * 100 + "timeout", Status.SKIPPED),
+        ("é" * 100 + "ERROR €refused", Status.ACCEPTED),
+        ("\ud800ERROR", Status.ACCEPTED),
+        ("", Status.SKIPPED),
+        (None, Status.SKIPPED),
+        (["x"], Status.ACCEPTED),
+    ],
+)
+def test_texts_that_a_pattern_needs_are_looked_for_in_their_order(
+    text: object, status: Status
+) -> None:
+    offer = screen("m ==~ /.*ERROR.*(timeout|refused)/").taker(intake()).offer
+    assert offer({"m": text}) is status
+
+
+@pytest.mark.parametrize("flags", [(), SANITIZER], ids=["as built", "with the sanitizer"])
+def test_events_that_change_while_they_are_looked_into_break_nothing(
+    flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    compiled = native.LIBRARY
+    if flags:
+        compiled = tmp_path / native.LIBRARY.name
+        compile_library(PUBLISH, compiled, *flags)
+    rounds = EXAMPLES * 2
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.agent.compiled_odd", str(rounds), str(compiled)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, "PYTHONMALLOC": "debug"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == rounds * (len(WHERES) + 2)
+
+
+@pytest.mark.parametrize("queries", [[f"{ALL} where {w}" for w in WHERES], [COUNTED]])
+def test_it_holds_on_to_nothing(queries: list[str]) -> None:
+    bench = Bench()
+    for number, text in enumerate(queries):
+        bench.subscribe(number, text, tick=False)
+    bench.tick()
+    values = [object(), "a text of its own" + str(id(bench)), 1.5e300, 10**12 + 7, {"d": [7.25]}]
+    before = [sys.getrefcount(value) for value in values]
+    for _ in range(100):
+        for value in values:
+            event = {"a": value, "b": value, "c": value, "l": [{"k": value}], "m": value, "n": 1.5}
+            bench.streams["s"].publish(event)
+    del event, value
+    bench.settle()
+    bench.tick()
+    assert [sys.getrefcount(value) for value in values] == before
+
+
+def test_what_is_made_is_freed_without_the_cycle_collector() -> None:
+    gc.disable()
+    try:
+        taken = intake()
+        index = {"x": 1}
+        stream = Stream("s")
+        offer = gate([Look(Kind.KEYS, ("a",), index, flag=True)], taken)
+        assert offer is not None
+        stream.taker = Taker(offer, taken.lost)
+        assert stream.publish({"a": "x"}) is Status.ACCEPTED
+        assert stream.publish({"a": "y"}) is Status.SKIPPED
+        publish = stream.publish
+        del offer, taken
+        stream.taker = None
+        assert sys.getrefcount(index) == 2
+        assert publish({"a": "x"}) is Status.SKIPPED
+    finally:
+        gc.enable()
+
+
+def test_what_an_event_raises_stays_inside_but_not_what_ends_the_program() -> None:
+    class Interrupting:
+        def __hash__(self) -> int:
+            return hash("a")
+
+        def __eq__(self, other: object) -> bool:
+            raise KeyboardInterrupt
+
+    offer = screen("a == 'x'").taker(intake()).offer
+    with pytest.raises(KeyboardInterrupt):
+        offer({Interrupting(): 1})
+
+
+def test_threads_go_on_publishing_while_what_they_publish_to_is_exchanged() -> None:
+    stream = Stream("s")
+    publish = stream.publish
+    takers = [screen(f"a == '{value}'").taker(intake()) for value in "xyz"]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    counts = [0] * 4
+    until = monotonic() + 1
+
+    def run(number: int) -> None:
+        while monotonic() < until:
+            for value in "xyz":
+                assert publish({"a": value}) in (Status.ACCEPTED, Status.SKIPPED)
+                counts[number] += 1
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        exchanged = 0
+        while monotonic() < until:
+            for taker in (*takers, None):
+                stream.taker = taker
+                exchanged += 1
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(counts)
+    assert exchanged
