@@ -66,12 +66,16 @@ class Incoming:
     def _welcome(self, link: Link, message: Welcome, now_us: int) -> None:
         if message.protocol != PROTOCOL:
             raise ProtocolError(f"protocol {message.protocol}")
-        others = (other for other in self._links.values() if other is not link)
-        link.twin = next((o for o in others if o.welcomed and o.job == message.job), None)
-        if link.twin is not None:  # two addresses of one source job: it takes our last hello's
+        # Two addresses of one source job: it takes our last hello's, and each query on one of them.
+        twins = [o for o in self._links.values() if o is not link and o.job == message.job]
+        link.twin = next((twin for twin in twins if twin.welcomed), None)
+        if link.twin is not None:
+            self._queries.end_all(link)
             link.lose()
             link.twin.greet = True
             return
+        for twin in twins:
+            self._queries.end_all(twin)
         for running in link.welcome(message.job, message.credit):
             self._queries.end(link, running)
         link.heard_us = link.heartbeat_us = now_us

@@ -85,7 +85,8 @@ class AgentStates:
         """The states of panes that begin before a time, or all, as payloads; those begin anew."""
         size = self.size
         batches = [(weight, part, part.take(before_ms)) for weight, part in self._partials.items()]
-        self._partials = {weight: part for weight, part, _ in batches if part.size}
+        # An empty one still knows how many events of the last ms have come.
+        self._partials = {weight: part for weight, part, _ in batches if part.size or weight == 1}
         self._taken_bytes = self._taken_bytes * self.size // max(size, 1)
         for weight, partial, batch in batches:
             if batch is None:

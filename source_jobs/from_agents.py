@@ -55,7 +55,7 @@ class AgentSide:
         agent.heard_us = now_us
         if agent.is_gone:
             agent.is_gone = False
-            self.queries.regain(agent.agent)
+            self.queries.regain(agent, now_us // 1000)
         self._take(agent, message, payload, now_us)
 
     def drop(self, peer: bytes, now_us: int, key: bytes) -> None:
@@ -105,7 +105,7 @@ class AgentSide:
         credit = self.settings.agent_credit
         welcome = Welcome(PROTOCOL, self.settings.name, credit, message.sent_us, now_us, now_us)
         self.outbox.to_agent(peer, welcome)
-        self.queries.regain(agent.agent)
+        self.queries.regain(agent, now_us // 1000)
         self.queries.offer(agent, agent.offer(message.streams), now_us // 1000)
 
     def _heartbeat(self, agent: Agent, message: Heartbeat, now_us: int) -> None:

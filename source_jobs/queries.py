@@ -153,10 +153,14 @@ class Queries:
             running.execution.reporters.lose(agent, now_ms, left=left)
             self._touched.add(running.execution.number)
 
-    def regain(self, agent: str) -> None:
-        """An agent is there again."""
+    def regain(self, agent: Agent, now_ms: int) -> None:
+        """An agent is there again: what others were asked meanwhile, it is asked now."""
         for running in self._by_number.values():
-            running.execution.reporters.regain(agent)
+            reporters = running.execution.reporters
+            reporters.regain(agent.agent)
+            for source, stream in enumerate(running.execution.question.streams):
+                if stream in agent.streams and (agent.agent, source) not in reporters.all:
+                    self._ask_source(running, agent, source, now_ms)
 
     def take(self, agent: Agent, part: Part, shipment: Shipment | None, now_ms: int) -> None:
         """Take in one query's part of a batch. Raises ProtocolError."""

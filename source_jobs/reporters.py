@@ -57,9 +57,12 @@ class Reporter:
         return self.refused is None and self.gone_ms is None
 
     def accept(self, start_ms: int, now_ms: int) -> None:
-        """Note that it runs the query."""
+        """Note that it runs the query; if it did before, nobody knows what was in between."""
         self.refused = None
-        self.start_ms = min(start_ms, now_ms)
+        start_ms = min(start_ms, now_ms)
+        if self.start_ms is not None and start_ms > self.start_ms:
+            self._begin_anew(start_ms)
+        self.start_ms = start_ms
         self.watermark_ms = max(self.watermark_ms, self.start_ms)
 
     def take(self, part: Part, now_ms: int) -> int:
@@ -68,7 +71,7 @@ class Reporter:
         Raises ProtocolError if its numbers cannot be.
         """
         if part.sequence == 1 and self.sequence:
-            self.sequence = self.seen_total = 0  # it began anew
+            self._begin_anew(now_ms)  # it has not been heard to accept once more
         seen = sum(tally.seen for tally in part.tallies)
         lost = part.seen_total - self.seen_total - seen
         if part.sequence <= self.sequence or not 0 <= lost <= _LARGEST:
@@ -80,6 +83,10 @@ class Reporter:
             self.start_ms = now_ms  # it has not been heard to accept: who knows what came before
         self.watermark_ms = max(self.watermark_ms, min(part.watermark_ms, now_ms))
         return lost
+
+    def _begin_anew(self, start_ms: int) -> None:
+        self.sequence = self.seen_total = 0
+        self._note_gap(self.watermark_ms, start_ms)
 
     def lacks(self, start_ms: int, end_ms: int) -> bool:
         """Whether something that it told of a span of time may never have come."""

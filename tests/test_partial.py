@@ -104,6 +104,17 @@ def test_states_of_a_group_that_come_one_by_one_add_up_to_the_whole():
     assert [row["n"] for row in parts] == [700]
 
 
+def test_events_of_one_millisecond_keep_their_order_whichever_batch_they_come_in():
+    step = mql.plan("select count(*), g from s window 1 group by g", live=True).agent.aggregate
+    partial, reader = PartialAggregate(step, Limits(), lambda: NOW), EventReader(Fields((G,)))
+    orders = []
+    for groups in ("zx", "yz", "w"):
+        partial.update(reader.from_events([{"g": g} for g in groups], [5] * len(groups)).batch)
+        if groups != "zx":  # the states are sent, too
+            orders += partial.take()["*order"].to_pylist()
+    assert [order - orders[0] for order in orders] == [0, 1, 2, 4], "z x y, and w after z"
+
+
 def test_of_a_pane_that_has_begun_the_states_can_wait():
     step = mql.plan("select count(*), g from s window 1 group by g", live=True).agent.aggregate
     partial, reader = PartialAggregate(step, Limits(), lambda: NOW), EventReader(Fields((G,)))

@@ -38,6 +38,8 @@ class PartialAggregate:
         self._span = Span(step.window)
         self._make: Callable[[], States] = lambda: States(step, limits, now_ms, spread=spread)
         self._states = self._make()
+        self._last = 0, 0
+        """The last ms of which rows came, and how many."""
 
     @property
     def size(self) -> int:
@@ -59,6 +61,9 @@ class PartialAggregate:
     def _add(self, batch: pa.RecordBatch, rows: Ints) -> None:
         times: Ints = batch.column(TIME).to_numpy()[rows]
         within = np.arange(len(times)) - np.searchsorted(times, times)
+        ms, number = self._last
+        within[times == ms] += number  # its others came in the batch before
+        self._last = int(times[-1]), int(within[-1]) + 1
         order = (times << _WITHIN_MS) + np.minimum(within, (1 << _WITHIN_MS) - 1)
         self._states.update(kernels.take(batch, rows), self._span.panes(times), order)
 

@@ -260,6 +260,20 @@ def test_two_addresses_of_one_source_job_are_one() -> None:
     assert len(spare.of(Hello)) > 1, "the spare one is used when the other is gone"
 
 
+def test_a_query_runs_on_one_of_two_addresses_of_one_source_job_at_a_time() -> None:
+    bench = Bench()
+    bench.connect(8)
+    for link in (LINK, 8):
+        bench.subscribe(1, ALL, link=link)
+    assert list(bench.state.links[LINK].queries) == [(1, 0)]
+    assert not bench.state.links[8].queries
+    bench.state.disconnect(LINK, bench.now_us)
+    bench.connect(8)  # it has taken over, before the other one is given up
+    bench.subscribe(1, ALL, link=8)
+    assert not bench.state.links[LINK].queries, "what it counted is told by nobody any more"
+    assert list(bench.state.links[8].queries) == [(1, 0)]
+
+
 # Clocks
 
 

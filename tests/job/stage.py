@@ -152,9 +152,16 @@ class FakeAgent:
         start_ms = self.stage.now_ms if start_ms is None else start_ms
         for asked in self.got(Subscribe):
             if (asked.query, asked.source) not in self._sequences:
-                self._sequences[asked.query, asked.source] = 0
-                self._seen[asked.query, asked.source] = 0
+                self.begin(asked)
                 self.send(Accept(asked.query, asked.source, start_ms))
+
+    def begin(self, asked: Subscribe) -> None:
+        """Run a query, and tell nobody."""
+        self._sequences[asked.query, asked.source] = self._seen[asked.query, asked.source] = 0
+
+    def restart(self) -> None:
+        """Forget that it runs any query."""
+        self._sequences, self._seen = {}, {}
 
     def part(
         self,

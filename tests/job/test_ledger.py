@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mql.ledger import Completeness, Exactness, Tally
-from mql.wire.messages import Batch, Ended, Goodbye, Refuse, Subscribe
+from mql.wire.messages import Batch, Ended, Goodbye, Heartbeat, Refuse, Subscribe
 from mql.wire.payload import write_batch, write_rows
 from tests.cases import Event
 from tests.job.stage import FakeAgent, FakeClient, Stage, agent_half
@@ -178,6 +179,47 @@ def test_a_silent_agent_is_missing_and_then_gone() -> None:
     assert (ledgers[0].expected, ledgers[0].reported, ledgers[0].early) == (2, 1, True)
     assert (ledgers[-1].expected, ledgers[-1].missing, ledgers[-1].early) == (1, (), False)
     assert [ledger.end_ms for ledger in ledgers][:3] == [1_001_000, 1_002_000, 1_003_000]
+
+
+def test_an_agent_that_was_silent_is_asked_what_others_were_asked_meanwhile() -> None:
+    stage = Stage()
+    agent = stage.agent("a", "requests")
+    agent.is_alive = False
+    stage.pass_time(5_000)
+    client = stage.client()
+    request = client.ask(COUNT)
+    assert not agent.got(Subscribe), "it is gone"
+    agent.send(Heartbeat(stage.now_us, stage.now_ms))
+    agent.is_alive = True
+    assert [asked.query for asked in agent.got(Subscribe)] == [client.query_of(request)]
+    agent.accept()
+    stage.pass_time(1_500)
+    agent.ship(agent.got(Subscribe)[0], events_at(stage.now_ms, 2, 0))
+    stage.pass_time(2_000)
+    assert [{"COUNT(*)": 2}] in client.windows(request)
+
+
+@pytest.mark.parametrize("accept", ["heard", "lost"])
+def test_of_an_agent_that_begins_a_query_anew_nothing_is_known_between(accept: str) -> None:
+    stage, client, request, (agent,) = begin(COUNT, 1)
+    asked = agent.got(Subscribe)[0]
+    stage.pass_time(300)
+    agent.ship(asked, events_at(stage.now_ms, 2, 0))
+    stage.pass_time(2_000)
+    agent.restart()
+    if accept == "heard":
+        agent.accept()
+    else:
+        agent.begin(asked)
+    for _ in range(3):
+        stage.pass_time(100)
+        agent.ship(asked, events_at(stage.now_ms, 1, 0))
+    stage.pass_time(3_000)
+    ledgers = client.ledgers(request)
+    missing = [ledger.missing != () for ledger in ledgers]
+    assert missing[:3] == [True, True, True], "from its last word to the new beginning"
+    assert sum(ledger.transit for ledger in ledgers) == 0
+    assert added(ledgers).shipped == 5
 
 
 def test_an_agent_that_said_goodbye_is_not_missing() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mql.wire.codec import from_agents
-from mql.wire.messages import Batch, Ended, Goodbye, Heartbeat, Hello, Rejected
+from mql.wire.messages import Accept, Batch, Ended, Goodbye, Heartbeat, Hello, Rejected
 from publish_agent.running import Running
 from source_jobs.client.items import Closed, Piece, Started
 from tests.simulator.network import Frames
@@ -184,10 +184,17 @@ class Knowledge:
                 for part in message.parts:
                     if process.state.queries.get(part.query) is None:
                         continue  # it has ended
-                    runs = record.totals.setdefault((part.query, part.source, agent), [])
+                    key = part.query, part.source, agent
+                    record.started_ms.setdefault(key, now_ms)
+                    runs = record.totals.setdefault(key, [])
                     if part.sequence == 1 or not runs:
                         runs.append(part.seen_total)
                     runs[-1] = part.seen_total
+            case Accept(query, source, start_ms):
+                key = query, source, agent
+                if start_ms > record.started_ms.get(key, start_ms) and record.totals.get(key):
+                    record.totals[key].append(0)  # whatever part of it comes first
+                record.started_ms[key] = start_ms
 
     def advanced(self, process: JobProcess) -> None:
         """A source job has done what was due."""

@@ -125,12 +125,12 @@ def _check_bound(answer: Answer, span: Span, members: Members) -> None:
 
 
 def _has_ties(answer: Answer, members: Members) -> bool:
-    """Whether events of two agents have the same time, so that their order is left open."""
-    by_time: dict[int, set[str]] = {}
-    for events in members.events.values():
+    """Whether events of two agents or streams have the same time, so that any may be first."""
+    by_time: dict[int, set[tuple[str, str]]] = {}
+    for stream, events in members.events.items():
         for record, event in events:
-            by_time.setdefault(answer.time_ms(event, record), set()).add(record.name)
-    return any(len(agents) > 1 for agents in by_time.values())
+            by_time.setdefault(answer.time_ms(event, record), set()).add((record.name, stream))
+    return any(len(sources) > 1 for sources in by_time.values())
 
 
 # All of it

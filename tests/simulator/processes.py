@@ -144,7 +144,9 @@ class AgentProcess(Process):
             published.status = self.streams[stream].publish(event)
         else:
             taker, then = hold
-            published.queries = tuple(each for each in then if each in running)
+            now = self.streams[stream].taker
+            if now is None or now.lost != taker.lost:  # another intake
+                published.queries = tuple(each for each in then if each in running)
             published.status = taker.offer(event)
         known.published(self, published)
 

@@ -98,6 +98,8 @@ class JobRecord:
         self.offered_ms: dict[tuple[str, str], int] = {}
         self.totals: dict[tuple[int, int, str], list[int]] = {}
         """The last total of each run of an agent's query and source."""
+        self.started_ms: dict[tuple[int, int, str], int] = {}
+        """When it has said last that such a run began."""
 
     def was_heard(self, agent: str, from_ms: int, to_ms: int) -> bool:
         """Whether an agent was heard after one time and before another."""
