@@ -15,7 +15,7 @@ from publish_agent.settings import Settings
 
 LOOK_US = 100_000
 """So long costs are added up before they are judged."""
-PAUSES_US = (0, 20_000, 100_000)
+PAUSES_US = (0, 20_000, 30_000, 50_000, 100_000)
 """The least pauses between drains: as it is well, and where an agent is over its budget."""
 
 _AIM = 0.75
@@ -28,10 +28,12 @@ _LEAST_AIM = 0.2
 """So much of it is left to events, whatever else costs: then sampling would not help."""
 _SMOOTH = 10
 """Looks that are seen together: a second, so that a burst may take what a second may."""
-_DRAIN_SHARE = 4.0
-"""By so much, at most, each longer pause is taken to help."""
-_HURRY_BELOW = 0.15
-"""With less than this share a pause may become shorter again, if drains were all that costs."""
+_DOUBT = 4.0
+"""By so much a longer pause may help more than is expected; else it samples a look later."""
+_HURRY_BELOW = 0.8
+"""If no more than this share is expected to be spent then, pauses become shorter again."""
+_SHORTEST_US = 5_000
+"""Between drains as it is well."""
 _WORTH = 0.8
 """A change of the weight by less than this is none."""
 _CALM, _MOST_CALM = 10, 300
@@ -49,17 +51,20 @@ class Share:
     follows their number, without what a drain costs however few there are.
     """
 
-    __slots__ = ("_now", "_now_events", "all", "each", "events")
+    __slots__ = ("_now", "all", "each", "events")
 
     def __init__(self) -> None:
-        self._now = self._now_events = self.all = self.events = self.each = 0.0
+        self._now = 0.0, 0.0, 0.0
+        self.all = self.events = self.each = 0.0
 
     def add(self, all_: float, events: float, each: float) -> None:
         """Take what the last look found."""
-        self._now, self._now_events = all_, min(events, all_)
-        self.all += (self._now - self.all) / _SMOOTH
-        self.events += (self._now_events - self.events) / _SMOOTH
-        self.each += (min(each, events) - self.each) / _SMOOTH
+        events = min(events, all_)
+        each = min(each, events)
+        self._now = all_, events, each
+        self.all += (all_ - self.all) / _SMOOTH
+        self.events += (events - self.events) / _SMOOTH
+        self.each += (each - self.each) / _SMOOTH
 
     def forget(self) -> None:
         """What comes now is not as it was."""
@@ -72,11 +77,20 @@ class Share:
         more = self.each * (factor - 1)
         self.all, self.events, self.each = self.all + more, self.events + more, self.each + more
 
-    @property
-    def excess(self) -> float:
-        """By which factor what events cost has to shrink; 1 if it need not."""
-        all_, events = max((self.all, self.events), (self._now, self._now_events))
-        return max(events / max(_AIM - (all_ - events), _LEAST_AIM), 1.0)
+    def expected(self, factor: float) -> float:
+        """What will be spent with so many times as many drains of as many events."""
+        return self.all + (self.events - self.each) * (factor - 1)
+
+    def excess(self, factor: float = 1.0) -> float:
+        """By which factor what events cost has to shrink; 1 if it need not, or is within its limit.
+
+        That is with so many times as many drains.
+        """
+        if self.all <= 1:
+            return 1.0
+        all_, events, each = max((self.all, self.events, self.each), self._now)
+        then = each + (events - each) * factor
+        return max(then / max(_AIM - (all_ - events), _LEAST_AIM), 1.0)
 
     @property
     def spare(self) -> float:
@@ -167,23 +181,29 @@ class Budget:
         shares = self._cpu, self._bytes, self._held
         self._looks_since_loose += 1
         self._calm += 1
-        over = [share for share in shares if share.all > 1]
-        if over:
-            self._tighten(max(share.excess for share in over))
+        if any(share.all > 1 for share in shares):
+            self._tighten()
             for share in shares:
                 share.forget()
         elif self._calm >= self._calm_needed:
             self._loosen(max(share.spare for share in shares))
 
-    def _tighten(self, factor: float) -> None:
+    def _drains(self, pause: int) -> float:
+        """So many times as many drains there are with other pauses."""
+        now_us, then_us = (max(PAUSES_US[p], _SHORTEST_US) for p in (self._pause, pause))
+        return now_us / then_us
+
+    def _tighten(self) -> None:
         too_soon = self._looks_since_loose < _SOON
         self._calm_needed = min(self._calm_needed * 2, _MOST_CALM) if too_soon else _CALM
         self._calm = 0
-        too_much = True
-        while too_much and self._pause < len(PAUSES_US) - 1:
-            self._pause += 1
-            factor /= _DRAIN_SHARE
-            too_much = factor > 1
+        longer = range(self._pause, len(PAUSES_US))
+        rests = [(self._cpu.excess(self._drains(pause)), pause) for pause in longer]
+        factor, pause = next((rest for rest in rests if rest[0] <= 1), rests[-1])
+        if pause > self._pause:
+            factor /= _DOUBT
+        factor = max(factor, self._bytes.excess(), self._held.excess())
+        self._pause = pause
         if factor * _WORTH > 1:
             self.weight = min(ceil(self.weight * factor), MAX_WEIGHT)
 
@@ -192,7 +212,7 @@ class Budget:
         if before > 1:
             if factor < _WORTH or before * factor <= 1:
                 self.weight = max(ceil(before * factor), before // 2)
-        elif pause and self._cpu.all < _HURRY_BELOW:
+        elif pause and self._cpu.expected(self._drains(pause - 1)) < _HURRY_BELOW:
             self._pause -= 1
         if (self.weight, self._pause) != (before, pause):
             self._calm = self._looks_since_loose = 0

@@ -7,6 +7,7 @@ nothing between.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
@@ -37,7 +38,7 @@ _TOTAL, _FULL, _SAMPLED, _FAILED, _LOST = range(len(_SPREAD))
 """Counts in their order; of the first one a query's candidates are no part."""
 
 _DROP_NS = 50
-"""About what it takes to leave an event out of a sample: less than a look at a clock."""
+"""About what it takes to leave an event out of a sample, if nothing else is done with it."""
 
 _OFTEN = 8
 """One event of so many without a property that the screen reads is often, if it is one of"""
@@ -160,8 +161,8 @@ class Generation:
         self._epoch_ns = tools.epoch_ns
         self._budget = tools.budget
         self._random = tools.random
-        self._keep_ns = 0
-        """What keeping an event took lately on a caller's thread."""
+        self._keep_ns, self._drop_ns = 0, _DROP_NS
+        """What keeping an event took lately on a caller's thread, and leaving it out."""
         self._weights = 1, 1
         """Of the sampler before the present one, and of this."""
         self._thrown = 0
@@ -240,11 +241,9 @@ class Generation:
 
     def _spend(self, kept: int, copied: int, sampled: int) -> None:
         """Tell the budget what callers' threads have spent."""
-        times = self.intake.times
-        if times:
-            taken = [times.popleft() for _ in range(len(times))]
-            self._keep_ns = sum(taken) // len(taken)
-        self._budget.spend(kept * self._keep_ns + copied * _COPY_NS, sampled * _DROP_NS)
+        self._keep_ns = _mean(self.intake.keep_times, self._keep_ns)
+        self._drop_ns = _mean(self.intake.drop_times, self._drop_ns)
+        self._budget.spend(kept * self._keep_ns + copied * _COPY_NS, sampled * self._drop_ns)
 
     def _sample(self, decided: int) -> None:
         """Let the intake keep the share of events that the budget allows, with fresh dice."""
@@ -252,13 +251,13 @@ class Generation:
         before = self._weights[1]
         self._weights = before, weight
         self._thrown += decided
-        if (weight == 1) != (before == 1):
-            self._bind()
         if weight == 1:
             self.intake.sampler = None
         elif sampler is None or weight != before or self._thrown * 2 > sampler.size:
             self.intake.sampler = Sampler(weight, self._random, 4 * decided)
             self._thrown = 0
+        if self.intake.sampler is not sampler:
+            self._bind()
 
     def _bind(self) -> None:
         """Go over to other code: what an agent that samples keeps, it keeps as text."""
@@ -470,3 +469,9 @@ def _book_losers(member: Running, all_times: Ints, kept: Ints, sampled_out: int)
         sampled_out -= sampled
         tallies.add(slot, Place.SAMPLED_OUT, sampled)
         tallies.add(slot, Place.FILTERED_OUT, number - sampled)
+
+
+def _mean(times: deque[int], otherwise: int) -> int:
+    """The mean of what threads have noted meanwhile, if that is anything."""
+    taken = [times.popleft() for _ in range(len(times))]
+    return sum(taken) // len(taken) if taken else otherwise

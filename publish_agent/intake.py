@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
-from itertools import repeat
+from itertools import chain, repeat
 
 from publish_agent.sampler import Sampler
 
@@ -58,8 +58,8 @@ _KEPT_MS = 1_000
 _EVER = -1
 """Stands for any further ms."""
 
-_TIMED = 63
-"""Of the events that are kept those are timed whose number in the buffer has none of these bits."""
+_TIMED = bytes([1, *[0] * 63])
+"""One event of so many is timed, not always the first after a drain."""
 
 _TIMES = 64
 """So many times are remembered."""
@@ -143,13 +143,13 @@ class Intake:
     """Screens events and keeps those that a query may want, as bytes, in a bounded buffer.
 
     What nobody wants is `rejected` before it comes here, or offered in `vain`. With a `sampler` it
-    keeps some of the others. `times` are what keeping one took, in ns of its
-    thread's processor time, of a few.
+    keeps some of the others. `keep_times` and `drop_times` are what it took of its thread's
+    processor time, in ns, to keep one, and to leave one out of the sample, of a few.
     """
 
     __slots__ = ("_clock_ns", "_cpu_ns", "_encode", "_epoch_ns", "_limit", "_room", "_sort",
-                 "failed", "full", "rejected", "rows", "sampled", "sampler", "times", "upstream",
-                 "vain")  # fmt: skip
+                 "_timed", "drop_times", "failed", "full", "keep_times", "rejected", "rows",
+                 "sampled", "sampler", "upstream", "vain")  # fmt: skip
 
     def __init__(
         self,
@@ -174,24 +174,37 @@ class Intake:
         self.sampled = Counter(_DROPPED_BUDGET)
         self.full = Losses(_DROPPED_BUFFER, clock_ns, epoch_ns)
         self.failed = Losses(_DROPPED_UNREADABLE, clock_ns, epoch_ns)
-        self.times: deque[int] = deque(maxlen=_TIMES)
+        self._timed = chain.from_iterable(repeat(_TIMED))
+        self.keep_times: deque[int] = deque(maxlen=_TIMES)
+        self.drop_times: deque[int] = deque(maxlen=_TIMES)
         self.upstream: deque[tuple[int, int]] = deque()
 
     def keep(self, event: object) -> Status:
         """Take an event that a query may want, or not. Never raises."""
+        began = self._cpu_ns() if next(self._timed) else None
         candidates = self._sort(event)
         if not candidates:
             return self.vain.add()
         sampler, weight = self.sampler, 1
         if sampler is not None:
-            if not sampler.takes():
+            if not next(sampler.throws):
+                if began is not None:
+                    self.drop_times.append(self._cpu_ns() - began)
                 return self.sampled.add()
             weight = sampler.weight
+        return self._keep(event, candidates, weight, began)
+
+    def keep_one_of(self, weight: int, event: object) -> Status:
+        """Take an event that is wanted, one of so many, whatever the sampler says. Never raises."""
+        began = self._cpu_ns() if next(self._timed) else None
+        return self._keep(event, self._sort(event), weight, began)
+
+    def _keep(
+        self, event: object, candidates: Candidates, weight: int, began: int | None
+    ) -> Status:
         rows, room = self.rows, self._room
-        held = len(rows)
-        if held >= self._limit or room.used >= room.limit:
+        if len(rows) >= self._limit or room.used >= room.limit:
             return self.full.add()
-        began = None if held & _TIMED else self._cpu_ns()
         try:
             row = (self._clock_ns(), candidates, self._encode(event), weight)
         except Exception:  # noqa: BLE001 - whatever the caller's objects raise
@@ -199,7 +212,7 @@ class Intake:
         rows.append(row)
         room.used += len(row[2]) + ROW_BYTES
         if began is not None:
-            self.times.append(self._cpu_ns() - began)
+            self.keep_times.append(self._cpu_ns() - began)
         return _ACCEPTED
 
     def lost(self, number: int) -> None:

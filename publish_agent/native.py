@@ -74,7 +74,8 @@ def library() -> ctypes.PyDLL | None:
         loaded = ctypes.PyDLL(str(LIBRARY))
     except OSError:
         return None
-    for make in (loaded.make_gate, loaded.make_copier, loaded.make_publish, loaded.make_giver):
+    for kind in ("gate", "copier", "sampler", "publish", "giver"):
+        make = getattr(loaded, f"make_{kind}")
         make.argtypes, make.restype = (ctypes.py_object,), ctypes.py_object
     loaded.exchange.argtypes, loaded.exchange.restype = (ctypes.py_object,) * 2, None
     return loaded
@@ -108,6 +109,16 @@ def gate(looks: Sequence[Look], intake: Intake) -> Offer | None:
         for look in looks
     )
     offer: Offer = compiled.make_gate((program, intake.rejected.ticks, intake.keep))
+    return offer
+
+
+def sampler(intake: Intake) -> Offer | None:
+    """What keeps those events that the intake's sampler takes, and counts the others."""
+    compiled, dice = library(), intake.sampler
+    if compiled is None or dice is None:
+        return None
+    keep = partial(intake.keep_one_of, dice.weight)
+    offer: Offer = compiled.make_sampler((dice.throws, intake.sampled.ticks, keep))
     return offer
 
 

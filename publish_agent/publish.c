@@ -338,6 +338,46 @@ PyObject *make_gate(PyObject *held) {
     return function;
 }
 
+/* ---- sampling, where all that is left of the gate wants every event ---- */
+
+struct sampler {
+    PyObject *held;
+    PyObject *throws; /* an iterator that says of each event whether it is kept */
+    PyObject *left_out; /* an iterator that counts, and gives what is returned */
+    PyObject *keep;
+};
+
+static PyObject *sample(PyObject *self, PyObject *event) {
+    const struct sampler *sampler = PyCapsule_GetPointer(self, NULL);
+    PyObject *thrown = PyIter_Next(sampler->throws);
+    if (thrown == NULL) return NULL;
+    int is_kept = PyObject_IsTrue(thrown);
+    Py_DecRef(thrown);
+    if (!is_kept) return PyIter_Next(sampler->left_out);
+    return PyObject_CallFunctionObjArgs(sampler->keep, event, NULL);
+}
+
+static PyMethodDef SAMPLE = {"offer", sample, METH_O, NULL};
+
+static void free_sampler(PyObject *self) {
+    struct sampler *sampler = PyCapsule_GetPointer(self, NULL);
+    Py_DecRef(sampler->held);
+    PyMem_Free(sampler);
+}
+
+/* What keeps some events. `held` is (throws, left_out, keep). */
+PyObject *make_sampler(PyObject *held) {
+    struct sampler *sampler = PyMem_Calloc(1, sizeof *sampler);
+    if (sampler == NULL) return PyErr_NoMemory();
+    sampler->throws = PyTuple_GetItem(held, 0);
+    sampler->left_out = PyTuple_GetItem(held, 1);
+    sampler->keep = PyTuple_GetItem(held, 2);
+    sampler->held = held;
+    PyObject *function = function_of(&SAMPLE, sampler, free_sampler);
+    if (function != NULL) Py_IncRef(held);
+    return function;
+}
+
 /* ---- the copying of values ---- */
 
 /* Whether a value is of a known size, and the same as it would be after JSON. */

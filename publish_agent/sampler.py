@@ -5,7 +5,7 @@ What is kept has been thrown beforehand, so that a caller pays for one `next`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from itertools import chain, repeat
 from math import ceil, sqrt
 
@@ -16,9 +16,9 @@ LEAST, MOST = 4_096, 65_536
 
 
 class Sampler:
-    """`takes()` says, as 0 or 1, whether the next event is kept, with the chance 1 / weight."""
+    """`next(throws)` says, as 0 or 1, whether an event is kept, with the chance 1 / weight."""
 
-    __slots__ = ("size", "takes", "weight")
+    __slots__ = ("size", "throws", "weight")
 
     def __init__(self, weight: int, random: np.random.Generator, size: int) -> None:
         self.weight = weight
@@ -28,4 +28,4 @@ class Sampler:
         kept = np.cumsum(gaps) - 1
         throws = np.zeros(self.size, np.uint8)
         throws[kept[kept < self.size]] = 1
-        self.takes: Callable[[], int] = chain.from_iterable(repeat(throws.tobytes())).__next__
+        self.throws: Iterator[int] = chain.from_iterable(repeat(throws.tobytes()))

@@ -33,7 +33,7 @@ from mql.syntax import Condition, Property
 from publish_agent import conditions as rules
 from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
 from publish_agent.intake import Intake, Status
-from publish_agent.native import Kind, Look, Offer, Steps, copier, gate
+from publish_agent.native import Kind, Look, Offer, Steps, copier, gate, sampler
 from publish_agent.reading import NAMES, Reader
 from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
@@ -141,7 +141,7 @@ class Screen:
         if columns is not None:
             ways = self._ways()
             return None if ways is None else copier(ways, intake, columns)
-        return None if self.always else gate(self._looks(), intake)
+        return sampler(intake) if self.always else gate(self._looks(), intake)
 
     def _ways(self) -> list[Steps] | None:
         """Where the values are that are copied; None if they are not all in the event."""

@@ -96,7 +96,8 @@ def test_a_burst_of_what_a_second_may_take_is_taken_whole() -> None:
 
 
 def test_drains_are_made_less_frequent_before_events_are_left_out() -> None:
-    for drain_ns, pause_us in ((100_000, 0), (800_000, PAUSES_US[1]), (3_000_000, PAUSES_US[2])):
+    costs = (100_000, 0), (800_000, 20_000), (1_300_000, 50_000), (3_000_000, PAUSES_US[-1])
+    for drain_ns, pause_us in costs:
         host = Host()
         host.run(5, events_s=1_000, drain_ns=drain_ns)
         assert host.budget.pause_us == pause_us
