@@ -105,7 +105,7 @@ class AgentSide:
         credit = self.settings.agent_credit
         welcome = Welcome(PROTOCOL, self.settings.name, credit, message.sent_us, now_us, now_us)
         self.outbox.to_agent(peer, welcome)
-        self.queries.regain(agent, now_us // 1000)
+        self.queries.regain(agent, now_us // 1000, greeted=True)
         self.queries.offer(agent, agent.offer(message.streams), now_us // 1000)
 
     def _heartbeat(self, agent: Agent, message: Heartbeat, now_us: int) -> None:

@@ -153,11 +153,11 @@ class Queries:
             running.execution.reporters.lose(agent, now_ms, left=left)
             self._touched.add(running.execution.number)
 
-    def regain(self, agent: Agent, now_ms: int) -> None:
+    def regain(self, agent: Agent, now_ms: int, *, greeted: bool = False) -> None:
         """An agent is there again: what others were asked meanwhile, it is asked now."""
         for running in self._by_number.values():
             reporters = running.execution.reporters
-            reporters.regain(agent.agent)
+            reporters.regain(agent.agent, greeted=greeted)
             for source, stream in enumerate(running.execution.question.streams):
                 if stream in agent.streams and (agent.agent, source) not in reporters.all:
                     self._ask_source(running, agent, source, now_ms)

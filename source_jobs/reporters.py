@@ -26,9 +26,10 @@ _MOST_GAPS = 100
 class Reporter:
     """One agent's share of one source.
 
-    `asked_ms` is when it was asked first; `start_ms` when it began, once it has said so; `gone_ms`
-    since when it is gone, and `left` whether it ran the query to its goodbye, so that nothing of it
-    is missing.
+    `asked_ms` is when it was asked first; `start_ms` when it began, once it has said so, and
+    `accepted_ms` what it said, which may be a little ahead of our clock. `gone_ms` is since when it
+    is gone, and `left` whether it ran the query to its goodbye, so that nothing of it is missing;
+    `greeted` is whether it has said hello since it last told anything.
     `gaps` are the times about which it has told something that never came.
     """
 
@@ -37,6 +38,8 @@ class Reporter:
     asked_ms: int
     last_ask_ms: int
     start_ms: int | None = None
+    accepted_ms: int | None = None
+    greeted: bool = False
     refused: str | None = None
     gone_ms: int | None = None
     left: bool = False
@@ -59,10 +62,11 @@ class Reporter:
     def accept(self, start_ms: int, now_ms: int) -> None:
         """Note that it runs the query; if it did before, nobody knows what was in between."""
         self.refused = None
-        start_ms = min(start_ms, now_ms)
-        if self.start_ms is not None and start_ms > self.start_ms:
-            self._begin_anew(start_ms)
-        self.start_ms = start_ms
+        known_ms = self.start_ms if self.accepted_ms is None else self.accepted_ms
+        if known_ms is not None and start_ms > known_ms:
+            self._begin_anew(min(start_ms, now_ms))
+        self.accepted_ms, self.start_ms = start_ms, min(start_ms, now_ms)
+        self.greeted = False
         self.watermark_ms = max(self.watermark_ms, self.start_ms)
 
     def take(self, part: Part, now_ms: int) -> int:
@@ -70,12 +74,15 @@ class Reporter:
 
         Raises ProtocolError if its numbers cannot be.
         """
-        if part.sequence == 1 and self.sequence:
-            self._begin_anew(now_ms)  # it has not been heard to accept once more
         seen = sum(tally.seen for tally in part.tallies)
-        lost = part.seen_total - self.seen_total - seen
-        if part.sequence <= self.sequence or not 0 <= lost <= _LARGEST:
+        if self.sequence and (
+            part.sequence == 1 or (self.greeted and not self._follows(part, seen))
+        ):
+            self._begin_anew(now_ms)  # it has not been heard to accept once more
+        self.greeted = False
+        if not self._follows(part, seen):
             raise ProtocolError(f"part {part.sequence} does not follow part {self.sequence}")
+        lost = part.seen_total - self.seen_total - seen
         self.sequence, self.seen_total = part.sequence, part.seen_total
         if lost:
             self._note_gap(self.watermark_ms, now_ms)
@@ -83,6 +90,10 @@ class Reporter:
             self.start_ms = now_ms  # it has not been heard to accept: who knows what came before
         self.watermark_ms = max(self.watermark_ms, min(part.watermark_ms, now_ms))
         return lost
+
+    def _follows(self, part: Part, seen: int) -> bool:
+        lost = part.seen_total - self.seen_total - seen
+        return part.sequence > self.sequence and 0 <= lost <= _LARGEST
 
     def _begin_anew(self, start_ms: int) -> None:
         self.sequence = self.seen_total = 0
@@ -146,10 +157,11 @@ class Reporters:
             if reporter.gone_ms is None:
                 reporter.gone_ms, reporter.left = now_ms, left and reporter.start_ms is not None
 
-    def regain(self, agent: str) -> None:
-        """An agent that had been taken for gone is there."""
+    def regain(self, agent: str, *, greeted: bool) -> None:
+        """An agent that had been taken for gone is there, or says hello once more."""
         for reporter in self.of_agent(agent):
             reporter.gone_ms, reporter.left = None, False
+            reporter.greeted |= greeted
         self._waiting.update((agent, source) for source in range(self.sources))
 
     def watermark(self, now_ms: int, grace_ms: int) -> int:

@@ -187,13 +187,15 @@ class Knowledge:
                     key = part.query, part.source, agent
                     record.started_ms.setdefault(key, now_ms)
                     runs = record.totals.setdefault(key, [])
-                    if part.sequence == 1 or not runs:
+                    is_new = part.sequence <= record.sequences.get(key, 0)
+                    if not runs or is_new or part.seen_total < runs[-1]:
                         runs.append(part.seen_total)
-                    runs[-1] = part.seen_total
+                    runs[-1], record.sequences[key] = part.seen_total, part.sequence
             case Accept(query, source, start_ms):
                 key = query, source, agent
                 if start_ms > record.started_ms.get(key, start_ms) and record.totals.get(key):
                     record.totals[key].append(0)  # whatever part of it comes first
+                    record.sequences.pop(key, None)
                 record.started_ms[key] = start_ms
 
     def advanced(self, process: JobProcess) -> None:

@@ -98,6 +98,8 @@ class JobRecord:
         self.offered_ms: dict[tuple[str, str], int] = {}
         self.totals: dict[tuple[int, int, str], list[int]] = {}
         """The last total of each run of an agent's query and source."""
+        self.sequences: dict[tuple[int, int, str], int] = {}
+        """The number of the last part of such a run."""
         self.started_ms: dict[tuple[int, int, str], int] = {}
         """When it has said last that such a run began."""
 
