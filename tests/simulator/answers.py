@@ -11,6 +11,7 @@ from mql.exec.operator import Window
 from mql.ledger import Completeness, Exactness
 from mql.result import Chunk
 from mql.wire.payload import read_batch
+from publish_agent.running import Running
 from source_jobs.client.items import Piece
 from tests.cases import Row
 from tests.interpreter import answer
@@ -195,9 +196,19 @@ class Answer:
         if event.shaken or record.clock_was_set:
             return True
         if self.link(event, record) is None:
+            if any(each.start_ms <= true_ms for each in self._begun_after(event, record)):
+                return True  # its agent takes its clock for too early, and so where it began
             return not span.start_ms <= first_ms <= last_ms < span.end_ms
         slot_ms = self.asked.question.slot_ms
         return time_ms > true_ms and time_ms // slot_ms != true_ms // slot_ms
+
+    def _begun_after(self, event: Published, record: AgentRecord) -> Iterator[Running]:
+        """The runs of this query that its agent began after an event."""
+        asked = self.episode.job, self.episode.started.query
+        for running, begun_us in record.begun_us.items():
+            is_of_it = (record.jobs_of[running], running.message.query) == asked
+            if is_of_it and begun_us > event.true_us:
+                yield running
 
     def _true_ms(self, event: Published) -> int:
         return (event.true_us + job_skew_us(self.job_number)) // 1000

@@ -112,6 +112,7 @@ class Knowledge:
                 if each.start_ms is not None:
                     self.agents[process.agent].by_key[link.number, *each.key] = each
                     jobs.setdefault(each, link.job)
+                    self.agents[process.agent].begun_us.setdefault(each, process.world.now_us)
                     running.setdefault(each.message.stream, []).append(each)
         self.agents[process.agent].running = {s: tuple(each) for s, each in running.items()}
 

@@ -75,6 +75,8 @@ class AgentRecord:
         """By link, query and source what ran there last."""
         self.jobs_of: dict[Running, str] = {}
         """The name of the source job that has asked each query, in the order of their beginning."""
+        self.begun_us: dict[Running, int] = {}
+        """When each query began to run, in truth."""
         self.counted: Counter[Running] = Counter()
         self.lost: list[tuple[str, int]] = []
         """Drained at that time by the agent's clock: what publishers said to have lost."""
