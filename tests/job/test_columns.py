@@ -11,7 +11,7 @@ from mql.wire.payload import write_batch
 from source_jobs.columns import read_columns
 
 OBJECTS = (
-    *('{"a":1}', '{"a":{"b":[1,2.5e3,"é€😀",null]}}', "{}", ' {"a":1}', '{"a":1}\n', '{"a":\n1}'),
+    *('{"a":1}', '{"a":{"b":[1,2.5e3,"é€😀",null]}}', "{}", '{"a":1}\n', '{"a":\n1}'),
     *('{"a":' + "[" * 100 + "]" * 100 + "}", '{"a":123456789012345678901234567890}'),
 )
 OTHERS = (
