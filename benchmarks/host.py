@@ -136,8 +136,8 @@ def _told(taken_ns: Sequence[int]) -> dict[str, float]:
 def main() -> None:
     """Do what standard input says, until it ends.
 
-    Where that is allowed, its threads go before those of all others (`SCHED_FIFO`), so that other
-    work on the machine is not taken for the agent's.
+    Where that is allowed, its threads go before those of all others (`SCHED_FIFO`; on one core, by
+    a high priority), so that other work on the machine is not taken for the agent's.
     """
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -148,6 +148,10 @@ def main() -> None:
         match line.split():
             case ["core", core]:
                 os.sched_setaffinity(0, {int(core)})
+                # One that never rests would never let its other threads begin.
+                with contextlib.suppress(OSError, AttributeError):
+                    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+                    os.setpriority(os.PRIO_PROCESS, 0, -20)
             case ["agent", address, *share]:
                 cpu_share = float(share[0]) if share else None
                 agent = Agent(service="host", source_jobs=[address], cpu_share=cpu_share)

@@ -146,9 +146,14 @@ static enum answer in_index(const struct look *look, PyObject *value) {
 static enum answer in_index_any(const struct look *look, PyObject *list) {
     if (!is(list, &PyList_Type)) return MAYBE;
     enum answer answer = NO;
+    intptr_t size = PyList_Size(list);
     Py_IncRef(list);
-    for (intptr_t i = 0; answer == NO && i < PyList_Size(list); i++) {
+    for (intptr_t i = 0; answer == NO && i < size; i++) {
         PyObject *held, *element = PyList_GetItem(list, i);
+        if (element == NULL) { /* it has become shorter */
+            answer = raised();
+            break;
+        }
         Py_IncRef(element);
         PyObject *value = follow(element, &look->other, &answer, &held);
         if (value != NULL) answer = in_index(look, value);

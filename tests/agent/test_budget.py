@@ -201,6 +201,21 @@ def test_rows_and_states_say_for_how_many_events_each_stands() -> None:
     assert set(bench.got(2).states[0]) >= {"*events", "state 0", "spread 0", "spread 1"}
 
 
+def test_what_one_event_took_to_leave_out_is_not_taken_for_what_each_takes() -> None:
+    bench = sampling(5)
+    bench.subscribe(1, ALL)
+    spent: list[int] = []
+    bench.state.budget.spend = lambda _, drop_ns: spent.append(drop_ns)  # type: ignore[method-assign]
+    taker = bench.streams["s"].taker
+    assert taker is not None
+    taker.lost.__self__.drop_times.append(1_000_000)  # type: ignore[attr-defined]
+    for _ in range(2):
+        bench.publish(*({"n": i} for i in range(1_000)))
+        bench.tick(20_000)
+    assert spent[0] > 100_000_000, "so long has it been seen to take"
+    assert spent[1] < 1_000_000, "and then nothing more has"
+
+
 def test_without_sampling_nothing_of_it_is_said() -> None:
     bench = Bench()
     bench.subscribe(1, "select count(*) from s window 1", states=True)
