@@ -47,7 +47,7 @@ struct gate {
 };
 
 struct copier {
-    PyObject *held; /* the tuple that all of these are in */
+    PyObject *held;    /* the tuple that all of these are in */
     PyObject *pattern; /* a bytearray that says of each event of so many whether it is marked */
     PyObject *mark, *full, *values, *accepted, *keep;
     intptr_t seen;
@@ -295,10 +295,13 @@ static void free_gate(PyObject *self) {
     PyMem_Free(gate);
 }
 
-/* A function with a capsule as its `self`, which takes over what is allocated. */
-static PyObject *function_of(PyMethodDef *definition, void *made, void (*free)(PyObject *)) {
+/* A function with a capsule as its `self`. That takes over what is allocated, and the reference to
+ * what it holds. */
+static PyObject *function_of(PyMethodDef *definition, void *made, PyObject *held,
+                             void (*free)(PyObject *)) {
     PyObject *self = PyCapsule_New(made, NULL, free);
     if (self == NULL) {
+        Py_DecRef(held);
         PyMem_Free(made);
         return NULL;
     }
@@ -337,17 +340,15 @@ PyObject *make_gate(PyObject *held) {
     gate->rejected = PyTuple_GetItem(held, 1);
     gate->keep = PyTuple_GetItem(held, 2);
     gate->count = count;
-    gate->held = held;
-    PyObject *function = function_of(&OFFER, gate, free_gate);
-    if (function != NULL) Py_IncRef(held);
-    return function;
+    Py_IncRef(gate->held = held);
+    return function_of(&OFFER, gate, held, free_gate);
 }
 
 /* ---- sampling, where all that is left of the gate wants every event ---- */
 
 struct sampler {
-    PyObject *held;
-    PyObject *throws; /* an iterator that says of each event whether it is kept */
+    PyObject *held;     /* the tuple that all of these are in */
+    PyObject *throws;   /* an iterator that says of each event whether it is kept */
     PyObject *left_out; /* an iterator that counts, and gives what is returned */
     PyObject *keep;
 };
@@ -377,10 +378,8 @@ PyObject *make_sampler(PyObject *held) {
     sampler->throws = PyTuple_GetItem(held, 0);
     sampler->left_out = PyTuple_GetItem(held, 1);
     sampler->keep = PyTuple_GetItem(held, 2);
-    sampler->held = held;
-    PyObject *function = function_of(&SAMPLE, sampler, free_sampler);
-    if (function != NULL) Py_IncRef(held);
-    return function;
+    Py_IncRef(sampler->held = held);
+    return function_of(&SAMPLE, sampler, held, free_sampler);
 }
 
 /* ---- the copying of values ---- */
@@ -473,10 +472,8 @@ PyObject *make_copier(PyObject *held) {
     PyObject **const others[] = {&to->pattern, &to->mark,     &to->full,
                                  &to->values, &to->accepted, &to->keep};
     for (intptr_t i = 0; i < 6; i++) *others[i] = PyTuple_GetItem(held, 2 + i);
-    to->held = held;
-    PyObject *function = function_of(&COPY, to, free_copier);
-    if (function != NULL) Py_IncRef(held);
-    return function;
+    Py_IncRef(to->held = held);
+    return function_of(&COPY, to, held, free_copier);
 }
 
 /* ---- publish: one function for as long as its stream lives; what it does is exchanged ---- */
@@ -526,7 +523,7 @@ PyObject *make_publish(PyObject *offer) {
     struct stream *stream = PyMem_Calloc(1, sizeof *stream);
     if (stream == NULL) return PyErr_NoMemory();
     set_offer(stream, offer);
-    return function_of(&PUBLISH, stream, free_stream);
+    return function_of(&PUBLISH, stream, offer, free_stream);
 }
 
 /* Let a `publish` hand its events to something else. */
