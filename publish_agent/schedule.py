@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-BUSY_US, IDLE_US = 5_000, 20_000
+BUSY_US, IDLE_US = 5_000, 50_000
 """Between drains while events come, and while none do."""
-PATIENT_US = 50_000
+PATIENT_US = 100_000
 """Between drains while nobody waits for a row, only for slots to end."""
+_MUCH = 0.25
+"""With so much of a buffer filled between two drains, the next one comes sooner."""
 _SET_BACK_US = 1_000_000
 """A clock that goes back by more has been set."""
 
@@ -31,17 +33,17 @@ class Due:
         return False
 
     def drained(
-        self, now_us: int, slot_end_us: int, *, busy: bool, patient: bool, least_us: int = 0
+        self, now_us: int, slot_end_us: int, *, filled: float, patient: bool, least_us: int = 0
     ) -> None:
-        """The intakes have been drained; `busy` if there was something.
+        """The intakes have been drained; `filled` is how much of a buffer there was.
 
         `patient` if nobody waits for a row. The next slot ends at `slot_end_us`. The pause is at
         least `least_us`, but for that.
         """
         if patient:
-            self._pause_us = PATIENT_US
+            self._pause_us = self._pause_us // 4 if filled > _MUCH else PATIENT_US
         else:
-            self._pause_us = BUSY_US if busy else min(self._pause_us + BUSY_US, IDLE_US)
+            self._pause_us = BUSY_US if filled else min(self._pause_us + BUSY_US, IDLE_US)
         pause_us = max(self._pause_us, least_us)
         self.drain_us = max(now_us + BUSY_US, min(now_us + pause_us, slot_end_us))
 

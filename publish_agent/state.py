@@ -231,7 +231,7 @@ class AgentState:
         self._due.drained(
             now_us,
             self._slot_end_us(now_ms),
-            busy=kept > 0,
+            filled=kept / self.settings.buffer_events,
             patient=patient,
             least_us=self.budget.pause_us,
         )

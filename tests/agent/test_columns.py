@@ -69,6 +69,20 @@ def test_a_full_buffer_takes_no_more_until_it_is_taken() -> None:
     assert keep(made, 0)
 
 
+def test_a_buffer_that_fills_up_between_two_drains_is_drained_sooner() -> None:
+    bench = Bench(Settings(service="checkout", buffer_events=1_000))
+    bench.subscribe(1, COUNTED, states=True)
+    bench.tick(100_000)
+    pauses = []
+    for number in (100, 500, 500, 100):
+        bench.publish(*({"n": i, "k": "x"} for i in range(number)))
+        bench.tick(1_000)
+        pauses.append(bench.state.next_wake_us() - bench.now_us)
+    assert pauses[0] > pauses[1] > pauses[2] < pauses[3]
+    bench.settle()
+    assert bench.got().total.shipped == 1_200
+
+
 def test_threads_lose_nothing_while_values_are_taken() -> None:
     made, _ = columns()
     interval = sys.getswitchinterval()
