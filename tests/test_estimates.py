@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -66,8 +67,8 @@ def one_load(random: np.random.Generator, weight: int) -> Load:
     kept = np.ones(total, np.bool_)
     if weight > 1:
         for start in range(0, total, MOST):
-            takes = Sampler(weight, random, MOST).takes
-            kept[start : start + MOST] = [takes() for _ in range(min(MOST, total - start))]
+            throws = Sampler(weight, random, MOST).throws
+            kept[start : start + MOST] = [*islice(throws, min(MOST, total - start))]
     return Load(
         weight,
         run[matches] * 1000 + random.integers(0, 1000, int(matches.sum())),
@@ -167,8 +168,8 @@ def test_a_sampler_keeps_each_event_with_the_same_chance(weight: int) -> None:
     size, runs = 5_000, 200
     kept = np.zeros(size)
     for _ in range(runs):
-        takes = Sampler(weight, random, size).takes
-        kept += np.fromiter((takes() for _ in range(size)), np.float64)
+        throws = Sampler(weight, random, size).throws
+        kept += np.fromiter(islice(throws, size), np.float64)
     expected = runs / weight
     total = kept.sum()
     assert abs(total - expected * size) < 4 * (expected * size) ** 0.5
@@ -180,6 +181,6 @@ def test_a_sampler_keeps_each_event_with_the_same_chance(weight: int) -> None:
 
 def test_a_sampler_goes_on_where_its_dice_end() -> None:
     sampler = Sampler(3, np.random.default_rng(0), 10 * MOST)
-    first = [sampler.takes() for _ in range(MOST)]
-    assert [sampler.takes() for _ in range(MOST)] == first
+    first = [*islice(sampler.throws, MOST)]
+    assert [*islice(sampler.throws, MOST)] == first
     assert set(first) == {0, 1}
