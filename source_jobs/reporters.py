@@ -155,7 +155,8 @@ class Reporters:
         """An agent is gone; `left`: it has reported all it had of the queries that it ran."""
         for reporter in self.of_agent(agent):
             if reporter.gone_ms is None:
-                reporter.gone_ms, reporter.left = now_ms, left and reporter.start_ms is not None
+                told_all = left and reporter.start_ms is not None and not reporter.greeted
+                reporter.gone_ms, reporter.left = now_ms, told_all
 
     def regain(self, agent: str, *, greeted: bool) -> None:
         """An agent that had been taken for gone is there, or says hello once more."""

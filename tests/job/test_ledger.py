@@ -235,6 +235,24 @@ def test_an_agent_that_said_goodbye_is_not_missing() -> None:
     assert ledgers[1].silent
 
 
+def test_an_agent_that_said_goodbye_by_another_connection_than_it_told_by_is_missing() -> None:
+    stage, client, request, (agent,) = begin(COUNT, 1)
+    stage.pass_time(500)
+    told_by = agent.peer
+    agent.peer = b"another address"
+    stage.agents[agent.peer] = agent
+    agent.hello(["requests"])
+    agent.peer = told_by
+    agent.ship(agent.got(Subscribe)[0], events_at(stage.now_ms, 2, 0))  # nobody listens any more
+    agent.peer = b"another address"
+    agent.send(Goodbye())
+    agent.is_alive = False
+    stage.pass_time(2_000)
+    ledger = client.ledgers(request)[0]
+    assert ledger.missing == ("s0@host",)
+    assert ledger.exactness is Exactness.LOWER_BOUND
+
+
 def test_an_agent_that_said_goodbye_before_it_began_is_missing() -> None:
     stage = Stage()
     agent = stage.agent("a", "requests")
