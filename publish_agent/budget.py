@@ -11,11 +11,12 @@ from __future__ import annotations
 from math import ceil
 
 from mql.wire.messages import MAX_WEIGHT
+from publish_agent.schedule import BUSY_US
 from publish_agent.settings import Settings
 
 LOOK_US = 100_000
 """So long costs are added up before they are judged."""
-PAUSES_US = (0, 20_000, 30_000, 50_000, 100_000)
+PAUSES_US = (BUSY_US, 30_000, 50_000, 100_000)
 """The least pauses between drains: as it is well, and where an agent is over its budget."""
 
 _AIM = 0.75
@@ -32,8 +33,6 @@ _DOUBT = 4.0
 """By so much a longer pause may help more than is expected; else it samples a look later."""
 _HURRY_BELOW = 0.8
 """If no more than this share is expected to be spent then, pauses become shorter again."""
-_SHORTEST_US = 5_000
-"""Between drains as it is well."""
 _WORTH = 0.8
 """A change of the weight by less than this is none."""
 _CALM, _MOST_CALM = 10, 300
@@ -190,8 +189,7 @@ class Budget:
 
     def _drains(self, pause: int) -> float:
         """So many times as many drains there are with other pauses."""
-        now_us, then_us = (max(PAUSES_US[p], _SHORTEST_US) for p in (self._pause, pause))
-        return now_us / then_us
+        return PAUSES_US[self._pause] / PAUSES_US[pause]
 
     def _tighten(self) -> None:
         too_soon = self._looks_since_loose < _SOON

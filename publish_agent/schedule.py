@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-BUSY_US, IDLE_US = 5_000, 50_000
+BUSY_US, IDLE_US = 20_000, 50_000
 """Between drains while events come, and while none do."""
 PATIENT_US = 100_000
 """Between drains while nobody waits for a row, only for slots to end."""
+_LEAST_US = 5_000
+"""Between drains whatever happens: where slots end, and buffers fill."""
 _MUCH = 0.25
 """With so much of a buffer filled between two drains, the next one comes sooner."""
 _SET_BACK_US = 1_000_000
@@ -41,11 +43,11 @@ class Due:
         least `least_us`, but for that.
         """
         if patient:
-            self._pause_us = self._pause_us // 4 if filled > _MUCH else PATIENT_US
+            usual_us = PATIENT_US
         else:
-            self._pause_us = BUSY_US if filled else min(self._pause_us + BUSY_US, IDLE_US)
-        pause_us = max(self._pause_us, least_us)
-        self.drain_us = max(now_us + BUSY_US, min(now_us + pause_us, slot_end_us))
+            usual_us = BUSY_US if filled else min(self._pause_us + BUSY_US, IDLE_US)
+        self._pause_us = self._pause_us // 4 if filled > _MUCH else max(usual_us, least_us)
+        self.drain_us = max(now_us + _LEAST_US, min(now_us + self._pause_us, slot_end_us))
 
     def lag(self) -> int:
         """How late the agent woke, at worst, since this was asked last."""

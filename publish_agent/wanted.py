@@ -131,6 +131,8 @@ class Wants:
 
     def judge(self, conditions: Sequence[Condition]) -> Judge | None:
         """What tells of one event at a time, and sooner than by columns, whether it passes."""
+        if not conditions:
+            return _is_event
         constants: list[object] = []
 
         def lift(value: object) -> ast.expr:
@@ -160,6 +162,11 @@ class Wants:
                 return None
             self._forms[form] = run(code, NAMES, name)
         return self._forms[form]
+
+
+def _is_event(event: object) -> bool | None:
+    """The judge of a query that wants every event."""
+    return True if isinstance(event, dict) else None
 
 
 def _key(condition: Condition) -> tuple[Property, Values] | None:

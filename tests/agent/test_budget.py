@@ -9,6 +9,7 @@ from mql.wire.messages import MAX_WEIGHT, Batch, Heartbeat
 from publish_agent.budget import LOOK_US, PAUSES_US, Budget
 from publish_agent.intake import Status
 from publish_agent.sampler import Sampler
+from publish_agent.schedule import BUSY_US, IDLE_US, PATIENT_US, Due
 from publish_agent.settings import Settings
 from tests.agent.support import ALL, START_US, Bench
 
@@ -45,7 +46,7 @@ class Host:
             self.budget.drained(kept * each_ns // 2)
             self.inline_ns += kept * each_ns // 2
             self.cpu_ns += kept * each_ns // 2 + int(fixed * TICK_US * 1000)
-            if since_drain_us >= max(self.budget.pause_us, 5_000):
+            if since_drain_us >= self.budget.pause_us:
                 self.cpu_ns += drain_ns
                 self.budget.drained(drain_ns)
                 since_drain_us = 0
@@ -62,7 +63,7 @@ def test_within_its_budget_an_agent_looks_at_everything() -> None:
     host = Host()
     assert host.run(10, events_s=10_000) < 0.05
     assert set(host.weights) == {1}
-    assert host.budget.pause_us == 0
+    assert host.budget.pause_us == BUSY_US
 
 
 @pytest.mark.parametrize("events_s", [20_000, 50_000, 200_000, 1_000_000])
@@ -84,7 +85,7 @@ def test_it_looks_at_everything_again_when_less_comes() -> None:
     host.run(3, events_s=200_000)
     host.run(10, events_s=100)
     assert host.budget.weight == 1
-    assert host.budget.pause_us == 0
+    assert host.budget.pause_us == BUSY_US
 
 
 def test_a_burst_of_what_a_second_may_take_is_taken_whole() -> None:
@@ -96,8 +97,8 @@ def test_a_burst_of_what_a_second_may_take_is_taken_whole() -> None:
 
 
 def test_drains_are_made_less_frequent_before_events_are_left_out() -> None:
-    costs = (100_000, 0), (800_000, 20_000), (1_300_000, 50_000), (3_000_000, PAUSES_US[-1])
-    for drain_ns, pause_us in costs:
+    costs = (400_000, 1_050_000, 1_500_000, 3_000_000)
+    for drain_ns, pause_us in zip(costs, PAUSES_US, strict=True):
         host = Host()
         host.run(5, events_s=1_000, drain_ns=drain_ns)
         assert host.budget.pause_us == pause_us
@@ -295,3 +296,26 @@ def test_a_sampler_is_thrown_anew_while_it_is_used() -> None:
         bench.publish(*({"n": i} for i in range(first.size)))
         bench.tick()
     assert intake.sampler is not first
+
+
+def pauses(due: Due, *, filled: float, patient: bool = False, least_us: int = BUSY_US) -> list[int]:
+    """How long an agent pauses after each of some drains that find a buffer so full."""
+    found = []
+    for _ in range(6):
+        due.drained(START_US, START_US * 2, filled=filled, patient=patient, least_us=least_us)
+        found.append(due.drain_us - START_US)
+    return found
+
+
+def test_an_agent_wakes_as_often_as_somebody_waits_and_buffers_fill() -> None:
+    assert pauses(Due(), filled=0.01) == [BUSY_US] * 6
+    assert pauses(Due(), filled=0.01, least_us=PAUSES_US[-1]) == [PAUSES_US[-1]] * 6
+    assert pauses(Due(), filled=0.01, patient=True) == [PATIENT_US] * 6
+    due = Due()
+    pauses(due, filled=0.01)
+    assert pauses(due, filled=0.0) == [40_000, *[IDLE_US] * 5]
+    quicker = pauses(due, filled=0.5, least_us=PAUSES_US[-1])
+    assert quicker == sorted(quicker, reverse=True)
+    assert quicker[-1] == 5_000
+    due.drained(START_US, START_US + 7_000, filled=0.0, patient=True)
+    assert due.drain_us == START_US + 7_000, "a slot ends"
