@@ -30,6 +30,7 @@ from mql.values import (
     nested_json,
     normalize,
     read_json,
+    read_json_lines,
     write_json,
 )
 
@@ -40,6 +41,9 @@ Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 Kinds = npt.NDArray[np.uint8]
+
+
+_NEWLINE = ord("\n")
 
 
 class Kind(IntEnum):
@@ -71,6 +75,33 @@ _PLAIN_KIND = {
     pa.float64(): Kind.DOUBLE,
     pa.string(): Kind.STRING,
 }
+
+
+# Whole events
+
+
+def lines_of(events: pa.Array) -> bytes | memoryview:
+    r"""The texts of whole events, each with one newline at its end: as they are, if all have that.
+
+    >>> bytes(lines_of(pa.array(['{"a":1}', '{"a":2}'])))
+    b'{"a":1}\n{"a":2}\n'
+    """
+    if not len(events):
+        return b""
+    _, places, data = events.buffers()
+    offsets = np.frombuffer(places, np.int32)[events.offset :][: len(events) + 1]
+    text = memoryview(data)[offsets[0] : offsets[-1]]
+    ends = offsets[1:] - offsets[0] - 1
+    if (np.diff(offsets) > 0).all() and (np.frombuffer(text, np.uint8)[ends] == _NEWLINE).all():
+        return text
+    return "\n".join([*(event.rstrip("\n") for event in events.to_pylist()), ""]).encode()
+
+
+def events_of(batch: pa.RecordBatch) -> list[Any]:
+    """The whole events of a batch, read."""
+    column = batch.column(EVENT)
+    read = read_json_lines(lines_of(column), len(column))
+    return list(map(read_json, column.to_pylist())) if read is None else read
 
 
 # Making columns

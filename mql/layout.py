@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mql.batch import EVENT, VARIANT, Kind, kinds_of, to_python
+from mql.batch import EVENT, VARIANT, Kind, events_of, kinds_of, lines_of, to_python
 from mql.exec.operator import WINDOW, Window
 from mql.format import format_property
 from mql.planner.bind import ANOMALY_COLUMNS
@@ -24,7 +24,7 @@ from mql.planner.logical import (
     WindowRows,
 )
 from mql.syntax import Property, TimeWindow
-from mql.values import read_json, write_json
+from mql.values import write_json
 
 START, END = "_window_start", "_window_end"
 _SAFE_INT = 2**53
@@ -51,7 +51,7 @@ class RowLayout:
         if not rows:
             return rows  # as of most windows, where most are empty
         if self.everything:
-            rows = [_object(text) for text in batch.column(EVENT).to_pylist()]
+            rows = events_of(batch)
         for prefix in self.prefixes:
             for row, part in zip(rows, to_python(batch.column(prefix_name(prefix))), strict=True):
                 row.update(part if isinstance(part, dict) else {})
@@ -65,7 +65,7 @@ class RowLayout:
     def json_lines(self, batch: pa.RecordBatch, windows: tuple[Window, ...] | None) -> bytes:
         """NDJSON; rows of windows of time begin with the window's start and end."""
         if self._is_event_alone and not self.timed:
-            return _event_lines(batch)
+            return bytes(lines_of(batch.column(EVENT)))
         rows = self.rows(batch)
         if self.timed and windows is not None:
             bounds = [windows[i] for i in batch.column(WINDOW).to_pylist()]
@@ -184,15 +184,3 @@ def _put(row: dict[str, object], path: tuple[str, ...], value: object) -> None:
             inner = row[key] = {}
         row = inner
     row[path[-1]] = value
-
-
-def _object(text: str) -> dict[str, object]:
-    value = read_json(text)
-    assert isinstance(value, dict)
-    return value
-
-
-def _event_lines(batch: pa.RecordBatch) -> bytes:
-    """The events' own text, each with exactly one newline."""
-    texts = [text.rstrip("\n") for text in batch.column(EVENT).to_pylist()]
-    return "\n".join([*texts, ""]).encode()

@@ -43,6 +43,19 @@ def read_json(text: bytes | str) -> object:
     return _deep(lambda: _clean(value)) if _has_long_number(text) else value
 
 
+def read_json_lines(lines: bytes | memoryview, number: int) -> list[object] | None:
+    r"""The values of so many lines, read at once; None if each has to be read by itself.
+
+    >>> read_json_lines(b'{"a":1}\n{"a":2}\n', 2)
+    [{'a': 1}, {'a': 2}]
+    """
+    try:
+        values: list[object] = _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if len(values) != number or _has_long_number(bytes(lines)) else values
+
+
 def is_json(text: bytes) -> bool:
     """Whether a text that `read_json` takes is JSON as it stands."""
     try:

@@ -45,7 +45,7 @@ class Decoder:
         Where they `are_events`, as is known, and nothing but those is needed, nothing is decoded.
         """
         if are_events and not fields.paths and not fields.prefixes:
-            texts = {EVENT: pa.array([row[2].decode() for row in rows], pa.string())}
+            texts = {EVENT: pa.array([f"{row[2].decode()}\n" for row in rows], pa.string())}
             columns = (texts if fields.event else {}) | {ROW: pa.array(np.arange(len(rows)))}
             return Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
         reader, constants = self._reader(fields)

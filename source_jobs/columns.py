@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import EVENT, TIME, VARIANT, Kind, finite, null_where
+from mql.batch import EVENT, TIME, VARIANT, Kind, finite, lines_of, null_where
 from mql.events.native import NativeDecoder
 from mql.values import read_json
 from mql.wire.codec import ProtocolError
@@ -75,20 +75,18 @@ def _times(column: pa.Array) -> pa.Array:
 def _events(column: pa.Array) -> pa.Array:
     if column.type not in (pa.string(), pa.large_string()) or column.null_count:
         raise ProtocolError("events that are no text")
-    texts = column.to_pylist()
-    if not _are_objects(texts):
-        for text in texts:
+    events = kernels.cast(column, pa.string())
+    if not _are_objects(events):
+        for text in events.to_pylist():
             _is_json(text, _object, "{")
-    return kernels.cast(column, pa.string())
+    return events
 
 
-def _are_objects(texts: list[str]) -> bool:
+def _are_objects(events: pa.Array) -> bool:
     """Whether compiled code takes all of them for objects: then they are, and it is quicker."""
-    checker = NativeDecoder.of([]) if len(texts) >= _MANY else None
-    if checker is None:
-        return False
-    decoded = checker.decode("\n".join([*texts, ""]).encode())
-    return decoded is not None and len(decoded.line_ends) == len(texts)
+    checker = NativeDecoder.of([]) if len(events) >= _MANY else None
+    decoded = checker.decode(lines_of(events)) if checker is not None else None
+    return decoded is not None and len(decoded.line_ends) == len(events)
 
 
 def _values(column: pa.Array) -> pa.Array:
