@@ -2,8 +2,8 @@
 
 A batch is a `pyarrow.RecordBatch`. A column is named by the path it holds, as
 `mql.format.format_property` writes it; `*time` is the event's time in ms (int64), and `*event`,
-only where a query selects `*`, the whole event as JSON text. Names that begin with `*` cannot
-collide with a path.
+only where a query selects `*`, the whole event: its JSON text or, of a table whose cells are all
+plain, a struct of those. Names that begin with `*` cannot collide with a path.
 
 A column whose values have one kind is `bool`, `int64`, `double` or `string` (`null` if it has no
 value). Anything else is a VARIANT: a struct of the value's kind and one child for each
@@ -88,6 +88,8 @@ def lines_of(events: pa.Array) -> bytes | memoryview:
     """
     if not len(events):
         return b""
+    if pa.types.is_struct(events.type):
+        return "".join(f"{write_json(event)}\n" for event in events.to_pylist()).encode()
     _, places, data = events.buffers()
     offsets = np.frombuffer(places, np.int32)[events.offset :][: len(events) + 1]
     text = memoryview(data)[offsets[0] : offsets[-1]]
@@ -100,8 +102,17 @@ def lines_of(events: pa.Array) -> bytes | memoryview:
 def events_of(batch: pa.RecordBatch) -> list[Any]:
     """The whole events of a batch, read."""
     column = batch.column(EVENT)
+    if pa.types.is_struct(column.type):
+        return column.to_pylist()
     read = read_json_lines(lines_of(column), len(column))
     return list(map(read_json, column.to_pylist())) if read is None else read
+
+
+def event_texts(events: pa.Array) -> pa.Array:
+    """Whole events as JSON texts, whatever they are kept as."""
+    if not pa.types.is_struct(events.type):
+        return events
+    return pa.array(map(write_json, events.to_pylist()), pa.string(), size=len(events))
 
 
 # Making columns
@@ -416,7 +427,9 @@ def concat(columns: Sequence[pa.Array]) -> pa.Array:
     if any(pa.types.is_list(each) for each in types):
         return _concat_lists(columns)
     if len(types) > 1:
-        return pa.concat_arrays([as_variant(column) for column in columns])
+        are_events = any(pa.types.is_struct(each) and each != VARIANT for each in types)
+        alike = event_texts if are_events else as_variant
+        return pa.concat_arrays([alike(column) for column in columns])
     if not types:
         return pa.nulls(sum(map(len, columns)))
     kind = types.pop()

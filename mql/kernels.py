@@ -59,6 +59,8 @@ def filter(data: Any, mask: Indices) -> Any:  # noqa: A001 - as Arrow calls it
 
 def cast(column: pa.Array, kind: pa.DataType, *, safe: bool = True) -> Any:
     """The column as another type. Raises ArrowInvalid where a value does not fit, if `safe`."""
+    if column.type == kind:
+        return column
     options = _arrow.CastOptions.safe(kind) if safe else _arrow.CastOptions.unsafe(kind)
     return _call("cast", [column], options)
 

@@ -89,7 +89,10 @@ class RowLayout:
             index = batch.column(WINDOW).to_pylist()
             columns[START] = pa.array([windows[i].start_ms for i in index], pa.int64())
             columns[END] = pa.array([windows[i].end_ms for i in index], pa.int64())
-        if self.everything or self.prefixes or any(len(path) > 1 for path in self.paths):
+        if self._is_event_alone and pa.types.is_struct(batch.column(EVENT).type):
+            events = batch.column(EVENT)
+            columns |= zip((field.name for field in events.type), events.flatten(), strict=True)
+        elif self.everything or self.prefixes or any(len(path) > 1 for path in self.paths):
             columns |= _columns_of_rows(self.rows(batch), self.paths)
         else:
             for path in self.paths:

@@ -182,12 +182,17 @@ static inline Text skip_digits(Text at, Text end) {
     return at;
 }
 
-/* The grammar of a number: where its digits, its fraction and its exponent end. */
+/* Digits before the point, or a power of ten, beyond which a number may be none of 64 bits. */
+#define MOST_DIGITS 308
+
+/* The grammar of a number: where its digits, its fraction and its exponent end. Not taken where it
+ * may be too large for a double: such a line has to be written anew. */
 static inline Text skip_number(Text at, Text end, Text *digits_end, Text *fraction_end) {
     at += *at == '-';
     Text digits = at;
     at = *digits_end = *fraction_end = skip_digits(at, end);
     if (at == digits || (at - digits > 1 && *digits == '0')) return NULL;
+    int64_t size = at - digits;
     if (*at == '.') {
         Text fraction = ++at;
         at = *fraction_end = skip_digits(at, end);
@@ -195,12 +200,17 @@ static inline Text skip_number(Text at, Text end, Text *digits_end, Text *fracti
     }
     if ((*at | 0x20) == 'e') {
         at++;
-        at += *at == '-' || *at == '+';
+        int below = *at == '-';
+        at += below || *at == '+';
         Text exponent = at;
         at = skip_digits(at, end);
-        if (at == exponent) return NULL;
+        if (at == exponent || at - exponent > 3) return NULL;
+        for (int64_t power = 0; !below && exponent < at; exponent++) {
+            power = power * 10 + (*exponent - '0');
+            if (size + power > MOST_DIGITS) return NULL;
+        }
     }
-    return at;
+    return size > MOST_DIGITS ? NULL : at;
 }
 
 /* A value that is none of string, list, object. */
@@ -319,10 +329,6 @@ static inline Text read_number(const Reader *reader, Text at, const Column *colu
         Text exponent = fraction_end + 1;
         int below = *exponent == '-';
         exponent += below || *exponent == '+';
-        if (at - exponent > 3) {
-            put_text(reader, column, JSON, from, at);
-            return at;
-        }
         power = (int64_t)read_digits(exponent, at, reader->end, 0);
         if (below) power = -power;
     }

@@ -251,21 +251,22 @@ class EventReader:
 
     def from_table(self, table: pa.RecordBatch) -> Read:
         """The events of a record batch, one a row; row by row only where a cell is nested."""
+        events = _events_of_table(table) if self._fields.event else None
+        if self._fields.prefixes or (self._fields.event and events is None):
+            return self.from_events(table.to_pylist())
         columns = {}
         for name, path in self._paths:
             made = _column_of_table(table, path)
-            if made is None or self._fields.event or self._fields.prefixes:
+            if made is None:
                 return self.from_events(table.to_pylist())
             columns[name] = made
-        if self._fields.event or self._fields.prefixes:
-            return self.from_events(table.to_pylist())
-        return self._read(columns, table.num_rows, None, None)
+        return self._read(columns, table.num_rows, events, None)
 
     def _read(
         self,
         columns: dict[str, pa.Array],
         size: int,
-        text: pa.Array | None,
+        events: pa.Array | None,
         now_ms: int | None,
         times: pa.Array | None = None,
         lines: Lines | None = None,
@@ -277,8 +278,8 @@ class EventReader:
                 pa.nulls(size, pa.int64()) if now_ms is None else from_numpy(np.full(size, now_ms))
             )
         columns = {TIME: times, **columns}
-        if text is not None:
-            columns[EVENT] = text
+        if events is not None:
+            columns[EVENT] = events
         batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
         return Read(batch, times, lines=lines)
 
@@ -302,6 +303,15 @@ def _column_of_table(table: pa.RecordBatch, path: Property) -> pa.Array | None:
     if pa.types.is_large_string(cells.type) or pa.types.is_string(cells.type):
         return kernels.cast(cells, pa.string())
     return None
+
+
+def _events_of_table(table: pa.RecordBatch) -> pa.StructArray | None:
+    """The rows as whole events, or None if a cell may be more than a plain value."""
+    names = table.schema.names
+    columns = [_column_of_table(table, Property((name,))) for name in names]
+    if not names or len(set(names)) < len(names) or any(column is None for column in columns):
+        return None
+    return pa.StructArray.from_arrays(columns, names)
 
 
 class Lines:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from mql.batch import EVENT, TIME
+from mql.batch import EVENT, TIME, event_texts
 from mql.errors import RunError
 from mql.events.decode import EventReader
 from mql.exec.clock import EventClock
@@ -86,7 +86,7 @@ class JoinOperator:
         frame = Frame(batch)
         keys = zip(*(hashable_keys(frame.property(p)) for p in self._clause.keys), strict=True)
         times, sides = batch.column(TIME).to_pylist(), batch.column(SIDE).to_pylist()
-        texts = batch.column(EVENT).to_pylist()
+        texts = event_texts(batch.column(EVENT)).to_pylist()
         return list(zip(times, sides, keys, texts, strict=True))
 
     def _take(self, time: int | None, side: int, key: Hashable, text: str) -> None:
