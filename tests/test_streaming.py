@@ -192,7 +192,7 @@ class TestTheCommandOnAPipe:
             assert process.returncode == 0
 
 
-CHUNKS_SMALL, CHUNKS_LARGE = 30, 300
+CHUNKS_SMALL, CHUNKS_LARGE = 200, 500
 ALLOWED_KB = 40_000
 
 MEASURE = """

@@ -59,7 +59,7 @@ def test_a_table_is_answered_as_its_events_are(query: str) -> None:
 
 
 def test_whole_events_of_plain_cells_stay_columns() -> None:
-    events = EventReader(Fields(event=True)).from_table(table_of(EVENTS).to_batches()[0])
+    events = EventReader(Fields(event=True)).from_table(table_of(EVENTS).to_batches())
     assert pa.types.is_struct(events.batch.column(EVENT).type)
     found = mql.run("select * from s where n > 10", {"s": table_of(EVENTS)}).to_table()
     assert found.schema.names == list(EVENTS[0])

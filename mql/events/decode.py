@@ -94,11 +94,8 @@ class Reader(Protocol):
     ) -> Read:
         """Events that are Python dicts."""
 
-    def needed(self, table: pa.RecordBatch) -> pa.RecordBatch:
-        """The columns of a record batch that `from_table` reads; itself, if all are needed."""
-
-    def from_table(self, table: pa.RecordBatch) -> Read:
-        """The rows of a record batch."""
+    def from_table(self, batches: Sequence[pa.RecordBatch]) -> Read:
+        """The rows of record batches of one schema."""
 
     def pass_over_line(self, reason: str) -> None:
         """Count a line that was not even looked at."""
@@ -249,8 +246,9 @@ class EventReader:
         keys = dict.fromkeys(path.steps[0] for _, path in self._paths)
         return table.select([key for key in table.schema.names if key in keys])
 
-    def from_table(self, table: pa.RecordBatch) -> Read:
-        """The events of a record batch, one a row; row by row only where a cell is nested."""
+    def from_table(self, batches: Sequence[pa.RecordBatch]) -> Read:
+        """The events of record batches of one schema; by the row only where a cell is nested."""
+        table = together([self.needed(batch) for batch in batches])
         events = _events_of_table(table) if self._fields.event else None
         if self._fields.prefixes or (self._fields.event and events is None):
             return self.from_events(table.to_pylist())
@@ -312,6 +310,11 @@ def _events_of_table(table: pa.RecordBatch) -> pa.StructArray | None:
     if not names or len(set(names)) < len(names) or any(column is None for column in columns):
         return None
     return pa.StructArray.from_arrays(columns, names)
+
+
+def together(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Record batches of one schema as one; the only one as it is."""
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 class Lines:

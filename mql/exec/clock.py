@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import TIME, Ints, is_null
+from mql.batch import TIME, Ints, Mask, is_null
 from mql.exec.operator import Block, Times, with_columns
 from mql.kernels import from_numpy
 
@@ -40,9 +40,7 @@ class EventClock:
         Where the batch holds only some `rows` of the events, `times` are those of all.
         """
         column = batch.column(TIME) if times is None else times
-        known = ~is_null(column) if column.null_count else None
-        filled = column if known is None else kernels.fill_null(column, _BEGINNING)
-        every: Ints = filled.to_numpy()
+        every, known = _known(column)
         seen = self._seen(every) if column.null_count < len(column) else every
         if now_ms is not None:
             self._now = now_ms if self._now is None else max(self._now, now_ms)
@@ -59,3 +57,12 @@ class EventClock:
         running = np.maximum.accumulate(np.concatenate([[start], times]))
         self._now = int(running[-1])
         return running[:-1]
+
+
+def _known(times: pa.Array) -> tuple[Ints, Mask | None]:
+    """Times as numbers, and which of them there are (None: all)."""
+    if not times.null_count:
+        return times.to_numpy(), None
+    if times.null_count == len(times):
+        return np.full(len(times), _BEGINNING), np.zeros(len(times), np.bool_)
+    return kernels.fill_null(times, _BEGINNING).to_numpy(), ~is_null(times)

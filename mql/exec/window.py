@@ -108,13 +108,17 @@ class Progress:
             self.min_time = least if self.min_time is None else min(self.min_time, least)
 
     def undisturbed(self, times: Ints, seen: Ints) -> bool:
-        """Whether, by the extremes alone, no window had closed that could hold one of the rows."""
+        """Whether no window had closed that could hold one of the rows, as far as is soon told.
+
+        That is by the extremes alone, or because each row is at least as new as all before it.
+        """
         if not len(times):
             return True
+        first = self.span.first_window(int(times.min()))
+        if self.next_window is not None and self.next_window > first:
+            return False
         closed = self.span.closed_by(int(seen.max()) - self.lateness_ms)
-        if self.next_window is not None:
-            closed = max(closed, self.next_window - 1)
-        return closed < self.span.first_window(int(times.min()))
+        return closed < first or bool((times >= seen - self.lateness_ms).all())
 
     def segments(self, times: Ints, seen: Ints) -> list[tuple[slice, Mask, int | None]]:
         """Cut rows where one that closes a window is followed by one it would have held.

@@ -100,31 +100,37 @@ class ScreeningReader:
         """Those of some dicts that pass."""
         return self._screened(self._full.from_events(events, times, now_ms))
 
-    def needed(self, table: pa.RecordBatch) -> pa.RecordBatch:
-        """The columns of a record batch that `from_table` reads; itself, if all are needed."""
-        return self._full.needed(table)
-
-    def from_table(self, table: pa.RecordBatch) -> Read:
-        """Those rows of a record batch that pass."""
+    def from_table(self, batches: Sequence[pa.RecordBatch]) -> Read:
+        """Those rows of record batches of one schema that pass."""
         if self._dense and not self._enough:
-            read = self._screened(self._full.from_table(table))
+            read = self._screened(self._full.from_table(batches))
         else:
-            read = self._table_in_two_steps(table)
+            read = self._table_in_two_steps(batches)
         assert read.rows is not None
         self._dense = len(read.rows) > DENSE * len(read.times)
         return read
 
-    def _table_in_two_steps(self, table: pa.RecordBatch) -> Read:
-        narrow = self._narrow.from_table(table)
+    def _table_in_two_steps(self, batches: Sequence[pa.RecordBatch]) -> Read:
+        narrow = self._narrow.from_table(batches)
         rows = np.flatnonzero(self._first.mask(narrow.batch))
         if self._enough:
             return Read(kernels.take(narrow.batch, rows), narrow.times, rows)
         if not len(rows):
             return Read(self._nothing, narrow.times, rows)
-        rest = self._rest.from_table(kernels.take(self._rest.needed(table), rows)).batch
+        needed = [self._rest.needed(batch) for batch in batches]
+        rest = self._rest.from_table(_rows_of(needed, rows)).batch
         kept = np.flatnonzero(self._others.mask(rest))
         return Read(kernels.take(rest, kept), narrow.times, rows[kept])
 
     def _screened(self, read: Read) -> Read:
         rows: Ints = np.flatnonzero(self._all.mask(read.batch))
         return Read(kernels.take(read.batch, rows), read.times, rows)
+
+
+def _rows_of(batches: Sequence[pa.RecordBatch], rows: Ints) -> list[pa.RecordBatch]:
+    """Those of the rows, numbered through all batches, that each of those has."""
+    ends = np.cumsum([batch.num_rows for batch in batches])
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    starts = ends - [batch.num_rows for batch in batches]
+    each = zip(batches, parts, starts, strict=True)
+    return [kernels.take(batch, part - start) for batch, part, start in each if len(part)]

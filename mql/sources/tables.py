@@ -53,32 +53,35 @@ class TableSource:
 
     def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The rows as batches of the needed columns."""
-        for batch in self._parts(reader):
-            for start in range(0, batch.num_rows, ROWS):
-                yield reader.from_table(_plain(batch.slice(start, ROWS)))
+        for together in self._together():
+            yield reader.from_table(list(map(_plain, together)))
 
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _parts(self, reader: Reader) -> Iterator[pa.RecordBatch]:
-        """The batches, those of a table together where that copies only what is needed."""
-        batch, self._first = self._first or self._next(), None
+    def _together(self) -> Iterator[list[pa.RecordBatch]]:
+        """The batches, cut where they are long; those of a table, which are there, some at once."""
         waiting: list[pa.RecordBatch] = []
         rows = 0
+        for part in self._parts():
+            if rows + part.num_rows > ROWS and waiting:
+                yield waiting
+                waiting, rows = [], 0
+            waiting.append(part)
+            rows += part.num_rows
+            if not self._is_table:
+                yield waiting
+                waiting, rows = [], 0
+        if waiting:
+            yield waiting
+
+    def _parts(self) -> Iterator[pa.RecordBatch]:
+        batch, self._first = self._first or self._next(), None
         while batch is not None:
             self.bytes_read += batch.nbytes
-            part = reader.needed(batch) if self._is_table else batch
-            if part is batch:
-                yield batch
-            else:
-                if rows + part.num_rows > ROWS and waiting:
-                    yield pa.concat_batches(waiting)
-                    waiting, rows = [], 0
-                waiting.append(part)
-                rows += part.num_rows
+            for start in range(0, batch.num_rows, ROWS):
+                yield batch.slice(start, ROWS)
             batch = self._next()
-        if waiting:
-            yield pa.concat_batches(waiting)
 
     def _next(self) -> pa.RecordBatch | None:
         try:
