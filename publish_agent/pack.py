@@ -23,6 +23,9 @@ from publish_agent.running import Running, Survivors, columns_of
 MAX_PAYLOAD = 1 << 20
 """Bytes of a payload; only a single event may be longer."""
 
+_FEW = 100
+"""Rows of which only their payload tells how long they are; to ask columns takes as long."""
+
 MAX_NUMBERS = 1 << 19
 """Bytes of row numbers in one message."""
 
@@ -113,8 +116,8 @@ def _cut(batch: pa.RecordBatch) -> Iterator[tuple[int, int, bytes]]:
     pending = [(0, batch.num_rows)]
     while pending:
         start, size = pending.pop()
-        part = batch.slice(start, size)
-        if size > 1 and part.nbytes > MAX_PAYLOAD:
+        part = batch if size == batch.num_rows else batch.slice(start, size)
+        if size > _FEW and part.nbytes > MAX_PAYLOAD:
             half = size // 2
             pending += [(start + half, size - half), (start, half)]
             continue

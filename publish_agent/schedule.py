@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 BUSY_US, IDLE_US = 20_000, 50_000
-"""Between drains while events come, and while none do."""
+"""Between drains while many events come, and while few or none do."""
+_MANY = 1_000
+"""Events a second that are many: to send one takes nearly as long as to send twenty."""
 PATIENT_US = 100_000
 """Between drains while nobody waits for a row, only for slots to end."""
 _LEAST_US = 5_000
@@ -21,6 +23,7 @@ class Due:
         self.drain_us = 0
         self.planned_us = 0
         self._pause_us = IDLE_US
+        self._drained_us = 0
         self._now_us = 0
         self._lag_us = 0
 
@@ -35,18 +38,21 @@ class Due:
         return False
 
     def drained(
-        self, now_us: int, slot_end_us: int, *, filled: float, patient: bool, least_us: int = 0
+        self, now_us: int, slot_end_us: int, *, kept: int, room: int, patient: bool, least_us: int
     ) -> None:
-        """The intakes have been drained; `filled` is how much of a buffer there was.
+        """The intakes have been drained: there were `kept` events, where there is `room` for.
 
         `patient` if nobody waits for a row. The next slot ends at `slot_end_us`. The pause is at
         least `least_us`, but for that.
         """
-        if patient:
-            usual_us = PATIENT_US
+        since_us, self._drained_us = max(now_us - self._drained_us, _LEAST_US), now_us
+        if kept > room * _MUCH:
+            self._pause_us //= 4
+        elif patient:
+            self._pause_us = max(PATIENT_US, least_us)
         else:
-            usual_us = BUSY_US if filled else min(self._pause_us + BUSY_US, IDLE_US)
-        self._pause_us = self._pause_us // 4 if filled > _MUCH else max(usual_us, least_us)
+            are_many = kept * 1_000_000 >= since_us * _MANY
+            self._pause_us = max(BUSY_US if are_many else IDLE_US, least_us)
         self.drain_us = max(now_us + _LEAST_US, min(now_us + self._pause_us, slot_end_us))
 
     def lag(self) -> int:

@@ -231,7 +231,8 @@ class AgentState:
         self._due.drained(
             now_us,
             self._slot_end_us(now_ms),
-            filled=kept / self.settings.buffer_events,
+            kept=kept,
+            room=self.settings.buffer_events,
             patient=patient,
             least_us=self.budget.pause_us,
         )

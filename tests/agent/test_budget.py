@@ -298,24 +298,28 @@ def test_a_sampler_is_thrown_anew_while_it_is_used() -> None:
     assert intake.sampler is not first
 
 
-def pauses(due: Due, *, filled: float, patient: bool = False, least_us: int = BUSY_US) -> list[int]:
-    """How long an agent pauses after each of some drains that find a buffer so full."""
+def pauses(due: Due, kept: int, *, patient: bool = False, least_us: int = BUSY_US) -> list[int]:
+    """How long an agent pauses after each of some drains 20 ms apart that find so many events."""
     found = []
-    for _ in range(6):
-        due.drained(START_US, START_US * 2, filled=filled, patient=patient, least_us=least_us)
-        found.append(due.drain_us - START_US)
+    for number in range(1, 7):
+        now_us = START_US + number * 20_000
+        due.drained(
+            now_us, START_US * 2, kept=kept, room=10_000, patient=patient, least_us=least_us
+        )
+        found.append(due.drain_us - now_us)
     return found
 
 
 def test_an_agent_wakes_as_often_as_somebody_waits_and_buffers_fill() -> None:
-    assert pauses(Due(), filled=0.01) == [BUSY_US] * 6
-    assert pauses(Due(), filled=0.01, least_us=PAUSES_US[-1]) == [PAUSES_US[-1]] * 6
-    assert pauses(Due(), filled=0.01, patient=True) == [PATIENT_US] * 6
+    assert pauses(Due(), 100) == [IDLE_US, *[BUSY_US] * 5]
+    assert pauses(Due(), 5) == [IDLE_US] * 6
+    assert pauses(Due(), 0) == [IDLE_US] * 6
+    assert pauses(Due(), 100, least_us=PAUSES_US[-1]) == [PAUSES_US[-1]] * 6
+    assert pauses(Due(), 100, patient=True) == [PATIENT_US] * 6
     due = Due()
-    pauses(due, filled=0.01)
-    assert pauses(due, filled=0.0) == [40_000, *[IDLE_US] * 5]
-    quicker = pauses(due, filled=0.5, least_us=PAUSES_US[-1])
-    assert quicker == sorted(quicker, reverse=True)
-    assert quicker[-1] == 5_000
-    due.drained(START_US, START_US + 7_000, filled=0.0, patient=True)
-    assert due.drain_us == START_US + 7_000, "a slot ends"
+    pauses(due, 0)
+    quicker = pauses(due, 5_000, least_us=PAUSES_US[-1])
+    assert quicker == [12_500, *[5_000] * 5]
+    now_us = START_US * 2 - 7_000
+    due.drained(now_us, START_US * 2, kept=0, room=10_000, patient=True, least_us=BUSY_US)
+    assert due.drain_us == START_US * 2, "a slot ends"
