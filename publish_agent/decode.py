@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import EVENT, Ints, repeat
+from mql.batch import Ints, repeat
 from mql.events.decode import EventReader
 from mql.exec.operator import with_columns
 from mql.format import format_property
@@ -39,18 +39,17 @@ class Decoder:
         self._line = write_json({AGENT: provenance}).encode() + b"\n"
         self._readers: dict[Fields, tuple[EventReader, dict[str, pa.Array]]] = {}
 
-    def decode(self, rows: Sequence[Row], fields: Fields, *, are_events: bool = False) -> Decoded:
-        """The rows as a batch, numbered in the column `*row`.
-
-        Where they `are_events`, as is known, and nothing but those is needed, nothing is decoded.
-        """
-        if are_events and not fields.paths and not fields.prefixes:
-            texts = {EVENT: pa.array([f"{row[2].decode()}\n" for row in rows], pa.string())}
-            columns = (texts if fields.event else {}) | {ROW: pa.array(np.arange(len(rows)))}
-            return Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
+    def decode(
+        self, rows: Sequence[Row], fields: Fields, events: Sequence[dict[str, object]] | None
+    ) -> Decoded:
+        """The rows as a batch, numbered in the column `*row`; of few, which are read, `events`."""
         reader, constants = self._reader(fields)
-        batch = self._read(reader, [row[2] for row in rows])
         places = None
+        if events is not None:
+            texts = [f"{row[2].decode()}\n" for row in rows] if fields.event else None
+            batch = reader.from_events(events, texts=texts).batch
+        else:
+            batch = self._read(reader, [row[2] for row in rows])
         if batch is None:
             good = [i for i, row in enumerate(rows) if _is_event(row[2])]
             places = np.array(good, np.int64)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from mql.batch import Ints, column_of
 from mql.format import format_property
 from mql.ledger import Tally
 from mql.planner.fields import Fields
-from mql.values import read_json
+from mql.values import read_json_lines
 from publish_agent.budget import Budget
 from publish_agent.columns import Columns, Taken
 from publish_agent.decode import Decoded, Decoder
@@ -326,30 +327,26 @@ class Generation:
                     found.setdefault(place, []).append(numbers)
         if not found:
             return None
-        passed = self._judge(rows, found) if len(rows) <= _FEW else {}
+        events = _read(rows) if len(rows) <= _FEW else None
+        passed = {} if events is None else self._judge(events, found)
         members = self.members
         fields = Fields()
         for each in {members[p].reads for p in found if p not in passed} | {
             members[p].carries for p, numbers in passed.items() if len(numbers)
         }:
             fields |= each
-        is_read = len(passed) == len(found)
-        decoded = self._decoder.decode(rows, fields, are_events=is_read)
+        decoded = self._decoder.decode(rows, fields, events)
         published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         found_of = {place: np.array(sorted(chain(*lists))) for place, lists in found.items()}
         return self._hand_out(decoded, weight, found_of, published, now_ms, offset_of, passed)
 
-    def _judge(self, rows: list[Row], found: Mapping[int, list[list[int]]]) -> dict[int, Ints]:
-        """Few rows are tested one by one: which of them pass, for the queries where that can tell.
+    def _judge(
+        self, events: Sequence[dict[str, object]], found: Mapping[int, list[list[int]]]
+    ) -> dict[int, Ints]:
+        """Few events are tested one by one: which pass, for the queries where that can tell.
 
         To make columns of them, and to call kernels, takes longer than that.
         """
-        try:
-            events = [read_json(row[2]) for row in rows]
-        except ValueError:
-            return {}
-        if any(b"\n" in row[2] for row in rows):  # what the caller took for JSON
-            return {}
         passed = {}
         for place, lists in found.items():
             judge = self.members[place].judge
@@ -438,6 +435,16 @@ class Generation:
         member.tallies.add_times(times[survivors.rows[of_no_window]], Place.FILTERED_OUT)
         member.spent_ns += self._clock_ns() - began
         return survivors
+
+
+def _read(rows: list[Row]) -> list[dict[str, object]] | None:
+    """The events of some rows, if each is one as it stands: callers may write JSON themselves."""
+    texts = [row[2] for row in rows]
+    events = read_json_lines(b"\n".join(texts), len(rows))
+    if events is None or any(b"\n" in text for text in texts):
+        return None
+    are_objects = all(type(event) is dict for event in events)
+    return cast("list[dict[str, object]]", events) if are_objects else None
 
 
 def _by_weight(rows: list[Row]) -> list[tuple[int, list[Row]]]:
