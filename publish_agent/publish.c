@@ -33,7 +33,9 @@ struct look {
     struct path path;       /* of the value that is looked at */
     struct path other;      /* ANY_KEYS: into an element; KEYED_BOUND: of the number */
     PyObject *first;        /* the index, the thresholds (doubles), texts, or what to call */
-    PyObject *second;       /* the thresholds for integers */
+    PyObject *second;       /* the thresholds for integers, or the marks of keys */
+    const uint8_t *marks;   /* KEYS, ANY_KEYS: a bit for each hash that a key has, modulo their number */
+    uintptr_t mask;         /* their number less one; it is a power of two */
     double number;          /* BOUND: for doubles */
     long long whole;        /* BOUND: for integers */
 };
@@ -137,9 +139,15 @@ static void let_go(PyObject *held) {
 
 /* ---- looks: each takes a value that is not null ---- */
 
+/* Whether it may be in the index. The marks stay in the cache where an index of many keys does not. */
+static int is_marked(const struct look *look, PyObject *value) {
+    uintptr_t bit = (uintptr_t)PyObject_Hash(value) & look->mask;
+    return look->marks[bit >> 3] >> (bit & 7) & 1;
+}
+
 static enum answer in_index(const struct look *look, PyObject *value) {
     if (is(value, &PyUnicode_Type) || (!look->flag && is_scalar(value)))
-        return of_truth(PyDict_Contains(look->first, value));
+        return is_marked(look, value) ? of_truth(PyDict_Contains(look->first, value)) : NO;
     return is_known(value) ? NO : MAYBE;
 }
 
@@ -335,6 +343,9 @@ PyObject *make_gate(PyObject *held) {
             int beyond;
             look->number = PyFloat_AsDouble(look->first);
             look->whole = PyLong_AsLongLongAndOverflow(look->second, &beyond);
+        } else if (look->kind == KEYS || look->kind == ANY_KEYS) {
+            look->marks = (const uint8_t *)PyByteArray_AsString(look->second);
+            look->mask = (uintptr_t)PyByteArray_Size(look->second) * 8 - 1;
         }
     }
     gate->rejected = PyTuple_GetItem(held, 1);

@@ -33,7 +33,7 @@ from mql.syntax import Condition, Property
 from publish_agent import conditions as rules
 from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
 from publish_agent.intake import Intake, Status
-from publish_agent.native import Kind, Look, Offer, Steps, copier, gate, sampler
+from publish_agent.native import Kind, Look, Marks, Offer, Steps, copier, gate, sampler
 from publish_agent.reading import NAMES, Reader
 from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
@@ -233,6 +233,7 @@ class _Keys:
         """Under its name, all places that ever were in it."""
         self._of_texts = True
         self._index: dict[object, _Entry] = {}
+        self._marks = Marks(())
         self._plain: dict[object, list[Place]] = {}
         self._tested: dict[object, dict[Test, list[Tested]]] = {}
         self._places: list[Place] = []
@@ -255,6 +256,7 @@ class _Keys:
             )
             for value in dict.fromkeys([*self._plain, *self._tested])
         }
+        self._marks = Marks(self._index)
         self._of_texts = all(type(value) is str for value in self._index)
         self.every = {f"all{i}": tuple(self._places)}
         self._plain, self._tested, self._places = {}, {}, []
@@ -274,6 +276,7 @@ class _Keys:
                 them = dict(tested)
                 them[wanted.test] = (*them.get(wanted.test, ()), (wanted.constants, place))
                 tested = tuple(them.items())
+            self._marks.add(value)
             self._index[value] = plain, tested
         ((name, every),) = self.every.items()
         assert isinstance(every, tuple)
@@ -318,9 +321,12 @@ class _Keys:
             if ways is None:
                 return None
             way, rest = ways
-            return [Look(Kind.ANY_KEYS, way, self._index, other=rest, flag=self._of_texts)]
+            index = self._index, self._marks.bits
+            return [Look(Kind.ANY_KEYS, way, *index, rest, self._of_texts)]
         found = reader.way(self.path.steps)
-        return None if found is None else [Look(Kind.KEYS, found, self._index, flag=self._of_texts)]
+        if found is None:
+            return None
+        return [Look(Kind.KEYS, found, self._index, self._marks.bits, flag=self._of_texts)]
 
 
 class _Bounds:

@@ -44,6 +44,7 @@ void *PyMem_Calloc(size_t, size_t);
 void PyMem_Free(void *);
 
 char *PyByteArray_AsString(PyObject *);
+intptr_t PyObject_Hash(PyObject *);
 intptr_t PyByteArray_Size(PyObject *);
 int PyBytes_AsStringAndSize(PyObject *, char **, intptr_t *);
 PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));

@@ -18,7 +18,7 @@ from hatch_build import PUBLISH, compile_library
 from mql.format import format_condition
 from publish_agent import native
 from publish_agent.intake import Intake, Room, Status
-from publish_agent.native import Kind, Look, gate
+from publish_agent.native import Kind, Look, Marks, gate
 from publish_agent.stream import Stream, Taker
 from tests.agent.compiled_odd import COUNTED, WHERES
 from tests.agent.support import ALL, Bench
@@ -126,7 +126,7 @@ def test_what_is_made_is_freed_without_the_cycle_collector() -> None:
         taken = intake()
         index = {"x": 1}
         stream = Stream("s")
-        offer = gate([Look(Kind.KEYS, ("a",), index, flag=True)], taken)
+        offer = gate([Look(Kind.KEYS, ("a",), index, Marks(index).bits, flag=True)], taken)
         assert offer is not None
         stream.taker = Taker(offer, taken.lost)
         assert stream.publish({"a": "x"}) is Status.ACCEPTED
@@ -183,3 +183,20 @@ def test_threads_go_on_publishing_while_what_they_publish_to_is_exchanged() -> N
         sys.setswitchinterval(interval)
     assert all(counts)
     assert exchanged
+
+
+@pytest.mark.parametrize("number", [0, 1, 500, 20_000])
+def test_a_key_is_found_however_many_there_are_and_whatever_equals_it(number: int) -> None:
+    index: dict[object, int] = dict.fromkeys([*map(str, range(number)), *range(number), "", -1], 1)
+    marks = Marks(index)
+    assert len(marks.bits) <= 16_384
+    offer = gate([Look(Kind.KEYS, ("a",), index, marks.bits)], intake())
+    assert offer is not None
+    for key in index:
+        same = float(key) if isinstance(key, int) else key
+        assert offer({"a": key}) is offer({"a": same}) is Status.ACCEPTED
+    for other in ("x", 0.5, number + 1, None, 2**70):
+        assert offer({"a": other}) is Status.SKIPPED
+    marks.add("x")
+    index["x"] = 1
+    assert offer({"a": "x"}) is Status.ACCEPTED
