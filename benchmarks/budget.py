@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import comb
 from time import sleep
 from typing import Any
 
@@ -36,6 +37,8 @@ EVERYTHING = f"select * from {STREAM}"
 COUNTED = f"select count(*) as n, sum(latency_ms) as latency from {STREAM} window 1"
 _SETTLE_S = 2
 _ENOUGH = 0.95
+_BY_CHANCE = 0.001
+"""What is less likely than this, if as many windows are as true as is promised, is no chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +169,17 @@ def counts(service: Service, client: Client | HttpClient, seconds: float) -> lis
         inside += surely - error <= count <= surely + perhaps + error
         widest = max(widest, error / max(surely, 1))
     text = f"{inside} of {len(found)} windows of a second; errors of up to {widest:.1%} stated"
-    # Of few windows one may be outside by chance.
-    met = inside >= _ENOUGH * len(found) - 1
+    met = _chance(len(found), len(found) - inside) > _BY_CHANCE
     return [Figure("true count inside the stated error", text, f"{_ENOUGH:.0%}", met)]
+
+
+def _chance(windows: int, outside: int) -> float:
+    """That so many windows of some are outside, or more, if each is as seldom as is promised."""
+    chances = (
+        comb(windows, k) * (1 - _ENOUGH) ** k * _ENOUGH ** (windows - k)
+        for k in range(outside, windows + 1)
+    )
+    return sum(chances)
 
 
 @click.command()
