@@ -4,10 +4,11 @@
     python -m tests.faults kill-job partition   some of them
     python -m tests.faults --quick              the short form, with fewer services
 
-prints a row for each: how long until an answer told of it; how long until answers were whole again
-once nothing hurt any more; of the events that were published (by the publishers' records) how many
-are absent from the answer; how many of those it reported by number, and how many lie in spans of
-time, or with agents, that it named. `disk` and `latency` have tables of their own.
+runs them, in an order of its own, and prints a row for each: how long until an answer told of it;
+how long until answers were whole again once nothing hurt any more; of the events that were
+published (by the publishers' records) how many are absent from the answer; how many of those it
+reported by number, and how many lie in spans of time, or with agents, that it named. `disk` and
+`latency` have tables of their own.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main(names: tuple[str, ...], rate: int, turns: int, *, quick: bool) -> None:
     short = [name for name, scenario in SCENARIOS.items() if scenario.short]
     chosen = names or (short if quick else there)
     problems: list[str] = []
-    faults = [name for name in chosen if name in SCENARIOS]
+    faults = [name for name in SCENARIOS if name in chosen]
     if faults:
         problems += _faults(faults, SHORT_GROUPS if quick else GROUPS, rate)
     if "disk" in chosen:

@@ -202,6 +202,8 @@ def _set_clock(whose: str, seconds: float) -> Callable[[Stage], None]:
     return act
 
 
+# In the order in which they run: those that set clocks leave them so, and a publisher's record with
+# such times cannot be compared with a span that an answer names.
 SCENARIOS: dict[str, Scenario] = {
     "kill-agents": Scenario(
         "3 agents killed", _kill_agents, Takes.TOLD, short=True
