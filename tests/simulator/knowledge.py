@@ -250,7 +250,7 @@ class Knowledge:
     def latest_ms(self, job: int, now_ms: int) -> int:
         """When something was published last, as a source job may take it, or counted."""
         times = [
-            now_ms - (record.process.world.now_us - event.true_us) // 1000
+            now_ms - (record.process.world.now_us - event.true_us) // 1000 + event.kept_ms(link)
             if record.clock_was_set
             else max(event.claimed_ms.get(link, 0), event.drained_ms.get(link, 0))
             for record in self.agents.values()

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Item = Started | Piece | Rejected | Ended | Closed
 
 
+_LONGEST_KEPT_MS = 1_000
+"""An event that seems to have lain in its agent for longer has seen a clock set."""
+
+
 def job_skew_us(number: int) -> int:
     """How far the clock of a source job is ahead: nobody else lives in its hour."""
     return number * 3_600_000_123
@@ -55,6 +59,13 @@ class Published:
     def is_dropped(self) -> bool:
         dropped = Status.DROPPED_BUFFER, Status.DROPPED_BUDGET, Status.DROPPED_UNREADABLE
         return self.status in dropped
+
+    def kept_ms(self, link: int) -> int:
+        """How long it lay in its agent, in whose books it is of the time when it was drained."""
+        kept_ms = self.drained_ms.get(link, 0) - self.claimed_ms.get(link, 0)
+        return (
+            kept_ms if 0 <= kept_ms <= _LONGEST_KEPT_MS else 0
+        )  # else its clock has been set since
 
 
 class AgentRecord:
