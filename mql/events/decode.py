@@ -248,7 +248,7 @@ class EventReader:
 
     def from_table(self, batches: Sequence[pa.RecordBatch]) -> Read:
         """The events of record batches of one schema; by the row only where a cell is nested."""
-        table = together([self.needed(batch) for batch in batches])
+        table = _together([self.needed(batch) for batch in batches])
         events = _events_of_table(table) if self._fields.event else None
         if self._fields.prefixes or (self._fields.event and events is None):
             return self.from_events(table.to_pylist())
@@ -312,7 +312,7 @@ def _events_of_table(table: pa.RecordBatch) -> pa.StructArray | None:
     return pa.StructArray.from_arrays(columns, names)
 
 
-def together(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+def _together(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Record batches of one schema as one; the only one as it is."""
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 

@@ -8,6 +8,7 @@ import pytest
 from mql.batch import EVENT
 from mql.wire.codec import ProtocolError
 from mql.wire.payload import write_batch
+from source_jobs import columns
 from source_jobs.columns import read_columns
 
 OBJECTS = (
@@ -29,6 +30,18 @@ def events(texts: list[str]) -> pa.Array:
 def test_events_are_texts_of_objects(number: int) -> None:
     texts = [OBJECTS[i % len(OBJECTS)] for i in range(number)]
     assert events(texts).to_pylist() == texts
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_those_of_an_agent_are_checked_together(end: str) -> None:
+    assert columns._are_objects(pa.array([f'{{"a":{n}}}{end}' for n in range(30)]))
+
+
+@pytest.mark.parametrize("blank", ["", "\n", " \n"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_blank_ones_do_not_make_up_for_two_in_one(blank: str, end: str) -> None:
+    with pytest.raises(ProtocolError):
+        events(['{"a":1}\n{"b":2}' + end, blank] * 20)
 
 
 @pytest.mark.parametrize("bad", OTHERS)
