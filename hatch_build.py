@@ -16,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 DECODER = (Path("mql", "events", "columns.c"), Path("mql", "events", "search.c"))
-PUBLISH = (Path("publish_agent", "publish.c"),)
+PUBLISH = (Path("publish_agent", "publish.c"), Path("publish_agent", "copy.c"))
 LIBRARIES = {
     Path("mql", "events", "_compiled.so"): DECODER,
     Path("publish_agent", "_compiled.so"): PUBLISH,

@@ -7,15 +7,19 @@ is known; an event with anything else is kept as text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 
 import numpy as np
+import pyarrow as pa
 
-from mql.batch import Ints
+from mql.batch import Ints, column_of
+from mql.events.cells import Cells
 from mql.syntax import Property
-from publish_agent.intake import Room
+from publish_agent import native
+from publish_agent.intake import Intake, Room
+from publish_agent.native import Offer, Steps
 
 LONGEST = 1_000
 """Characters of a text that is kept as it is."""
@@ -27,7 +31,8 @@ _PATTERNS = {1: bytes([1]) * 64, 16: bytes([1, *[0] * 15]) * 4, 64: bytes([1, *[
 """and then so many of one in 16, then one in 64: so fast do they come, that is within 10 ms."""
 _DENSE = _PATTERNS[1]
 _VALUE_BYTES = 100
-"""What a value takes, about, if it is no long text."""
+"""What a value takes, about, where it is kept as an object of Python, and is no long text."""
+_MARK_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,58 +54,100 @@ class Needs:
 class Taken:
     """The values of `len(times)` events by property, and when those were published (clock, ns)."""
 
-    columns: list[list[object]]
+    columns: list[pa.Array]
     times: Ints
 
 
 class Columns:
-    """The values of `width` properties (1 to 8) of events, one event after the other.
+    """The values of some properties (at most 8) of events.
 
-    `ticks` says of each event, as 1 or 0, whether it is to be marked: `pattern`, over and over.
+    Compiled code appends them to arrays of its own (`offer`), code made in Python to `values`, one
+    event after the other (of no property, None). `ticks`, which is `pattern` over and over, says of
+    each event, as 1 or 0, whether it is to be marked.
     """
 
-    __slots__ = ("_clock_ns", "_last_ns", "_limit", "_marks", "_room", "pattern", "ticks",
-                 "values", "width")  # fmt: skip
+    __slots__ = ("_arrays", "_clock_ns", "_held", "_last_ns", "_limit", "_listed", "_marked",
+                 "_pattern", "_room", "_width", "ticks", "values")  # fmt: skip
 
     def __init__(self, width: int, clock_ns: Callable[[], int], room: Room, limit: int) -> None:
-        self.width = width
+        self._width = width
+        self._arrays: object = None
         self.values: list[object] = []
-        self._marks: list[tuple[int, int]] = []
-        self.pattern = bytearray(_DENSE)
-        self.ticks = chain.from_iterable(repeat(self.pattern))
+        self._listed: list[tuple[int, int]] = []
+        self._pattern = bytearray(_DENSE)
+        self.ticks = chain.from_iterable(repeat(self._pattern))
         self._clock_ns = clock_ns
         self._room = room
-        self._limit = limit * width
+        self._limit = limit
         self._last_ns = 0
+        self._marked = 0
+        self._held = 0
+
+    def offer(self, paths: Sequence[Steps], intake: Intake) -> Offer | None:
+        """What copies the values at the paths by compiled code, and keeps odd events as text."""
+        if self._arrays is None:
+            self._arrays = native.columns(self._width)
+        if self._arrays is None:
+            return None
+        to = (self._pattern, self._clocked, intake.full.add, self._arrays)
+        return native.copier((tuple(paths), LONGEST, *to), intake)
 
     def mark(self) -> bool:
         """Note the time of an event that comes; False if there is no room for it. Never raises."""
-        room, marks, size = self._room, self._marks, len(self.values)
-        if size >= self._limit or room.used >= room.limit:
-            self.pattern[:] = _DENSE  # until there is
-            return False
-        marks.append((size, self._clock_ns()))
-        stands_for = 1 if len(marks) < _MARKED else 16 if len(marks) < 2 * _MARKED else 64
-        if len(marks) in (_MARKED, 2 * _MARKED):
-            self.pattern[:] = _PATTERNS[stands_for]
-        room.used += stands_for * self.width * _VALUE_BYTES
-        return True
+        rows = len(self.values) // max(self._width, 1)
+        time_ns = self._clocked(rows, len(self.values) * _VALUE_BYTES)
+        if time_ns is not None:
+            self._listed.append((rows, time_ns))
+        return time_ns is not None
+
+    def _clocked(self, rows: int, size: int) -> int | None:
+        """The time of an event that comes after so many, of so many bytes; None without room."""
+        room = self._room
+        room.used += max(size - self._held, 0)
+        self._held = size
+        if rows >= self._limit or room.used >= room.limit:
+            self._pattern[:] = _DENSE  # until there is
+            return None
+        room.used += _MARK_BYTES
+        self._marked = marked = self._marked + 1
+        if marked in (_MARKED, 2 * _MARKED):
+            self._pattern[:] = _PATTERNS[16 if marked == _MARKED else 64]
+        return self._clock_ns()
 
     def take(self) -> Taken | None:
         """What has been kept so far, oldest first; None if nothing has. For one thread."""
-        size = len(self.values)
-        if not size:
+        columns, marks, rows = self._listed_so_far() if self._arrays is None else self._written()
+        if not rows:
             return None
-        values, marks = self.values[:size], self._marks[:]
-        del self.values[:size], self._marks[: len(marks)]
-        self.pattern[:] = _DENSE
-        # A thread that is between its mark and its values leaves them to the next time.
-        number = size // self.width
-        places = np.fromiter((place // self.width for place, _ in marks), np.int64, len(marks))
-        known = np.fromiter((time_ns for _, time_ns in marks), np.int64, len(marks))
-        before = self._last_ns or (marks[0][1] if marks else self._clock_ns())
-        known = np.concatenate([[before], known])
-        last = np.searchsorted(np.maximum.accumulate(places), np.arange(number), side="right")
-        times = known[last]
+        self._pattern[:] = _DENSE
+        self._marked = self._held = 0
+        places, known = marks.T
+        before = self._last_ns or (int(known[0]) if len(known) else self._clock_ns())
+        ends = np.append(np.minimum(np.maximum.accumulate(places), rows), rows)
+        times = np.repeat(np.append(before, known), np.diff(ends, prepend=0))
         self._last_ns = int(times[-1])
-        return Taken([values[i :: self.width] for i in range(self.width)], times)
+        return Taken(columns, times)
+
+    def _written(self) -> tuple[list[pa.Array], Ints, int]:
+        """What compiled code has appended: the columns, the marks (row, ns), how many rows."""
+        rows, marks, columns = native.take_columns(self._arrays)
+        made = []
+        for kinds, values, ends, text, seen in columns if rows else ():
+            cells = Cells(
+                np.frombuffer(kinds, np.uint8),
+                np.frombuffer(values, np.int64),
+                np.frombuffer(ends, np.int32),
+                np.frombuffer(text, np.uint8),
+            )
+            made.append(cells.column(seen))
+        return made, np.frombuffer(marks, np.int64).reshape(-1, 2), rows
+
+    def _listed_so_far(self) -> tuple[list[pa.Array], Ints, int]:
+        """The same of what is in `values`."""
+        size = len(self.values)
+        values, marks = self.values[:size], self._listed[:]
+        del self.values[:size], self._listed[: len(marks)]
+        # A thread that is between its mark and its values leaves them to the next time.
+        columns = [column_of(values[i :: self._width]) for i in range(self._width)]
+        made = np.array(marks, np.int64).reshape(-1, 2)
+        return columns, made, size // max(self._width, 1)

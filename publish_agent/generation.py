@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import Ints, column_of
+from mql.batch import Ints
 from mql.format import format_property
 from mql.ledger import Tally
 from mql.planner.fields import Fields
@@ -152,7 +152,7 @@ class Generation:
         )
         self._columns: Columns | None = None
         if self.screen.needs is not None:
-            width = max(len(self.screen.needs.paths), 1)
+            width = len(self.screen.needs.paths)
             self._columns = Columns(width, tools.clock_ns, tools.room, tools.buffer_events)
         self._careful = False
         self.taker = self.screen.taker(self.intake, self._columns)
@@ -364,7 +364,7 @@ class Generation:
         if not numbers:
             return None
         names = map(format_property, self.screen.needs.paths)
-        columns = dict(zip(names, map(column_of, taken.columns), strict=False))
+        columns = dict(zip(names, taken.columns, strict=True))
         columns[ROW] = pa.array(every)
         decoded = Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
         return self._hand_out(decoded, 1, numbers, taken.times, now_ms, offset_of)

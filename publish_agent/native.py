@@ -1,4 +1,4 @@
-"""What `publish` does, by compiled code: `publish.c`, loaded if it was built.
+"""What `publish` does, by compiled code: `publish.c` and `copy.c`, loaded if they were built.
 
 A gate is a list of looks at an event, one for each group of subscriptions (`screen.py`). It lets an
 event through if one of the looks does. Whether the compiled code is there changes what `publish`
@@ -16,7 +16,6 @@ from enum import IntEnum
 from functools import cache, partial
 from pathlib import Path
 
-from publish_agent.columns import LONGEST, Columns
 from publish_agent.intake import Intake, Status
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
@@ -31,6 +30,9 @@ _LEAST_MARKS, _MOST_MARKS = 512, 1 << 17
 
 Steps = tuple[str | int, ...]
 """The way to a value, from an event or from an element of a list."""
+
+Written = tuple[bytes, bytes, bytes, bytes, int]
+"""A column's kinds, values, offsets and text (`mql.events.cells`), and which kinds there are."""
 
 
 class Kind(IntEnum):
@@ -93,9 +95,12 @@ def library() -> ctypes.PyDLL | None:
         loaded = ctypes.PyDLL(str(LIBRARY))
     except OSError:
         return None
-    for kind in ("gate", "copier", "sampler", "publish", "giver"):
-        make = getattr(loaded, f"make_{kind}")
-        make.argtypes, make.restype = (ctypes.py_object,), ctypes.py_object
+    makers = (
+        f"make_{kind}" for kind in ("gate", "columns", "copier", "sampler", "publish", "giver")
+    )
+    for name in (*makers, "take_columns"):
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = (ctypes.py_object,), ctypes.py_object
     loaded.exchange.argtypes, loaded.exchange.restype = (ctypes.py_object,) * 2, None
     return loaded
 
@@ -141,12 +146,29 @@ def sampler(intake: Intake) -> Offer | None:
     return offer
 
 
-def copier(paths: Sequence[Steps], intake: Intake, columns: Columns) -> Offer | None:
-    """What copies the values at some paths to columns; events with others are kept as text."""
+def columns(width: int) -> object | None:
+    """Arrays for so many columns, for `copier` and `take_columns`."""
+    compiled = library()
+    return None if compiled is None else compiled.make_columns(width)
+
+
+def take_columns(arrays: object) -> tuple[int, bytes, tuple[Written, ...]]:
+    """All rows: how many, their marks (int64 row, ns), the columns. Raises MemoryError."""
+    compiled = library()
+    assert compiled is not None
+    rows, marks, *written = compiled.take_columns(arrays)
+    return rows, marks, tuple(written)
+
+
+def copier(to: tuple[object, ...], intake: Intake) -> Offer | None:
+    """What copies values; events with others are kept as text.
+
+    `to` are the paths (`Steps`), the characters of the longest text, the pattern (a bytearray of
+    64, which says of each event whether it is marked), what gives the time of a mark for the number
+    of rows and bytes so far (None: there is no room), what counts where there is none, and arrays.
+    """
     compiled = library()
     if compiled is None:
         return None
-    to = (columns.pattern, columns.mark, intake.full.add, columns.values)
-    held = (tuple(paths), LONGEST, *to, Status.ACCEPTED, intake.keep)
-    offer: Offer = compiled.make_copier(held)
+    offer: Offer = compiled.make_copier((*to, Status.ACCEPTED, intake.keep))
     return offer

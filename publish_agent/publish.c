@@ -1,31 +1,16 @@
-/* What `publish` does on the caller's thread, compiled: it counts what nobody wants, copies values
- * where that is enough, and hands on the rest, to `Intake.keep`.
+/* What `publish` does on the caller's thread, compiled: it counts what nobody wants, and hands on the
+ * rest, to `Intake.keep`, or to what copies values (`copy.c`).
  *
  * It does what the Python functions do that `screen.py` makes and `mql explain --screen` prints. It
- * may let through too much, never too little: what is odd or raises is kept.
- *
- * The caller holds the GIL. To look into a dict can run any code, of a key that is no plain text, and
- * so other threads: what is borrowed from an event is used before that, or held. To look for a text
- * or a number in a dict of ours runs none. */
+ * may let through too much, never too little: what is odd or raises is kept. */
 
 #define _GNU_SOURCE /* memmem */
 
-#include <limits.h>
 #include <string.h>
 
-#include "stable_abi.h"
-
-enum { MAX_FIELDS = 8 }; /* as MAX_PROPERTIES in columns.py */
+#include "event.h"
 
 enum kind { KEYS, ANY_KEYS, BOUND, KEYED_BOUND, TEXTS, SEARCH, TEST }; /* as in native.py */
-
-enum answer { FAILED = -1, NO, MAYBE };
-
-struct path {
-    PyObject *first; /* step */
-    PyObject *steps; /* a tuple of texts and integers */
-    intptr_t count;
-};
 
 struct look {
     enum kind kind;
@@ -47,95 +32,6 @@ struct gate {
     intptr_t count;
     struct look looks[];
 };
-
-struct copier {
-    PyObject *held;    /* the tuple that all of these are in */
-    PyObject *pattern; /* a bytearray that says of each event of so many whether it is marked */
-    PyObject *mark, *full, *values, *accepted, *keep;
-    intptr_t seen;
-    intptr_t longest; /* text, in characters */
-    intptr_t count;
-    struct path fields[MAX_FIELDS];
-};
-
-/* ---- values ---- */
-
-static int is(const PyObject *value, const PyTypeObject *type) { return value->type == type; }
-
-static int is_null(const PyObject *value) { return value == &_Py_NoneStruct; }
-
-static int is_scalar(const PyObject *value) {
-    return is(value, &PyUnicode_Type) || is(value, &PyLong_Type) || is(value, &PyFloat_Type) ||
-           is(value, &PyBool_Type) || is_null(value);
-}
-
-/* What JSON knows. A value of any other type may be anything. */
-static int is_known(const PyObject *value) {
-    return is_scalar(value) || is(value, &PyDict_Type) || is(value, &PyList_Type);
-}
-
-/* What an exception means: it may pass; or, if it is none that an event raises, that this ends. */
-static enum answer raised(void) {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) return FAILED;
-    PyErr_Clear();
-    return MAYBE;
-}
-
-static enum answer of_truth(int truth) { return truth < 0 ? raised() : truth ? MAYBE : NO; }
-
-/* Whether all keys are texts: else one of another type may become the text that is missing. */
-static int has_text_keys(PyObject *dict) {
-    intptr_t at = 0;
-    PyObject *key;
-    while (PyDict_Next(dict, &at, &key, NULL))
-        if (!is(key, &PyUnicode_Type)) return 0;
-    return 1;
-}
-
-/* One step into a value, which its caller holds. Borrowed; NULL for null, and if nobody knows. */
-static PyObject *step_into(PyObject *value, PyObject *step, enum answer *answer) {
-    PyObject *found = NULL;
-    if (is(value, &PyDict_Type)) {
-        if (is(step, &PyUnicode_Type)) found = PyDict_GetItemWithError(value, step);
-        if (found != NULL && !is_null(found)) return found;
-        if (found == NULL && PyErr_Occurred() != NULL)
-            *answer = raised();
-        else if (!has_text_keys(value))
-            *answer = MAYBE;
-        return NULL;
-    }
-    if (is(value, &PyList_Type)) {
-        if (!is(step, &PyLong_Type)) return NULL;
-        intptr_t size = PyList_Size(value), at = PyLong_AsLong(step);
-        if (at < 0) at += size;
-        if (at >= 0 && at < size) found = PyList_GetItem(value, at);
-        return found == NULL || is_null(found) ? NULL : found;
-    }
-    if (!is_known(value)) *answer = MAYBE;
-    return NULL;
-}
-
-/* What a path leads to, from a value that its caller holds; NULL for null, and if nobody knows.
- * Borrowed, or if it lies deeper, held by `*held`. */
-static PyObject *follow(PyObject *value, const struct path *path, enum answer *answer,
-                        PyObject **held) {
-    *held = NULL;
-    if (path->count == 0) return is_null(value) ? NULL : value;
-    PyObject *found = step_into(value, path->first, answer);
-    for (intptr_t i = 1; i < path->count && found != NULL; i++) {
-        PyObject *outer = found;
-        if (i == 1) Py_IncRef(outer);
-        found = step_into(outer, PyTuple_GetItem(path->steps, i), answer);
-        if (found != NULL) Py_IncRef(found);
-        Py_DecRef(outer);
-        *held = found;
-    }
-    return found;
-}
-
-static void let_go(PyObject *held) {
-    if (held != NULL) Py_DecRef(held);
-}
 
 /* ---- looks: each takes a value that is not null ---- */
 
@@ -303,26 +199,6 @@ static void free_gate(PyObject *self) {
     PyMem_Free(gate);
 }
 
-/* A function with a capsule as its `self`. That takes over what is allocated, and the reference to
- * what it holds. */
-static PyObject *function_of(PyMethodDef *definition, void *made, PyObject *held,
-                             void (*free)(PyObject *)) {
-    PyObject *self = PyCapsule_New(made, NULL, free);
-    if (self == NULL) {
-        Py_DecRef(held);
-        PyMem_Free(made);
-        return NULL;
-    }
-    PyObject *function = PyCFunction_NewEx(definition, self, NULL);
-    Py_DecRef(self);
-    return function;
-}
-
-static struct path path_of(PyObject *steps) {
-    intptr_t count = PyTuple_Size(steps);
-    return (struct path){count > 0 ? PyTuple_GetItem(steps, 0) : NULL, steps, count};
-}
-
 /* A gate. `held` is (looks, rejected, keep), each look (kind, flag, path, other path, first,
  * second). */
 PyObject *make_gate(PyObject *held) {
@@ -391,100 +267,6 @@ PyObject *make_sampler(PyObject *held) {
     sampler->keep = PyTuple_GetItem(held, 2);
     Py_IncRef(sampler->held = held);
     return function_of(&SAMPLE, sampler, held, free_sampler);
-}
-
-/* ---- the copying of values ---- */
-
-/* Whether a value is of a known size, and the same as it would be after JSON. */
-static int is_plain(PyObject *value, intptr_t longest) {
-    if (is(value, &PyUnicode_Type)) return PyUnicode_GetLength(value) <= longest;
-    if (is(value, &PyLong_Type)) {
-        int beyond;
-        return PyLong_AsLongLongAndOverflow(value, &beyond) != LLONG_MIN && beyond == 0;
-    }
-    return is(value, &PyFloat_Type) || is(value, &PyBool_Type);
-}
-
-/* The values of an event, as new references; returns how many are to be let go. */
-static intptr_t read_row(const struct copier *to, PyObject *event, PyObject **row,
-                         enum answer *answer) {
-    *answer = is(event, &PyDict_Type) ? NO : MAYBE;
-    intptr_t read = 0;
-    while (*answer == NO && read < to->count) {
-        PyObject *held, *value = follow(event, &to->fields[read], answer, &held);
-        if (value == NULL)
-            value = &_Py_NoneStruct;
-        else if (!is_plain(value, to->longest))
-            *answer = MAYBE;
-        if (held == NULL) Py_IncRef(value);
-        row[read++] = value;
-    }
-    return read;
-}
-
-/* Append all or none of them; no other thread sees a part. False if there is no memory. */
-static int append_row(const struct copier *to, PyObject **row) {
-    intptr_t before = PyList_Size(to->values);
-    int failed = to->count == 0 && PyList_Append(to->values, &_Py_NoneStruct);
-    for (intptr_t i = 0; !failed && i < to->count; i++)
-        failed = PyList_Append(to->values, row[i]);
-    if (!failed) return 1;
-    PyErr_Clear();
-    PyList_SetSlice(to->values, before, PyList_Size(to->values), NULL);
-    PyErr_NoMemory();
-    return 0;
-}
-
-static PyObject *copied(struct copier *to, PyObject **row) {
-    if (PyByteArray_AsString(to->pattern)[to->seen++ % PyByteArray_Size(to->pattern)]) {
-        PyObject *marked = PyObject_CallFunctionObjArgs(to->mark, NULL);
-        if (marked == NULL) return NULL;
-        int has_room = PyObject_IsTrue(marked);
-        Py_DecRef(marked);
-        if (has_room < 0) return NULL;
-        if (!has_room) return PyObject_CallFunctionObjArgs(to->full, NULL);
-    }
-    if (!append_row(to, row)) return NULL;
-    Py_IncRef(to->accepted);
-    return to->accepted;
-}
-
-static PyObject *copy(PyObject *self, PyObject *event) {
-    struct copier *to = PyCapsule_GetPointer(self, NULL);
-    PyObject *row[MAX_FIELDS], *status = NULL;
-    enum answer answer;
-    intptr_t read = read_row(to, event, row, &answer);
-    if (answer == NO)
-        status = copied(to, row);
-    else if (answer == MAYBE)
-        status = PyObject_CallFunctionObjArgs(to->keep, event, NULL);
-    while (read > 0) Py_DecRef(row[--read]);
-    return status;
-}
-
-static PyMethodDef COPY = {"offer", copy, METH_O, NULL};
-
-static void free_copier(PyObject *self) {
-    struct copier *to = PyCapsule_GetPointer(self, NULL);
-    Py_DecRef(to->held);
-    PyMem_Free(to);
-}
-
-/* What copies the values at some paths. `held` is (paths, longest, pattern, mark, full, values,
- * accepted, keep). */
-PyObject *make_copier(PyObject *held) {
-    struct copier *to = PyMem_Calloc(1, sizeof *to);
-    if (to == NULL) return PyErr_NoMemory();
-    PyObject *paths = PyTuple_GetItem(held, 0);
-    to->count = PyTuple_Size(paths);
-    for (intptr_t i = 0; i < to->count && i < MAX_FIELDS; i++)
-        to->fields[i] = path_of(PyTuple_GetItem(paths, i));
-    to->longest = PyLong_AsLong(PyTuple_GetItem(held, 1));
-    PyObject **const others[] = {&to->pattern, &to->mark,     &to->full,
-                                 &to->values, &to->accepted, &to->keep};
-    for (intptr_t i = 0; i < 6; i++) *others[i] = PyTuple_GetItem(held, 2 + i);
-    Py_IncRef(to->held = held);
-    return function_of(&COPY, to, held, free_copier);
 }
 
 /* ---- publish: one function for as long as its stream lives; what it does is exchanged ---- */

@@ -33,7 +33,7 @@ from mql.syntax import Condition, Property
 from publish_agent import conditions as rules
 from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
 from publish_agent.intake import Intake, Status
-from publish_agent.native import Kind, Look, Marks, Offer, Steps, copier, gate, sampler
+from publish_agent.native import Kind, Look, Marks, Offer, Steps, gate, sampler
 from publish_agent.reading import NAMES, Reader
 from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
@@ -140,7 +140,7 @@ class Screen:
         """What does the same as `offer`, compiled, and where that is quicker."""
         if columns is not None:
             ways = self._ways()
-            return None if ways is None else copier(ways, intake, columns)
+            return None if ways is None else columns.offer(ways, intake)
         return sampler(intake) if self.always else gate(self._looks(), intake)
 
     def _ways(self) -> list[Steps] | None:

@@ -1,4 +1,4 @@
-/* The part of CPython's stable ABI (3.11 and later, with a GIL) that `publish.c` calls.
+/* The part of CPython's stable ABI (3.11 and later, with a GIL) that the compiled `publish` calls.
  *
  * Declared here, not included: a machine without Python's headers builds it too, once for all
  * versions. See https://docs.python.org/3/c-api/stable.html. */
@@ -42,11 +42,13 @@ PyObject *PyErr_NoMemory(void);
 
 void *PyMem_Calloc(size_t, size_t);
 void PyMem_Free(void *);
+void *PyMem_Realloc(void *, size_t);
 
 char *PyByteArray_AsString(PyObject *);
 intptr_t PyObject_Hash(PyObject *);
 intptr_t PyByteArray_Size(PyObject *);
 int PyBytes_AsStringAndSize(PyObject *, char **, intptr_t *);
+PyObject *PyBytes_FromStringAndSize(const char *, intptr_t);
 PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));
 void *PyCapsule_GetPointer(PyObject *, const char *);
 PyCFunction PyCFunction_GetFunction(PyObject *);
@@ -59,15 +61,17 @@ PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
 int PyDict_Next(PyObject *, intptr_t *, PyObject **, PyObject **);
 double PyFloat_AsDouble(PyObject *);
 PyObject *PyIter_Next(PyObject *);
-int PyList_Append(PyObject *, PyObject *);
 PyObject *PyList_GetItem(PyObject *, intptr_t);
-int PyList_SetSlice(PyObject *, intptr_t, intptr_t, PyObject *);
 intptr_t PyList_Size(PyObject *);
 long PyLong_AsLong(PyObject *);
+long long PyLong_AsLongLong(PyObject *);
 long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
+PyObject *PyLong_FromLongLong(long long);
 PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);
 int PyObject_IsTrue(PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, intptr_t);
+PyObject *PyTuple_New(intptr_t);
+int PyTuple_SetItem(PyObject *, intptr_t, PyObject *);
 intptr_t PyTuple_Size(PyObject *);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, intptr_t *);
 intptr_t PyUnicode_GetLength(PyObject *);

@@ -10,26 +10,17 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from mql import kernels
-from mql.batch import Ints, Kind, as_variant, column_of, kinds_of, variant
-from mql.kernels import from_numpy
-from mql.values import read_json
+from mql.batch import Ints
+from mql.events.cells import Bytes, Cells
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
 """Where the build puts what it has compiled."""
-
-_LONG_DOUBLE, _JSON = 6, 7
-"""Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""
-
-Bytes = npt.NDArray[np.uint8]
 
 _NEWLINE = ord("\n")
 _MAX_DEPTH = 32
@@ -63,18 +54,6 @@ class _Column(ctypes.Structure):
         ("text", ctypes.c_void_p),
         ("seen", ctypes.c_uint64),
     )
-
-
-def _bit(kind: int) -> int:
-    return 1 << kind
-
-
-class _Seen(IntEnum):
-    """What `seen` is where there is but one kind of value."""
-
-    INT = 1 << Kind.INT
-    DOUBLE = 1 << Kind.DOUBLE
-    STRING = 1 << Kind.STRING
 
 
 @dataclass(slots=True)
@@ -147,7 +126,9 @@ class NativeDecoder:
         )
         if taken != rows:
             return None
-        read = [arrays.column(column.seen) for arrays, column in zip(made, columns, strict=True)]
+        read = [
+            arrays.cells.column(column.seen) for arrays, column in zip(made, columns, strict=True)
+        ]
         by_path = dict(zip(self._tree.order, read, strict=True))
         return Decoded([by_path[path] for path in range(len(read))], ends)
 
@@ -201,52 +182,11 @@ class _Arrays:
     """What `columns.c` writes of one column."""
 
     def __init__(self, rows: int, text: Bytes) -> None:
-        self._kinds = np.zeros(rows, np.uint8)
-        self._values = np.zeros(rows, np.int64)  # what is under a null may leave the process
-        self._offsets = np.empty(rows + 1, np.int32)
-        self._text = text
+        values = np.zeros(rows, np.int64)  # what is under a null may leave the process
+        self.cells = Cells(np.zeros(rows, np.uint8), values, np.empty(rows + 1, np.int32), text)
 
     def addresses(self) -> _Column:
         """Where the arrays are."""
-        arrays = (self._kinds, self._values, self._offsets, self._text)
+        cells = self.cells
+        arrays = (cells.kinds, cells.values, cells.offsets, cells.text)
         return _Column(*(array.ctypes.data for array in arrays), 0)
-
-    def column(self, seen: int) -> pa.Array:
-        """The Arrow column; bit k of `seen` is set if there are values of kind k."""
-        null = self._kinds == Kind.NULL if seen & _bit(Kind.NULL) else None
-        match seen & ~_bit(Kind.NULL):
-            case 0:
-                return pa.nulls(len(self._kinds))
-            case _Seen.INT:
-                return from_numpy(self._values, null)
-            case _Seen.DOUBLE:
-                return from_numpy(self._values.view(np.float64), null)
-            case _Seen.STRING:
-                return self._texts()
-            case _:
-                return self._mixed(seen)
-
-    def _texts(self) -> pa.Array:
-        """The texts, null where there is none."""
-        there = self._kinds >= Kind.STRING
-        bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
-        used = pa.py_buffer(self._text[: self._offsets[-1]].tobytes())
-        return pa.StringArray.from_buffers(len(there), pa.py_buffer(self._offsets), used, bits)
-
-    def _mixed(self, seen: int) -> pa.Array:
-        """Values of more than one kind, or such as have to be read from their text."""
-        kinds, values, texts = self._kinds, self._values, self._texts()
-        ints = np.where((kinds == Kind.INT) | (kinds == Kind.BOOL), values, 0)
-        doubles = np.where(kinds == Kind.DOUBLE, values.view(np.float64), 0.0)
-        if seen & _bit(_LONG_DOUBLE):
-            long = kinds == _LONG_DOUBLE
-            doubles[long] = kernels.cast(kernels.filter(texts, long), pa.float64()).to_numpy()
-            kinds[long] = Kind.DOUBLE
-        if seen & _bit(_JSON):
-            odd = kinds == _JSON
-            read = [read_json(text) for text in kernels.filter(texts, odd).to_pylist()]
-            column = as_variant(column_of(read))
-            kinds[odd], ints[odd] = kinds_of(column), column.field("int").to_numpy()
-            doubles[odd] = column.field("double").to_numpy()
-            texts = kernels.replace(texts, odd, column.field("text"))
-        return variant(kinds, ints, doubles, texts)

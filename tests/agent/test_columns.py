@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from publish_agent.columns import Columns
-from publish_agent.intake import Room, Status
+from publish_agent.intake import Intake, Room, Status
 from publish_agent.settings import Settings
 from tests.agent.support import Bench
 
@@ -18,55 +18,76 @@ COUNTED = "select count(*), sum(n), max(n), k from s window 1 group by k"
 PLENTY = Room(1 << 30)
 
 
-def columns(limit: int = 1_000_000, room: Room = PLENTY) -> tuple[Columns, list[int]]:
-    clock = [1_000]
-    return Columns(1, lambda: clock[0], room, limit), clock
+class Kept:
+    """Columns of one property, and what keeps values in them: compiled, or as made in Python."""
 
+    def __init__(self, limit: int = 1_000_000, room: Room = PLENTY) -> None:
+        self.clock = [1_000]
+        self.columns = Columns(1, lambda: self.clock[0], room, limit)
+        intake = Intake(lambda _: (0,), lambda _: b"{}", lambda: 0, lambda: 0, room, limit)
+        self._offer = self.columns.offer([("n",)], intake)
 
-def keep(made: Columns, value: object) -> bool:
-    """As the generated code does."""
-    if next(made.ticks) and not made.mark():
-        return False
-    made.values += (value,)
-    return True
+    def keep(self, value: object) -> bool:
+        if self._offer is not None:
+            return self._offer({"n": value}) is Status.ACCEPTED
+        if next(self.columns.ticks) and not self.columns.mark():
+            return False
+        self.columns.values += (value,)
+        return True
+
+    def take(self) -> tuple[list[object], list[int]]:
+        taken = self.columns.take()
+        return (taken.columns[0].to_pylist(), taken.times.tolist()) if taken else ([], [])
 
 
 def test_few_events_have_their_own_time_each() -> None:
-    made, clock = columns()
+    made = Kept()
     for i in range(100):
-        clock[0] = 1_000 + i
-        assert keep(made, i)
-    taken = made.take()
-    assert taken is not None
-    assert taken.columns == [list(range(100))]
-    assert taken.times.tolist() == [1_000 + i for i in range(100)]
-    assert made.take() is None
+        made.clock[0] = 1_000 + i
+        assert made.keep(i)
+    assert made.take() == (list(range(100)), [1_000 + i for i in range(100)])
+    assert made.columns.take() is None
 
 
 def test_of_many_events_one_of_sixteen_is_timed_then_one_of_64_until_they_are_taken() -> None:
-    made, clock = columns()
+    made = Kept()
     for i in range(10_000):
-        clock[0] = 1_000 + i
-        keep(made, i)
-    taken = made.take()
-    assert taken is not None
-    late = [1_000 + i - time for i, time in enumerate(taken.times.tolist())]
+        made.clock[0] = 1_000 + i
+        made.keep(i)
+    values, times = made.take()
+    assert values == list(range(10_000))
+    late = [1_000 + i - time for i, time in enumerate(times)]
     assert late[:256] == [0] * 256
     assert max(late[:4_000]) == 15
     assert max(late) == 63
-    clock[0] = 5_000
-    keep(made, 0)
-    again = made.take()
-    assert again is not None
-    assert again.times.tolist() == [5_000]
+    made.clock[0] = 50_000
+    made.keep(0)
+    assert made.take() == ([0], [50_000])
 
 
 def test_a_full_buffer_takes_no_more_until_it_is_taken() -> None:
-    made, _ = columns(limit=300)
-    kept = sum(keep(made, i) for i in range(1_000))
+    made = Kept(limit=300)
+    kept = sum(made.keep(i) for i in range(1_000))
     assert 300 <= kept < 316
-    assert made.take() is not None
-    assert keep(made, 0)
+    assert made.take()[0] == list(range(kept))
+    assert made.keep(0)
+
+
+def test_what_values_take_counts_and_no_more_is_taken_than_there_is_room_for() -> None:
+    room = Room(100_000)
+    made = Kept(room=room)
+    kept = sum(made.keep("x" * 1_000) for _ in range(10_000))
+    assert 90 <= kept < 1_100
+    assert room.used >= room.limit
+    assert len(made.take()[0]) == kept
+
+
+def test_columns_of_all_sizes_are_kept_and_let_go_of_again() -> None:
+    made = Kept()
+    for number in (1, 255, 256, 257, 100_000, 3, 2, 1, 5_000, 0, 1):
+        values = [f"{i} é" if i % 3 else None for i in range(number)]
+        assert all(map(made.keep, values))
+        assert made.take()[0] == values
 
 
 def test_a_buffer_that_fills_up_between_two_drains_is_drained_sooner() -> None:
@@ -84,25 +105,23 @@ def test_a_buffer_that_fills_up_between_two_drains_is_drained_sooner() -> None:
 
 
 def test_threads_lose_nothing_while_values_are_taken() -> None:
-    made, _ = columns()
+    made = Kept()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     taken: list[object] = []
     threads = [
-        threading.Thread(target=lambda t=t: [keep(made, (t, i)) for i in range(5_000)])
+        threading.Thread(target=lambda t=t: [made.keep(t * 5_000 + i) for i in range(5_000)])
         for t in range(4)
     ]
     try:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            some = made.take()
-            taken += some.columns[0] if some else []
+            taken += made.take()[0]
     finally:
         sys.setswitchinterval(interval)
-    some = made.take()
-    taken += some.columns[0] if some else []
-    assert sorted(taken) == [(t, i) for t in range(4) for i in range(5_000)]  # type: ignore[type-var]
+    taken += made.take()[0]
+    assert sorted(taken) == list(range(4 * 5_000))  # type: ignore[type-var]
 
 
 class Text(dict[str, object]):

@@ -1,0 +1,92 @@
+"""The layout in which compiled code writes a column, and the Arrow column that it is.
+
+Of each row it writes a kind, eight bytes of value, and where its text ends: `columns.c` from lines
+of JSON, an agent's `copy.c` from events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mql import kernels
+from mql.batch import Ints, Kind, Kinds, as_variant, column_of, kinds_of, variant
+from mql.kernels import from_numpy
+from mql.values import read_json
+
+_LONG_DOUBLE, _JSON = 6, 7
+"""Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def _bit(kind: int) -> int:
+    return 1 << kind
+
+
+class _Seen(IntEnum):
+    """What `seen` is where there is but one kind of value."""
+
+    INT = 1 << Kind.INT
+    DOUBLE = 1 << Kind.DOUBLE
+    STRING = 1 << Kind.STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The arrays of a column of n rows.
+
+    `kinds` (n) are those of `mql.batch.Kind`, and two more; `values` (n) the integer, or the bits
+    of the double; `offsets` (n + 1, int32) the place of each row's text in `text`, which is UTF-8.
+    """
+
+    kinds: Kinds
+    values: Ints
+    offsets: npt.NDArray[np.int32]
+    text: Bytes
+
+    def column(self, seen: int) -> pa.Array:
+        """The Arrow column; bit k of `seen` is set if there are values of kind k."""
+        null = self.kinds == Kind.NULL if seen & _bit(Kind.NULL) else None
+        match seen & ~_bit(Kind.NULL):
+            case 0:
+                return pa.nulls(len(self.kinds))
+            case _Seen.INT:
+                return from_numpy(self.values, null)
+            case _Seen.DOUBLE:
+                return from_numpy(self.values.view(np.float64), null)
+            case _Seen.STRING:
+                return self._texts()
+            case _:
+                return self._mixed(seen)
+
+    def _texts(self) -> pa.Array:
+        """The texts, null where there is none."""
+        there = self.kinds >= Kind.STRING
+        bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+        used = pa.py_buffer(self.text[: self.offsets[-1]].tobytes())
+        return pa.StringArray.from_buffers(len(there), pa.py_buffer(self.offsets), used, bits)
+
+    def _mixed(self, seen: int) -> pa.Array:
+        """Values of more than one kind, or such as have to be read from their text."""
+        kinds, values, texts = self.kinds, self.values, self._texts()
+        ints = np.where((kinds == Kind.INT) | (kinds == Kind.BOOL), values, 0)
+        doubles = np.where(kinds == Kind.DOUBLE, values.view(np.float64), 0.0)
+        if seen & (_bit(_LONG_DOUBLE) | _bit(_JSON)):
+            kinds = kinds.copy()
+        if seen & _bit(_LONG_DOUBLE):
+            long = kinds == _LONG_DOUBLE
+            doubles[long] = kernels.cast(kernels.filter(texts, long), pa.float64()).to_numpy()
+            kinds[long] = Kind.DOUBLE
+        if seen & _bit(_JSON):
+            odd = kinds == _JSON
+            read = [read_json(text) for text in kernels.filter(texts, odd).to_pylist()]
+            column = as_variant(column_of(read))
+            kinds[odd], ints[odd] = kinds_of(column), column.field("int").to_numpy()
+            doubles[odd] = column.field("double").to_numpy()
+            texts = kernels.replace(texts, odd, column.field("text"))
+        return variant(kinds, ints, doubles, texts)

@@ -1,0 +1,117 @@
+/* What all parts of the compiled `publish` read events with, and what functions are made with.
+ *
+ * The caller holds the GIL. To look into a dict can run any code, of a key that is no plain text, and
+ * so other threads: what is borrowed from an event is used before that, or held. To look for a text
+ * or a number in a dict of ours runs none. */
+
+#ifndef MQL_EVENT_H
+#define MQL_EVENT_H
+
+#include "stable_abi.h"
+
+enum answer { FAILED = -1, NO, MAYBE };
+
+struct path {
+    PyObject *first; /* step */
+    PyObject *steps; /* a tuple of texts and integers */
+    intptr_t count;
+};
+
+static inline int is(const PyObject *value, const PyTypeObject *type) { return value->type == type; }
+
+static inline int is_null(const PyObject *value) { return value == &_Py_NoneStruct; }
+
+static inline int is_scalar(const PyObject *value) {
+    return is(value, &PyUnicode_Type) || is(value, &PyLong_Type) || is(value, &PyFloat_Type) ||
+           is(value, &PyBool_Type) || is_null(value);
+}
+
+/* What JSON knows. A value of any other type may be anything. */
+static inline int is_known(const PyObject *value) {
+    return is_scalar(value) || is(value, &PyDict_Type) || is(value, &PyList_Type);
+}
+
+/* What an exception means: it may pass; or, if it is none that an event raises, that this ends. */
+static inline enum answer raised(void) {
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) return FAILED;
+    PyErr_Clear();
+    return MAYBE;
+}
+
+static inline enum answer of_truth(int truth) { return truth < 0 ? raised() : truth ? MAYBE : NO; }
+
+/* Whether all keys are texts: else one of another type may become the text that is missing. */
+static inline int has_text_keys(PyObject *dict) {
+    intptr_t at = 0;
+    PyObject *key;
+    while (PyDict_Next(dict, &at, &key, NULL))
+        if (!is(key, &PyUnicode_Type)) return 0;
+    return 1;
+}
+
+/* One step into a value, which its caller holds. Borrowed; NULL for null, and if nobody knows. */
+static inline PyObject *step_into(PyObject *value, PyObject *step, enum answer *answer) {
+    PyObject *found = NULL;
+    if (is(value, &PyDict_Type)) {
+        if (is(step, &PyUnicode_Type)) found = PyDict_GetItemWithError(value, step);
+        if (found != NULL && !is_null(found)) return found;
+        if (found == NULL && PyErr_Occurred() != NULL)
+            *answer = raised();
+        else if (!has_text_keys(value))
+            *answer = MAYBE;
+        return NULL;
+    }
+    if (is(value, &PyList_Type)) {
+        if (!is(step, &PyLong_Type)) return NULL;
+        intptr_t size = PyList_Size(value), at = PyLong_AsLong(step);
+        if (at < 0) at += size;
+        if (at >= 0 && at < size) found = PyList_GetItem(value, at);
+        return found == NULL || is_null(found) ? NULL : found;
+    }
+    if (!is_known(value)) *answer = MAYBE;
+    return NULL;
+}
+
+/* What a path leads to, from a value that its caller holds; NULL for null, and if nobody knows.
+ * Borrowed, or if it lies deeper, held by `*held`. */
+static inline PyObject *follow(PyObject *value, const struct path *path, enum answer *answer,
+                               PyObject **held) {
+    *held = NULL;
+    if (path->count == 0) return is_null(value) ? NULL : value;
+    PyObject *found = step_into(value, path->first, answer);
+    for (intptr_t i = 1; i < path->count && found != NULL; i++) {
+        PyObject *outer = found;
+        if (i == 1) Py_IncRef(outer);
+        found = step_into(outer, PyTuple_GetItem(path->steps, i), answer);
+        if (found != NULL) Py_IncRef(found);
+        Py_DecRef(outer);
+        *held = found;
+    }
+    return found;
+}
+
+static inline void let_go(PyObject *held) {
+    if (held != NULL) Py_DecRef(held);
+}
+
+static inline struct path path_of(PyObject *steps) {
+    intptr_t count = PyTuple_Size(steps);
+    return (struct path){count > 0 ? PyTuple_GetItem(steps, 0) : NULL, steps, count};
+}
+
+/* A function with a capsule as its `self`. That takes over what is allocated, and the reference to
+ * what it holds. */
+static inline PyObject *function_of(PyMethodDef *definition, void *made, PyObject *held,
+                                    void (*free)(PyObject *)) {
+    PyObject *self = PyCapsule_New(made, NULL, free);
+    if (self == NULL) {
+        Py_DecRef(held);
+        PyMem_Free(made);
+        return NULL;
+    }
+    PyObject *function = PyCFunction_NewEx(definition, self, NULL);
+    Py_DecRef(self);
+    return function;
+}
+
+#endif
