@@ -276,6 +276,13 @@ def null_where(column: pa.Array, mask: Mask) -> pa.Array:
 # Reading columns
 
 
+def plain(column: pa.Array) -> pa.Array:
+    """The column itself, of a dictionary its values."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    return kernels.take(column.dictionary, column.indices)
+
+
 def kinds_of(column: pa.Array) -> Kinds:
     """The kind of each value."""
     if column.type == VARIANT:

@@ -59,18 +59,19 @@ class Taken:
 
 
 class Columns:
-    """The values of some properties (at most 8) of events.
+    """The values that a query needs, of at most 8 properties, of events.
 
     Compiled code appends them to arrays of its own (`offer`), code made in Python to `values`, one
     event after the other (of no property, None). `ticks`, which is `pattern` over and over, says of
     each event, as 1 or 0, whether it is to be marked.
     """
 
-    __slots__ = ("_arrays", "_clock_ns", "_held", "_last_ns", "_limit", "_listed", "_marked",
-                 "_pattern", "_room", "_width", "ticks", "values")  # fmt: skip
+    __slots__ = ("_arrays", "_clock_ns", "_held", "_keys", "_last_ns", "_limit", "_listed",
+                 "_marked", "_pattern", "_room", "_width", "ticks", "values")  # fmt: skip
 
-    def __init__(self, width: int, clock_ns: Callable[[], int], room: Room, limit: int) -> None:
-        self._width = width
+    def __init__(self, needs: Needs, clock_ns: Callable[[], int], room: Room, limit: int) -> None:
+        self._keys = tuple(path in needs.keys for path in needs.paths)
+        self._width = len(needs.paths)
         self._arrays: object = None
         self.values: list[object] = []
         self._listed: list[tuple[int, int]] = []
@@ -86,7 +87,7 @@ class Columns:
     def offer(self, paths: Sequence[Steps], intake: Intake) -> Offer | None:
         """What copies the values at the paths by compiled code, and keeps odd events as text."""
         if self._arrays is None:
-            self._arrays = native.columns(self._width)
+            self._arrays = native.columns(self._keys)
         if self._arrays is None:
             return None
         to = (self._pattern, self._clocked, intake.full.add, self._arrays)
@@ -132,12 +133,14 @@ class Columns:
         """What compiled code has appended: the columns, the marks (row, ns), how many rows."""
         rows, marks, columns = native.take_columns(self._arrays)
         made = []
-        for kinds, values, ends, text, seen in columns if rows else ():
+        for is_key, written in zip(self._keys, columns, strict=True) if rows else ():
+            kinds, values, ends, text, seen = written
             cells = Cells(
                 np.frombuffer(kinds, np.uint8),
                 np.frombuffer(values, np.int64),
                 np.frombuffer(ends, np.int32),
                 np.frombuffer(text, np.uint8),
+                numbered=is_key,
             )
             made.append(cells.column(seen))
         return made, np.frombuffer(marks, np.int64).reshape(-1, 2), rows

@@ -2,8 +2,9 @@
  * thread.
  *
  * A column is laid out as those are that `mql/events/columns.c` writes (`mql.events.cells`): of each row
- * a kind, eight bytes of value, and where its text ends. What is of no fixed size, or odd, is handed on
- * to `Intake.keep` as a whole event.
+ * a kind, eight bytes of value, and where its text ends. Of a column of keys, which are few, the value
+ * of a text is its number, and each text is there once, mostly. What is of no fixed size, or odd, is
+ * handed on to `Intake.keep` as a whole event.
  *
  * A row is appended, and all rows are taken, while the GIL is held and no code of Python runs. */
 
@@ -16,6 +17,8 @@ enum { MAX_FIELDS = 8 }; /* as MAX_PROPERTIES in columns.py */
 
 enum { FIRST_ROOM = 256, PATTERN = 64 /* as in columns.py */ };
 
+enum { SLOTS = 1024, MOST_KEYS = SLOTS / 2, PROBES = 4 };
+
 enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT }; /* as `Kind` in mql/batch.py */
 
 struct value {
@@ -26,11 +29,18 @@ struct value {
     intptr_t size; /* bytes */
 };
 
+struct slot {
+    intptr_t hash;
+    int32_t number; /* of the text, from 1 on */
+};
+
 struct column {
     uint8_t *kinds;
     int64_t *values;
-    int32_t *ends; /* of texts; one more than there are rows, the first 0 */
+    int32_t *ends; /* of texts, from 1 on; the first is 0 */
     char *text;
+    struct slot *slots; /* of keys: where their texts are; NULL in other columns */
+    int32_t texts;      /* how many ends there are */
     size_t text_room;
     uint64_t seen; /* bit k is set if there are values of kind k */
 };
@@ -60,16 +70,18 @@ struct copier {
 
 /* ---- the columns ---- */
 
-static int text_size(const struct columns *columns, const struct column *column) {
-    return columns->rows > 0 ? column->ends[columns->rows] : 0;
+static int text_size(const struct column *column) {
+    return column->texts > 0 ? column->ends[column->texts] : 0;
 }
 
 /* What all values so far take, in bytes. */
 static long long bytes_of(const struct columns *columns) {
-    long long row = sizeof(uint8_t) + sizeof(int64_t) + sizeof(int32_t);
-    long long bytes = columns->rows * columns->width * row;
-    for (intptr_t i = 0; i < columns->width; i++)
-        bytes += text_size(columns, &columns->columns[i]);
+    long long bytes = 0;
+    for (intptr_t i = 0; i < columns->width; i++) {
+        const struct column *column = &columns->columns[i];
+        bytes += columns->rows * (long long)(sizeof *column->kinds + sizeof *column->values);
+        bytes += column->texts * (long long)sizeof *column->ends + text_size(column);
+    }
     return bytes;
 }
 
@@ -116,25 +128,49 @@ static int has_room(struct columns *columns, const struct value *row) {
     for (intptr_t i = 0; i < columns->width; i++) {
         if (row[i].kind != TEXT) continue;
         struct column *column = &columns->columns[i];
-        size_t size = (size_t)text_size(columns, column) + (size_t)row[i].size;
+        size_t size = (size_t)text_size(column) + (size_t)row[i].size;
         if (!has_text_room(column, size)) return 0;
     }
     return 1;
+}
+
+static void add_text(struct column *column, const struct value *value) {
+    int end = text_size(column);
+    if (value->kind == TEXT) {
+        memcpy(column->text + end, value->text, (size_t)value->size);
+        end += (int)value->size;
+    }
+    column->ends[++column->texts] = end;
+}
+
+/* The number of a key's text, from 0 on. One for which no slot is found soon is added once more. */
+static int64_t number_of(struct column *column, const struct value *value) {
+    intptr_t hash = PyObject_Hash(value->held);
+    struct slot *slot = NULL;
+    for (uintptr_t probe = 0; probe < PROBES; probe++) {
+        slot = &column->slots[((uintptr_t)hash + probe) % SLOTS];
+        if (slot->number == 0) break;
+        if (slot->hash != hash) continue;
+        int start = column->ends[slot->number - 1], end = column->ends[slot->number];
+        if (end - start == value->size && !memcmp(column->text + start, value->text, (size_t)value->size))
+            return slot->number - 1;
+    }
+    add_text(column, value);
+    if (slot->number == 0 && column->texts <= MOST_KEYS) *slot = (struct slot){hash, column->texts};
+    return column->texts - 1;
 }
 
 static void append(struct columns *columns, const struct value *row) {
     intptr_t at = columns->rows;
     for (intptr_t i = 0; i < columns->width; i++) {
         struct column *column = &columns->columns[i];
-        int end = text_size(columns, column);
-        if (row[i].kind == TEXT) {
-            memcpy(column->text + end, row[i].text, (size_t)row[i].size);
-            end += (int)row[i].size;
-        }
         column->kinds[at] = (uint8_t)row[i].kind;
         column->values[at] = row[i].bits;
-        column->ends[at + 1] = end;
         column->seen |= 1u << row[i].kind;
+        if (column->slots == NULL)
+            add_text(column, &row[i]);
+        else if (row[i].kind == TEXT)
+            column->values[at] = number_of(column, &row[i]);
     }
     columns->rows = at + 1;
 }
@@ -147,18 +183,30 @@ static void free_columns(PyObject *self) {
         PyMem_Free(column->values);
         PyMem_Free(column->ends);
         PyMem_Free(column->text);
+        PyMem_Free(column->slots);
     }
     PyMem_Free(columns->marks);
     PyMem_Free(columns);
 }
 
-/* So many columns without rows, 0 to MAX_FIELDS. */
-PyObject *make_columns(PyObject *width) {
+/* Columns without rows, at most MAX_FIELDS; `keys` says of each whether it is one of keys. */
+PyObject *make_columns(PyObject *keys) {
     struct columns *columns = PyMem_Calloc(1, sizeof *columns);
     if (columns == NULL) return PyErr_NoMemory();
-    columns->width = PyLong_AsLong(width);
     PyObject *self = PyCapsule_New(columns, NULL, free_columns);
-    if (self == NULL) PyMem_Free(columns);
+    if (self == NULL) {
+        PyMem_Free(columns);
+        return NULL;
+    }
+    columns->width = PyTuple_Size(keys);
+    for (intptr_t i = 0; i < columns->width; i++) {
+        if (!PyObject_IsTrue(PyTuple_GetItem(keys, i))) continue;
+        struct column *column = &columns->columns[i];
+        column->slots = PyMem_Calloc(SLOTS, sizeof *column->slots);
+        if (column->slots != NULL) continue;
+        Py_DecRef(self);
+        return PyErr_NoMemory();
+    }
     return self;
 }
 
@@ -174,18 +222,27 @@ static int copied(const struct columns *columns, const struct column *column, Py
     size_t rows = (size_t)columns->rows;
     parts[0] = bytes_at(column->kinds, rows * sizeof *column->kinds);
     parts[1] = bytes_at(column->values, rows * sizeof *column->values);
-    parts[2] = bytes_at(column->ends, rows > 0 ? (rows + 1) * sizeof *column->ends : 0);
-    parts[3] = bytes_at(column->text, (size_t)text_size(columns, column));
+    parts[2] = bytes_at(column->ends, rows > 0 ? (size_t)(column->texts + 1) * sizeof *column->ends : 0);
+    parts[3] = bytes_at(column->text, (size_t)text_size(column));
     parts[4] = PyLong_FromLongLong((long long)column->seen);
     for (int i = 0; i < 5; i++)
         if (parts[i] == NULL) return 0;
     return 1;
 }
 
+static void forget(struct column *column) {
+    size_t size = (size_t)text_size(column) + FIRST_ROOM;
+    if (column->text_room > 8 * size && grown(&column->text, (intptr_t)size, 1))
+        column->text_room = size;
+    column->texts = 0;
+    column->seen = 0;
+    if (column->slots != NULL) memset(column->slots, 0, SLOTS * sizeof *column->slots);
+}
+
 static void forget_rows(struct columns *columns) {
     intptr_t rows = columns->rows;
     columns->rows = columns->marked = 0;
-    for (intptr_t i = 0; i < columns->width; i++) columns->columns[i].seen = 0;
+    for (intptr_t i = 0; i < columns->width; i++) forget(&columns->columns[i]);
     if (columns->room > 8 * (rows + FIRST_ROOM)) {
         columns->room /= 2; /* if it fails, an array is longer than that */
         resized(columns, columns->room);

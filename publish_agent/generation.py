@@ -152,8 +152,9 @@ class Generation:
         )
         self._columns: Columns | None = None
         if self.screen.needs is not None:
-            width = len(self.screen.needs.paths)
-            self._columns = Columns(width, tools.clock_ns, tools.room, tools.buffer_events)
+            self._columns = Columns(
+                self.screen.needs, tools.clock_ns, tools.room, tools.buffer_events
+            )
         self._careful = False
         self.taker = self.screen.taker(self.intake, self._columns)
         """What the stream hands its events to. An agent that samples keeps all of them as text."""
@@ -380,7 +381,8 @@ class Generation:
         passed: Mapping[int, Ints] = MappingProxyType({}),
     ) -> Catch:
         """To each query its candidates, by their numbers; each stands for so many events."""
-        published = (clock_ns + self._epoch_ns) // 1_000_000
+        published = clock_ns + self._epoch_ns
+        published //= 1_000_000
         wanted = []
         for place, numbers in found.items():
             member = self.members[place]

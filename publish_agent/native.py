@@ -32,7 +32,8 @@ Steps = tuple[str | int, ...]
 """The way to a value, from an event or from an element of a list."""
 
 Written = tuple[bytes, bytes, bytes, bytes, int]
-"""A column's kinds, values, offsets and text (`mql.events.cells`), and which kinds there are."""
+"""A column's kinds, values, offsets and text (`mql.events.cells`; the texts of keys are numbered),
+and which kinds there are."""
 
 
 class Kind(IntEnum):
@@ -146,10 +147,10 @@ def sampler(intake: Intake) -> Offer | None:
     return offer
 
 
-def columns(width: int) -> object | None:
-    """Arrays for so many columns, for `copier` and `take_columns`."""
+def columns(keys: tuple[bool, ...]) -> object | None:
+    """Arrays for columns, of which some are of keys, for `copier` and `take_columns`."""
     compiled = library()
-    return None if compiled is None else compiled.make_columns(width)
+    return None if compiled is None else compiled.make_columns(keys)
 
 
 def take_columns(arrays: object) -> tuple[int, bytes, tuple[Written, ...]]:

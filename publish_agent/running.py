@@ -126,7 +126,7 @@ class Running:
 
     def _times(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> pa.Array:
         if self.time is None:
-            return pa.array(times[rows])
+            return pa.array(times if len(rows) == len(times) else times[rows])
         column = kernels.take(batch.column(format_property(self.time)), rows)
         unit = self._working().unit_of(column)
         return pa.nulls(len(rows), pa.int64()) if unit is None else to_milliseconds(column, unit)

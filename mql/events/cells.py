@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Ints, Kind, Kinds, as_variant, column_of, kinds_of, variant
+from mql.batch import Ints, Kind, Kinds, Mask, as_variant, column_of, kinds_of, variant
 from mql.kernels import from_numpy
 from mql.values import read_json
 
@@ -42,15 +42,21 @@ class Cells:
 
     `kinds` (n) are those of `mql.batch.Kind`, and two more; `values` (n) the integer, or the bits
     of the double; `offsets` (n + 1, int32) the place of each row's text in `text`, which is UTF-8.
+    Where texts are `numbered`, there may be any number of them, and `values` has that of a row's.
+    Columns are made of them without a copy: they must not change any more.
     """
 
     kinds: Kinds
     values: Ints
     offsets: npt.NDArray[np.int32]
     text: Bytes
+    numbered: bool = False
 
     def column(self, seen: int) -> pa.Array:
-        """The Arrow column; bit k of `seen` is set if there are values of kind k."""
+        """The Arrow column; bit k of `seen` is set if there are values of kind k.
+
+        Of texts that are numbered it is a dictionary, in which one may be twice.
+        """
         null = self.kinds == Kind.NULL if seen & _bit(Kind.NULL) else None
         match seen & ~_bit(Kind.NULL):
             case 0:
@@ -59,21 +65,30 @@ class Cells:
                 return from_numpy(self.values, null)
             case _Seen.DOUBLE:
                 return from_numpy(self.values.view(np.float64), null)
+            case _Seen.STRING if self.numbered:
+                numbers = from_numpy(self.values, null)
+                return pa.DictionaryArray.from_arrays(numbers, self._dictionary(), safe=False)
             case _Seen.STRING:
-                return self._texts()
+                return self._texts(null)
             case _:
                 return self._mixed(seen)
 
-    def _texts(self) -> pa.Array:
+    def _texts(self, null: Mask | None) -> pa.Array:
         """The texts, null where there is none."""
-        there = self.kinds >= Kind.STRING
-        bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
-        used = pa.py_buffer(self.text[: self.offsets[-1]].tobytes())
-        return pa.StringArray.from_buffers(len(there), pa.py_buffer(self.offsets), used, bits)
+        if self.numbered:
+            return kernels.take(self._dictionary(), from_numpy(self.values, null))
+        bits = None if null is None else pa.py_buffer(np.packbits(~null, bitorder="little"))
+        return self._dictionary(bits)
+
+    def _dictionary(self, bits: pa.Buffer | None = None) -> pa.Array:
+        """All texts; `bits` say which are there."""
+        used = pa.py_buffer(self.text[: self.offsets[-1]])
+        size = len(self.offsets) - 1
+        return pa.StringArray.from_buffers(size, pa.py_buffer(self.offsets), used, bits)
 
     def _mixed(self, seen: int) -> pa.Array:
         """Values of more than one kind, or such as have to be read from their text."""
-        kinds, values, texts = self.kinds, self.values, self._texts()
+        kinds, values, texts = self.kinds, self.values, self._texts(self.kinds < Kind.STRING)
         ints = np.where((kinds == Kind.INT) | (kinds == Kind.BOOL), values, 0)
         doubles = np.where(kinds == Kind.DOUBLE, values.view(np.float64), 0.0)
         if seen & (_bit(_LONG_DOUBLE) | _bit(_JSON)):

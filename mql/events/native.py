@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -126,9 +126,7 @@ class NativeDecoder:
         )
         if taken != rows:
             return None
-        read = [
-            arrays.cells.column(column.seen) for arrays, column in zip(made, columns, strict=True)
-        ]
+        read = [arrays.column(column.seen) for arrays, column in zip(made, columns, strict=True)]
         by_path = dict(zip(self._tree.order, read, strict=True))
         return Decoded([by_path[path] for path in range(len(read))], ends)
 
@@ -183,10 +181,15 @@ class _Arrays:
 
     def __init__(self, rows: int, text: Bytes) -> None:
         values = np.zeros(rows, np.int64)  # what is under a null may leave the process
-        self.cells = Cells(np.zeros(rows, np.uint8), values, np.empty(rows + 1, np.int32), text)
+        self._cells = Cells(np.zeros(rows, np.uint8), values, np.empty(rows + 1, np.int32), text)
 
     def addresses(self) -> _Column:
         """Where the arrays are."""
-        cells = self.cells
+        cells = self._cells
         arrays = (cells.kinds, cells.values, cells.offsets, cells.text)
         return _Column(*(array.ctypes.data for array in arrays), 0)
+
+    def column(self, seen: int) -> pa.Array:
+        """The Arrow column; bit k of `seen` is set if there are values of kind k."""
+        used = self._cells.text[: self._cells.offsets[-1]].copy()  # the buffer is used again
+        return replace(self._cells, text=used).column(seen)

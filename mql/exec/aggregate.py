@@ -5,20 +5,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Doubles, Ints, repeat
+from mql.batch import Doubles, Ints, plain, repeat
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Weighable, make
 from mql.exec.conditions import test
 from mql.exec.exchange import Groups, Key, Shape, join_groups, only, read_groups, write_groups
 from mql.exec.frame import Frame
-from mql.exec.group import combine, encode, grown, hashable_keys
+from mql.exec.group import encode, first_rows, grown, hashable_keys, tuples
 from mql.exec.limits import Limits
 from mql.exec.operator import WEIGHT, WINDOW, Block, Counters
+from mql.exec.order import Order
 from mql.exec.panes import panes_for
 from mql.exec.spread import Spread
 from mql.format import format_aggregate, format_property
@@ -99,7 +101,7 @@ class States:
         """How many groups are open."""
         return len(self._numbers)
 
-    def update(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
+    def update(self, batch: pa.RecordBatch, panes: Ints, order: Order) -> None:
         """Take rows in: their pane, and their place in the order of arrival.
 
         A column `*weight` says for how many events each row stands.
@@ -113,16 +115,16 @@ class States:
             rows = np.flatnonzero(weights == weight)
             some = batch if len(rows) == len(weights) else kernels.take(batch, rows)
             if weight == 1:
-                self._take(some, panes[rows], order[rows])
+                self._take(some, panes[rows], order.of(rows))
             else:
                 part = States(self._step, self._limits, self._now_ms, spread=True)
-                part._take(some, panes[rows], order[rows])
+                part._take(some, panes[rows], order.of(rows))
                 self._add(part, weight)
 
-    def _take(self, batch: pa.RecordBatch, panes: Ints, order: Ints) -> None:
+    def _take(self, batch: pa.RecordBatch, panes: Ints, order: Order) -> None:
         """Take rows in that stand for themselves."""
         frame = Frame(batch, self._now_ms())
-        keys = list(map(frame.property, self._step.group_by))
+        keys = list(map(frame.key, self._step.group_by))
         ids, new = self._identify(keys, panes, order)
         self._events[: self.size] += np.bincount(ids, minlength=self.size)
         for column in self._columns:
@@ -132,8 +134,8 @@ class States:
             if column.key is None:
                 self._update(column, frame, ids, order)
             elif len(new):
-                values = kernels.take(frame.property(column.key), new)
-                column.states.update(ids[new], values, order[new])
+                values = plain(kernels.take(frame.key(column.key), new))
+                column.states.update(ids[new], values, order.of(new))
         self._check_held()
 
     def _check_held(self) -> None:
@@ -170,7 +172,7 @@ class States:
             _additive(other.states).fill(states, size)
             if other.spread is not None:
                 other.spread.fill(spreads, size)
-        ids, _ = self._identify(groups.keys, groups.panes, groups.order)
+        ids, _ = self._identify(groups.keys, groups.panes, Order(lambda: groups.order))
         self._merge(others, ids, groups.events, groups.order, weight)
 
     def _add(self, other: States, weight: int) -> None:
@@ -204,26 +206,33 @@ class States:
                 column.spread.merge(its.spread, ids)
         self._check_held()
 
-    def _update(self, column: _Column, frame: Frame, ids: Ints, order: Ints) -> None:
+    def _update(self, column: _Column, frame: Frame, ids: Ints, order: Order) -> None:
         argument, condition = column.aggregate.argument, column.aggregate.condition
         values = frame.evaluate(argument) if argument else from_numpy(np.ones(frame.size, np.bool_))
         if condition is not None:
             mask = test(condition, frame)
-            ids, order, values = ids[mask], order[mask], kernels.filter(values, mask)
+            ids, order, values = ids[mask], order.of(mask), kernels.filter(values, mask)
         column.states.update(ids, values, order)
         if self._spread and column.spread is not None:
             column.spread.update(ids, values, counts=column.aggregate.function == "COUNT")
 
-    def _identify(self, columns: Sequence[pa.Array], panes: Ints, order: Ints) -> tuple[Ints, Ints]:
+    def _identify(
+        self, columns: Sequence[pa.Array], panes: Ints, order: Order
+    ) -> tuple[Ints, Ints]:
         """The group of each row, and the rows with which new groups began."""
-        keys, local, first = _keys(columns, panes)
-        before = self.size
+        keys, local, used = _keys(columns, panes)
         numbers = list(map(self._numbers.get, keys))
-        if None in numbers:
-            self._open(keys, panes[first], order[first])
-            numbers = [self._numbers[key] for key in keys]
-        groups = np.array(numbers, np.int64)
-        return groups[local], first[groups >= before]
+        groups = np.zeros(int(used[-1]) + 1, np.int64)
+        if None not in numbers:
+            groups[used] = np.array(numbers, np.int64)
+            return groups[local], used[:0]
+        first = first_rows(local, len(groups))
+        new = np.flatnonzero([number is None for number in numbers])
+        new = new[np.argsort(first[used[new]])]
+        rows = first[used[new]]
+        self._open([keys[i] for i in new.tolist()], panes[rows], order.places[rows])
+        groups[used] = [self._numbers[key] for key in keys]
+        return groups[local], rows
 
     def _open(self, keys: Sequence[Key], panes: Ints, order: Ints) -> None:
         """Make the groups of some keys that are not there yet; `order` is their first row's."""
@@ -304,21 +313,18 @@ class States:
 
 
 def _keys(columns: Sequence[pa.Array], panes: Ints) -> tuple[list[Key], Ints, Ints]:
-    """The distinct keys of some rows, the place among them of each row's, their first rows."""
-    least = int(panes.min())
-    codes, sizes = [panes - least], [int(panes.max()) - least + 1]
+    """The distinct keys of some rows, a number for each row, and the number of each key."""
+    least, most = int(panes.min()), int(panes.max())
+    codes, sizes = [panes - least], [most - least + 1]
     parts: list[list[Hashable]] = []
     for column in columns:
         code, values = encode(column)
         codes.append(code)
         sizes.append(len(values))
         parts.append(hashable_keys(values))
-    local, first = combine(codes, sizes)
-    keys = [
-        list(map(part.__getitem__, code[first].tolist()))
-        for part, code in zip(parts, codes[1:], strict=True)
-    ]
-    return list(zip(panes[first].tolist(), *keys, strict=True)), local, first
+    local, used, (of_panes, *others) = tuples(codes, sizes)
+    keys = [map(part.__getitem__, code.tolist()) for part, code in zip(parts, others, strict=True)]
+    return list(zip((of_panes + least).tolist(), *keys, strict=True)), local, used
 
 
 def _additive(states: Aggregator) -> Additive:
@@ -374,7 +380,7 @@ class AggregateOperator:
         out: list[Block] = []
         for rows, panes, closed in self._panes.place(block):
             if rows.num_rows:
-                order = np.arange(self._rows, self._rows + rows.num_rows)
+                order = Order(partial(np.arange, self._rows, self._rows + rows.num_rows))
                 self._rows += rows.num_rows
                 self._states.update(rows, panes, order)
             out += self._close(self._panes.closing(closed))

@@ -27,6 +27,7 @@ from mql.batch import (
 )
 from mql.exec.collected import Collected, Keep
 from mql.exec.group import grown
+from mql.exec.order import Order
 from mql.functions import FUNCTIONS
 from mql.kernels import from_numpy
 from mql.syntax import Aggregate
@@ -42,7 +43,7 @@ class Aggregator(Protocol):
     def resize(self, size: int) -> None:
         """Make room for groups up to `size`; new ones are empty."""
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:
         """Take rows in; `order` is each row's place in the order of arrival."""
 
     def select(self, ids: Ints) -> Aggregator:
@@ -125,7 +126,7 @@ class Count:
         """Make room for groups up to `size`."""
         self._counts, self._size = grown(self._counts, size), size
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:  # noqa: ARG002
         """Count the rows that have a value."""
         if column.null_count or column.type not in (
             pa.bool_(),
@@ -187,7 +188,7 @@ class Sum:
         self._doubles = grown(self._doubles, size, 0.0)
         self._any_double = grown(self._any_double, size, fill=False)
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:  # noqa: ARG002
         """Add the numbers among the rows."""
         if column.type == pa.float64() and not column.null_count:
             self._add_doubles(ids, doubles_of(column))
@@ -214,7 +215,8 @@ class Sum:
     def _add_doubles(self, ids: Ints, doubles: Doubles) -> None:
         with np.errstate(over="ignore"):
             np.add.at(self._doubles, ids, doubles)
-        self._any_double[ids] = True
+        if not self._any_double[: self._size].all():
+            self._any_double[ids] = True
 
     def select(self, ids: Ints) -> Sum:
         """The sums of some groups."""
@@ -286,7 +288,7 @@ class Average:
         self._sum.resize(size)
         self._count.resize(size)
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:
         """Take the numbers among the rows in."""
         self._sum.update(ids, column, order)
         if column.type not in (pa.int64(), pa.float64()):
@@ -348,7 +350,7 @@ class Deviation:
         self._counts = grown(self._counts, size)
         self._means, self._squares = grown(self._means, size, 0.0), grown(self._squares, size, 0.0)
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:  # noqa: ARG002
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:  # noqa: ARG002
         """Take the numbers among the rows in."""
         numbers = is_number(column)
         ids, doubles = ids[numbers], doubles_of(column)[numbers]
@@ -480,14 +482,15 @@ class Extreme:
         self._doubles = grown(self._doubles, size, self._worst_double)
         self._strings.resize(size)
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:
         """Take numbers and strings in."""
         if column.type == pa.float64() and not column.null_count:
             self._at(self._doubles, ids, doubles_of(column))
             return
         if column.type == pa.int64() and not column.null_count:
             self._at(self._ints, ids, ints_of(column))
-            self._any_int[ids] = True
+            if not self._any_int[: self._size].all():
+                self._any_int[ids] = True
             return
         if column.type == pa.string():
             self._strings.update(ids, column, order)
@@ -501,7 +504,7 @@ class Extreme:
             self._at(self._doubles, ids[doubles], doubles_of(column)[doubles])
         if strings.any():
             texts = kernels.filter(column.field("text"), strings)
-            self._strings.update(ids[strings], texts, order[strings])
+            self._strings.update(ids[strings], texts, order.of(strings))
 
     def select(self, ids: Ints) -> Extreme:
         """The states of some groups."""
@@ -567,7 +570,7 @@ class Chosen:
         """Make room for groups up to `size`."""
         self._values.resize(size)
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:
         """Take the values among the rows in."""
         self._values.update(ids, column, order)
 
@@ -650,5 +653,5 @@ class Distinct(Chosen):
         inner.resize(self._values.size)
         rows = self._values.rows()
         if len(rows.ids):
-            inner.update(rows.ids, rows.column, rows.order)
+            inner.update(rows.ids, rows.column, Order(lambda: rows.order))
         return inner.result()

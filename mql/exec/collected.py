@@ -28,6 +28,7 @@ from mql.batch import (
     to_python,
 )
 from mql.exec.group import combine, encode, grown
+from mql.exec.order import Order
 
 _SLACK = 65_536
 """Rows that may pile up before they are first thinned out."""
@@ -86,9 +87,9 @@ class Collected:
         if self.keep is Keep.FIRST:
             self._has_first = grown(self._has_first, size, fill=False)
 
-    def update(self, ids: Ints, column: pa.Array, order: Ints) -> None:
+    def update(self, ids: Ints, column: pa.Array, order: Order) -> None:
         """Append the rows that have a value (a number, for NUMBERS), in order of arrival."""
-        rows = Rows(ids, order, column)
+        rows = Rows(ids, order.places, column)
         wanted = _wanted(self.keep, column)
         if wanted is not None:
             rows = rows.take(np.flatnonzero(wanted))

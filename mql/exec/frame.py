@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Ints, column_of, constant, to_python
+from mql.batch import Ints, column_of, constant, plain, to_python
 from mql.exec.arithmetic import calculate
 from mql.format import format_aggregate, format_property
 from mql.syntax import Aggregate, Arithmetic, Literal, Property, Tick, Value
@@ -45,6 +45,10 @@ class Frame:
 
     def property(self, property_: Property) -> pa.Array:
         """The column of a property."""
+        return plain(self.key(property_))
+
+    def key(self, property_: Property) -> pa.Array:
+        """The column of a property that rows are grouped by; it may be a dictionary."""
         column = self._find(format_property(property_))
         if column is not None:
             return column

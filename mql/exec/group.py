@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Ints, keys_of, to_python
+from mql.batch import Ints, keys_of, plain, to_python
 from mql.values import canonical_json
 
 _DENSE = 4
 """Up to this many possible codes a row, counting beats sorting."""
+
+_MOST = 1 << 62
+"""Codes are less than that, times the rows of a batch."""
 
 _PLAIN = (pa.string(), pa.int64(), pa.float64())
 """Columns whose Python values are equal exactly if MQL calls them equal."""
@@ -24,8 +27,13 @@ def encode(column: pa.Array) -> tuple[Ints, pa.Array]:
     """Number the distinct values of a column, and give a column of them.
 
     Returns codes (int64, one a row, in order of first appearance) and, for each code, a value
-    that has it.
+    that has it. The texts of a dictionary are numbered in its order, also those that no row has.
     """
+    if pa.types.is_dictionary(column.type) and not column.null_count:
+        numbers: Ints = column.indices.to_numpy()
+        of_texts, texts = encode(column.dictionary)
+        return (numbers if len(texts) == len(of_texts) else of_texts[numbers]), texts
+    column = plain(column)
     encoded = kernels.dictionary_encode(keys_of(column), nulls="encode")
     codes: Ints = encoded.indices.to_numpy().astype(np.int64)
     if column.type in _PLAIN:
@@ -46,12 +54,8 @@ def combine(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints]:
 
     Returns dense codes in order of first appearance, and the first row of each.
     """
-    rows, space = len(codes[0]), 1
-    composite = np.zeros(rows, np.int64)
-    for each, size in zip(codes, sizes, strict=True):
-        if size > 1:
-            composite = each if space == 1 else composite * size + each
-            space *= size
+    rows = len(codes[0])
+    composite, space = _composite(codes, sizes)
     if space <= _DENSE * rows + 1024:
         first = np.full(space, rows, np.int64)
         first[composite[::-1]] = np.arange(rows - 1, -1, -1)
@@ -65,6 +69,34 @@ def combine(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints]:
     number = np.empty(len(order), np.int64)
     number[order] = np.arange(len(order))
     return number[inverse], first[order]
+
+
+def tuples(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints, list[Ints]]:
+    """Find the distinct tuples of several codes, in no order; sooner than `combine` does.
+
+    Returns a number for each row, the numbers that are in use, and for each of those its codes.
+    """
+    composite, space = _composite(codes, sizes)
+    if space <= _DENSE * len(composite) + 1024:
+        used = np.flatnonzero(np.bincount(composite, minlength=space))
+        return composite, used, list(np.unravel_index(used, sizes))
+    _, first, inverse = np.unique(composite, return_index=True, return_inverse=True)
+    return inverse, np.arange(len(first)), [code[first] for code in codes]
+
+
+def _composite(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, int]:
+    """One code for each tuple of codes, and below which number they are."""
+    composite, space = np.zeros(0, np.int64), 1
+    for each, size in zip(codes, sizes, strict=True):
+        if space * size > _MOST:
+            values, composite = np.unique(composite, return_inverse=True)
+            space = len(values)
+        if space > 1 < size:
+            composite = composite * size + each
+        elif size > 1:
+            composite = each
+        space *= size
+    return (composite if space > 1 else np.zeros(len(codes[0]), np.int64)), space
 
 
 def grown(array: np.ndarray, size: int, fill: object = 0) -> np.ndarray:

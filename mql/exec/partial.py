@@ -12,6 +12,7 @@ from mql.batch import TIME, Ints
 from mql.exec.aggregate import States
 from mql.exec.exchange import panes_and_events
 from mql.exec.limits import Limits
+from mql.exec.order import Order
 from mql.exec.window import Span
 from mql.planner.logical import WindowAggregate
 from mql.syntax import TimeWindow
@@ -52,20 +53,34 @@ class PartialAggregate:
         Returns the rows that are of no window, in a gap between two. Raises RunError at a limit.
         """
         times: Ints = batch.column(TIME).to_numpy()
-        in_gap = self._span.in_gap(times)
-        rows = np.flatnonzero(~in_gap)
-        if len(rows):
-            self._add(batch, rows[np.argsort(times[rows], kind="stable")])
-        return np.flatnonzero(in_gap)
+        if not len(times):
+            return times
+        if self._span.has_gaps:
+            in_gap = self._span.in_gap(times)
+            rows = np.flatnonzero(~in_gap)
+            self._add(kernels.take(batch, rows), times[rows])
+            return np.flatnonzero(in_gap)
+        self._add(batch, times)
+        return times[:0]
 
-    def _add(self, batch: pa.RecordBatch, rows: Ints) -> None:
-        times: Ints = batch.column(TIME).to_numpy()[rows]
-        within = np.arange(len(times)) - np.searchsorted(times, times)
-        ms, number = self._last
-        within[times == ms] += number  # its others came in the batch before
-        self._last = int(times[-1]), int(within[-1]) + 1
-        order = (times << _WITHIN_MS) + np.minimum(within, (1 << _WITHIN_MS) - 1)
-        self._states.update(kernels.take(batch, rows), self._span.panes(times), order)
+    def _add(self, batch: pa.RecordBatch, times: Ints) -> None:
+        if not len(times):
+            return
+        steps = np.diff(times)
+        if (steps < 0).any():
+            rows = np.argsort(times, kind="stable")
+            batch, times = kernels.take(batch, rows), times[rows]
+            steps = np.diff(times)
+        starts = np.append(0, np.flatnonzero(steps) + 1)
+        sizes = np.diff(starts, append=len(times))
+        each = times[starts]
+        panes = np.repeat(self._span.panes(each), sizes)
+        before = np.zeros(len(each), np.int64)
+        last_ms, number = self._last
+        before[each == last_ms] = number  # they came in the batch before
+        self._last = int(each[-1]), int(before[-1] + sizes[-1])
+        order = Order(lambda: _order(np.repeat(each, sizes), np.repeat(before - starts, sizes)))
+        self._states.update(batch, panes, order)
 
     def take(self, before_ms: int | None = None) -> pa.RecordBatch | None:
         """The states of panes that begin before a time, or all, if any; they begin anew."""
@@ -86,3 +101,12 @@ class PartialAggregate:
         """Of some states, the times in ms at which their panes begin, and their events."""
         panes, events = panes_and_events(states)
         return panes * self._span.pane_ms, events
+
+
+def _order(times: Ints, numbers: Ints) -> Ints:
+    """The places in the order of arrival of rows in the order of their times.
+
+    Each number plus the row's is how many came before in the same millisecond.
+    """
+    within = numbers + np.arange(len(numbers))
+    return (times << _WITHIN_MS) + np.minimum(within, (1 << _WITHIN_MS) - 1)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 
+import pyarrow as pa
 import pytest
 
-from publish_agent.columns import Columns
+from mql.batch import plain
+from mql.syntax import Property
+from publish_agent.columns import Columns, Needs
 from publish_agent.intake import Intake, Room, Status
 from publish_agent.settings import Settings
 from tests.agent.support import Bench
@@ -16,14 +19,18 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 
 COUNTED = "select count(*), sum(n), max(n), k from s window 1 group by k"
 PLENTY = Room(1 << 30)
+N = Property(("n",))
 
 
 class Kept:
     """Columns of one property, and what keeps values in them: compiled, or as made in Python."""
 
-    def __init__(self, limit: int = 1_000_000, room: Room = PLENTY) -> None:
+    def __init__(
+        self, limit: int = 1_000_000, room: Room = PLENTY, *, is_key: bool = False
+    ) -> None:
         self.clock = [1_000]
-        self.columns = Columns(1, lambda: self.clock[0], room, limit)
+        needs = Needs((N,), frozenset({N} if is_key else ()))
+        self.columns = Columns(needs, lambda: self.clock[0], room, limit)
         intake = Intake(lambda _: (0,), lambda _: b"{}", lambda: 0, lambda: 0, room, limit)
         self._offer = self.columns.offer([("n",)], intake)
 
@@ -37,7 +44,7 @@ class Kept:
 
     def take(self) -> tuple[list[object], list[int]]:
         taken = self.columns.take()
-        return (taken.columns[0].to_pylist(), taken.times.tolist()) if taken else ([], [])
+        return (plain(taken.columns[0]).to_pylist(), taken.times.tolist()) if taken else ([], [])
 
 
 def test_few_events_have_their_own_time_each() -> None:
@@ -82,12 +89,26 @@ def test_what_values_take_counts_and_no_more_is_taken_than_there_is_room_for() -
     assert len(made.take()[0]) == kept
 
 
-def test_columns_of_all_sizes_are_kept_and_let_go_of_again() -> None:
-    made = Kept()
+@pytest.mark.parametrize("is_key", [False, True])
+def test_columns_of_all_sizes_are_kept_and_let_go_of_again(is_key: bool) -> None:  # noqa: FBT001
+    made = Kept(is_key=is_key)
     for number in (1, 255, 256, 257, 100_000, 3, 2, 1, 5_000, 0, 1):
         values = [f"{i} é" if i % 3 else None for i in range(number)]
         assert all(map(made.keep, values))
         assert made.take()[0] == values
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 511, 512, 513, 1_024, 5_000])
+def test_keys_are_there_once_while_they_are_few(distinct: int) -> None:
+    made = Kept(is_key=True)
+    values = [None if i % 7 == 0 else f"key {i % distinct}" for i in range(5_000)]
+    assert all(map(made.keep, values))
+    taken = made.columns.take()
+    assert taken is not None
+    column = taken.columns[0]
+    assert plain(column).to_pylist() == values
+    if pa.types.is_dictionary(column.type) and distinct <= 100:
+        assert len(column.dictionary) == len({*values} - {None})
 
 
 def test_a_buffer_that_fills_up_between_two_drains_is_drained_sooner() -> None:
