@@ -6,6 +6,7 @@ only `QueryError` comes out.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 from lark import Token, Transformer, Tree, UnexpectedEOF, UnexpectedInput, v_args
@@ -65,6 +66,9 @@ _SPELLINGS = {"=": "==", "<>": "!="}
 _CONDITIONS = (Constant, Comparison, Matches, Contains, In, Between, Like, Not, And, Or)
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
+_SHORT = 2_000
+"""Characters of a query that is remembered."""
+
 _SHOWN = 100
 """Of something long so many characters are shown."""
 
@@ -85,6 +89,10 @@ def parse(text: str) -> Query:
     if len(text) > MAX_TEXT:
         reason = f"the query has {len(text):,} characters; at most {MAX_TEXT:,} are taken"
         raise QueryError(reason, text[:200], Span(0, 1))
+    return _known(text) if len(text) <= _SHORT else _parse(text)
+
+
+def _parse(text: str) -> Query:
     _check_depth(text)
     try:
         query = _Builder(text).transform(_read(text))
@@ -98,6 +106,10 @@ def parse(text: str) -> Query:
         raise _too_deep(text, 0) from None
     assert isinstance(query, Query)
     return query
+
+
+_known = lru_cache(maxsize=256)(_parse)
+"""The same query is asked again and again, and what it is parsed to never changes."""
 
 
 def _read(text: str) -> Tree[Token]:

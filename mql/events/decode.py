@@ -7,11 +7,10 @@ nothing that an event holds makes it raise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,7 +18,7 @@ import pyarrow as pa
 from mql import kernels
 from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
 from mql.events.native import Decoded, NativeDecoder
-from mql.events.shape import Shape, column
+from mql.events.objects import Objects
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
 from mql.kernels import from_numpy
@@ -32,9 +31,6 @@ _BYTE_OF_BIT, _LAST_BYTE = np.uint64(0x0001020304050607), np.uint64(56)
 """A word with one bit, the first of byte k, times this has k in its last byte."""
 
 Chunk = bytes | memoryview
-
-_MAX_LEARNING = 16
-"""After this many chunks that did not fit, types are not tried any more."""
 
 
 @dataclass(slots=True)
@@ -111,19 +107,19 @@ class EventReader:
         self._time = time
         paths = fields.paths + ((time.path,) if time else ())
         self._paths = [(format_property(path), path) for path in dict.fromkeys(paths)]
-        fits = native and not fields.prefixes
-        self._native = NativeDecoder.of([p.steps for _, p in self._paths]) if fits else None
-        self._shape = Shape()
-        for _, path in self._paths:
-            self._shape.add(path.steps)
-        self._typed: type[msgspec.Struct] | None = None
-        self._decoder: msgspec.json.Decoder[Any] | None = None
-        self._open: msgspec.json.Decoder[Any] | None = None
-        with suppress(ValueError):  # a key that cannot be the name of a field
-            self._open = msgspec.json.Decoder(self._shape.struct(typed=False))
-        self._learned = 0
+        self._fits = native and not fields.prefixes
         self.bad = BadLines()
         self.lines = 0
+
+    @cached_property
+    def _native(self) -> NativeDecoder | None:
+        """What decodes lines, if compiled code can."""
+        return NativeDecoder.of([path.steps for _, path in self._paths]) if self._fits else None
+
+    @cached_property
+    def _objects(self) -> Objects:
+        """What decodes lines that compiled code does not take."""
+        return Objects([path for _, path in self._paths])
 
     def pass_over_line(self, reason: str) -> None:
         """Count a line that was not even looked at."""
@@ -154,45 +150,10 @@ class EventReader:
     def _by_objects(self, chunk: bytes) -> Decoded | None:
         """The columns of a chunk in which every line is an event, by way of Python objects."""
         lines = Lines(chunk)
-        events = self._decode(chunk) if lines.are_objects and not self._fields.prefixes else None
-        if events is None or len(events) != len(lines):
+        if not lines.are_objects or self._fields.prefixes:
             return None
-        typed = type(events[0]) is self._typed
-        columns = [column(events, path, self._shape, typed=typed) for _, path in self._paths]
-        return Decoded(columns, lines.ends)
-
-    def _decode(self, chunk: bytes) -> list[Any] | None:
-        """The events of a chunk in which every line is one, or None."""
-        if self._open is None:
-            return None
-        try:
-            if self._decoder is not None:
-                return self._decoder.decode_lines(chunk)
-        except msgspec.ValidationError:
-            pass
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return None
-        try:
-            events = self._open.decode_lines(chunk)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return None
-        self._learn(events)
-        return events
-
-    def _learn(self, events: list[Any]) -> None:
-        self._learned += 1
-        if self._learned > _MAX_LEARNING:
-            self._decoder = self._open
-            return
-        for key, shape in self._shape.keys.items():
-            shape.learn(self._shape.take(key, events))
-        try:
-            self._typed = self._shape.struct()
-        except ValueError:  # as above, further down in the event
-            self._learned = _MAX_LEARNING
-            self._decoder = self._open
-            return
-        self._decoder = msgspec.json.Decoder(self._typed)
+        columns = self._objects.columns(chunk, len(lines))
+        return None if columns is None else Decoded(columns, lines.ends)
 
     def _from_odd_lines(
         self,

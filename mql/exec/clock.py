@@ -54,9 +54,13 @@ class EventClock:
     def _seen(self, times: Ints) -> Ints:
         """The greatest time before each; moves on to the greatest of all."""
         start = _BEGINNING if self._now is None else self._now
-        running = np.maximum.accumulate(np.concatenate([[start], times]))
-        self._now = int(running[-1])
-        return running[:-1]
+        before = np.append(start, times[:-1])
+        if (before <= times).all():  # they are in order, and all greatest of all
+            self._now = int(times[-1])
+            return before
+        seen: Ints = np.maximum.accumulate(before)
+        self._now = max(int(seen[-1]), int(times[-1]))
+        return seen
 
 
 def _known(times: pa.Array) -> tuple[Ints, Mask | None]:

@@ -79,10 +79,9 @@ def ordered(left: pa.Array, right: pa.Array, *, or_equal: bool) -> Mask:
 def _compare_numbers(operator: Comparator, left: pa.Array, right: pa.Array) -> Mask:
     """Numbers with numbers, exactly, though one be an integer and the other a double."""
     if left.type == right.type == pa.int64():
-        return _apply(operator, ints_of(left), ints_of(right)) & _present(left) & _present(right)
+        return _where_present(_apply(operator, ints_of(left), ints_of(right)), left, right)
     if left.type == right.type == pa.float64():
-        doubles = _apply(operator, doubles_of(left), doubles_of(right))
-        return doubles & _present(left) & _present(right)
+        return _where_present(_apply(operator, doubles_of(left), doubles_of(right)), left, right)
     a, b = kinds_of(left), kinds_of(right)
     numeric = ((a == Kind.INT) | (a == Kind.DOUBLE)) & ((b == Kind.INT) | (b == Kind.DOUBLE))
     if not numeric.any():
@@ -137,8 +136,11 @@ def _broadcast(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
     return (left[0] if len(left) == 1 else left), (right[0] if len(right) == 1 else right)
 
 
-def _present(column: pa.Array) -> Mask | np.bool_:
-    return ~is_null(column) if column.null_count else np.bool_(1)
+def _where_present(mask: Mask, *columns: pa.Array) -> Mask:
+    for column in columns:
+        if column.null_count:
+            mask = mask & ~is_null(column)
+    return mask
 
 
 def _apply(operator: Comparator, a: np.ndarray, b: np.ndarray) -> Mask:

@@ -78,9 +78,10 @@ class TableSource:
     def _parts(self) -> Iterator[pa.RecordBatch]:
         batch, self._first = self._first or self._next(), None
         while batch is not None:
-            self.bytes_read += batch.nbytes
+            if not self._is_table:  # else nothing is read
+                self.bytes_read += batch.nbytes
             for start in range(0, batch.num_rows, ROWS):
-                yield batch.slice(start, ROWS)
+                yield batch.slice(start, ROWS) if batch.num_rows > ROWS else batch
             batch = self._next()
 
     def _next(self) -> pa.RecordBatch | None:
