@@ -27,6 +27,7 @@ from mql.result import Chunk
 from mql.wire.codec import to_clients
 from mql.wire.messages import Answer, Ended
 from mql.wire.payload import read_batch
+from publish_agent.scratch import keep_scratch
 
 DRAIN_MS = 20
 """Between two drains of an agent that is as busy and keeps to its budget."""
@@ -44,6 +45,7 @@ class Live(Rig):
 
     def __init__(self, question: Question) -> None:
         super().__init__([question.query.mql], agents=1)
+        keep_scratch()  # as each agent does
         self._windowed = question.query.windowed
         self._layout = layout_of(plan(question.query.mql, live=True).steps)
         self._end_ms = END_MS

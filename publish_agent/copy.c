@@ -6,7 +6,9 @@
  * of a text is its number, and each text is there once, mostly. What is of no fixed size, or odd, is
  * handed on to `Intake.keep` as a whole event.
  *
- * A row is appended, and all rows are taken, while the GIL is held and no code of Python runs. */
+ * A row is written in place, behind those that count already. To look into an event can run any code,
+ * and so other threads: if another row was begun meanwhile, or all were taken, the event is kept
+ * whole. */
 
 #include <limits.h>
 #include <string.h>
@@ -21,14 +23,6 @@ enum { SLOTS = 1024, MOST_KEYS = SLOTS / 2, PROBES = 4 };
 
 enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT }; /* as `Kind` in mql/batch.py */
 
-struct value {
-    enum kind kind;
-    int64_t bits;
-    PyObject *held; /* the text's owner */
-    const char *text;
-    intptr_t size; /* bytes */
-};
-
 struct slot {
     intptr_t hash;
     int32_t number; /* of the text, from 1 on */
@@ -40,7 +34,7 @@ struct column {
     int32_t *ends; /* of texts, from 1 on; the first is 0 */
     char *text;
     struct slot *slots; /* of keys: where their texts are; NULL in other columns */
-    int32_t texts;      /* how many ends there are */
+    int32_t keys;       /* how many texts of keys there are; of other columns each row has one */
     size_t text_room;
     uint64_t seen; /* bit k is set if there are values of kind k */
 };
@@ -52,6 +46,7 @@ struct mark {
 struct columns {
     intptr_t width;
     intptr_t rows, room;
+    size_t turns; /* how often a row was begun, or all were taken */
     intptr_t marked, marks_room;
     struct mark *marks; /* when some of the rows were published */
     struct column columns[MAX_FIELDS];
@@ -68,10 +63,14 @@ struct copier {
     struct path fields[MAX_FIELDS];
 };
 
-/* ---- the columns ---- */
+/* ---- room ---- */
 
-static int text_size(const struct column *column) {
-    return column->texts > 0 ? column->ends[column->texts] : 0;
+static intptr_t text_count(const struct columns *columns, const struct column *column) {
+    return column->slots == NULL ? columns->rows : column->keys;
+}
+
+static int text_size(const struct columns *columns, const struct column *column) {
+    return columns->room > 0 ? column->ends[text_count(columns, column)] : 0;
 }
 
 /* What all values so far take, in bytes. */
@@ -80,7 +79,8 @@ static long long bytes_of(const struct columns *columns) {
     for (intptr_t i = 0; i < columns->width; i++) {
         const struct column *column = &columns->columns[i];
         bytes += columns->rows * (long long)(sizeof *column->kinds + sizeof *column->values);
-        bytes += column->texts * (long long)sizeof *column->ends + text_size(column);
+        bytes += text_count(columns, column) * (long long)sizeof *column->ends;
+        bytes += text_size(columns, column);
     }
     return bytes;
 }
@@ -107,72 +107,103 @@ static int resized(struct columns *columns, intptr_t room) {
     return 1;
 }
 
+/* Room for one more row, and for its mark. */
+static int has_room(struct columns *columns) {
+    intptr_t rows = columns->rows, marks = columns->marks_room;
+    if (rows == columns->room && !resized(columns, rows > 0 ? 2 * rows : FIRST_ROOM)) return 0;
+    if (columns->marked < marks) return 1;
+    marks = marks > 0 ? 2 * marks : FIRST_ROOM;
+    if (!grown(&columns->marks, marks, sizeof *columns->marks)) return 0;
+    columns->marks_room = marks;
+    return 1;
+}
+
 static int has_text_room(struct column *column, size_t size) {
-    if (size > INT32_MAX) return 0;
     if (size <= column->text_room) return 1;
+    if (size > INT32_MAX) return 0;
     size_t room = 2 * size + FIRST_ROOM;
     if (!grown(&column->text, (intptr_t)room, 1)) return 0;
     column->text_room = room;
     return 1;
 }
 
-/* Room for a row with these values, and for its mark. */
-static int has_room(struct columns *columns, const struct value *row) {
-    intptr_t rows = columns->rows, marks = columns->marks_room;
-    if (rows == columns->room && !resized(columns, rows > 0 ? 2 * rows : FIRST_ROOM)) return 0;
-    if (columns->marked == marks) {
-        marks = marks > 0 ? 2 * marks : FIRST_ROOM;
-        if (!grown(&columns->marks, marks, sizeof *columns->marks)) return 0;
-        columns->marks_room = marks;
-    }
-    for (intptr_t i = 0; i < columns->width; i++) {
-        if (row[i].kind != TEXT) continue;
-        struct column *column = &columns->columns[i];
-        size_t size = (size_t)text_size(column) + (size_t)row[i].size;
-        if (!has_text_room(column, size)) return 0;
-    }
-    return 1;
+/* ---- writing ---- */
+
+/* What became of a value, or of an event. */
+enum outcome { RAISED = -1, WRITTEN, ODD, NO_ROOM };
+
+/* Write the text that follows so many. */
+static enum outcome add_text(struct column *column, intptr_t before, const char *text,
+                             size_t size) {
+    int start = column->ends[before];
+    if (!has_text_room(column, (size_t)start + size)) return NO_ROOM;
+    if (size > 0) memcpy(column->text + start, text, size);
+    column->ends[before + 1] = start + (int)size;
+    return WRITTEN;
 }
 
-static void add_text(struct column *column, const struct value *value) {
-    int end = text_size(column);
-    if (value->kind == TEXT) {
-        memcpy(column->text + end, value->text, (size_t)value->size);
-        end += (int)value->size;
-    }
-    column->ends[++column->texts] = end;
-}
-
-/* The number of a key's text, from 0 on. One for which no slot is found soon is added once more. */
-static int64_t number_of(struct column *column, const struct value *value) {
-    intptr_t hash = PyObject_Hash(value->held);
+/* Write the number of a key's text. One for which no slot is found soon is added once more. */
+static enum outcome write_key(struct column *column, intptr_t row, PyObject *owner,
+                              const char *text, size_t size) {
+    intptr_t hash = PyObject_Hash(owner);
     struct slot *slot = NULL;
     for (uintptr_t probe = 0; probe < PROBES; probe++) {
         slot = &column->slots[((uintptr_t)hash + probe) % SLOTS];
         if (slot->number == 0) break;
         if (slot->hash != hash) continue;
         int start = column->ends[slot->number - 1], end = column->ends[slot->number];
-        if (end - start == value->size && !memcmp(column->text + start, value->text, (size_t)value->size))
-            return slot->number - 1;
+        if ((size_t)(end - start) == size && !memcmp(column->text + start, text, size)) {
+            column->values[row] = slot->number - 1;
+            return WRITTEN;
+        }
     }
-    add_text(column, value);
-    if (slot->number == 0 && column->texts <= MOST_KEYS) *slot = (struct slot){hash, column->texts};
-    return column->texts - 1;
+    if (column->keys > row) return ODD; /* rows that did not come to count have left keys */
+    enum outcome outcome = add_text(column, column->keys, text, size);
+    if (outcome != WRITTEN) return outcome;
+    column->values[row] = column->keys++;
+    if (slot->number == 0 && column->keys <= MOST_KEYS) *slot = (struct slot){hash, column->keys};
+    return WRITTEN;
 }
 
-static void append(struct columns *columns, const struct value *row) {
-    intptr_t at = columns->rows;
-    for (intptr_t i = 0; i < columns->width; i++) {
-        struct column *column = &columns->columns[i];
-        column->kinds[at] = (uint8_t)row[i].kind;
-        column->values[at] = row[i].bits;
-        column->seen |= 1u << row[i].kind;
-        if (column->slots == NULL)
-            add_text(column, &row[i]);
-        else if (row[i].kind == TEXT)
-            column->values[at] = number_of(column, &row[i]);
+static enum outcome write_text(struct column *column, intptr_t row, PyObject *found,
+                               intptr_t longest) {
+    if (PyUnicode_GetLength(found) > longest) return ODD;
+    intptr_t size;
+    const char *text = PyUnicode_AsUTF8AndSize(found, &size);
+    if (text == NULL) return raised() == FAILED ? RAISED : ODD; /* half a surrogate pair */
+    if (column->slots != NULL) return write_key(column, row, found, text, (size_t)size);
+    column->values[row] = 0;
+    return add_text(column, row, text, (size_t)size);
+}
+
+/* Write a value, if it is of a known size, and the same as it would be after JSON. */
+static enum outcome write_value(struct column *column, intptr_t row, PyObject *found,
+                                intptr_t longest) {
+    enum kind kind = NOTHING;
+    int64_t bits = 0;
+    int beyond = 0;
+    if (found != NULL && is(found, &PyUnicode_Type)) {
+        column->kinds[row] = TEXT;
+        column->seen |= 1u << TEXT;
+        return write_text(column, row, found, longest);
     }
-    columns->rows = at + 1;
+    if (found != NULL && is(found, &PyFloat_Type)) {
+        double number = PyFloat_AsDouble(found);
+        if (number - number == 0) { /* it is finite; else it is null */
+            kind = DOUBLE;
+            memcpy(&bits, &number, sizeof number);
+        }
+    } else if (found != NULL) {
+        if (!is(found, &PyLong_Type) && !is(found, &PyBool_Type)) return ODD;
+        kind = is(found, &PyLong_Type) ? INTEGER : TRUTH;
+        bits = PyLong_AsLongLongAndOverflow(found, &beyond);
+        if (beyond != 0 || bits == LLONG_MIN) return ODD;
+    }
+    column->kinds[row] = (uint8_t)kind;
+    column->seen |= 1u << kind;
+    column->values[row] = bits;
+    if (column->slots == NULL) column->ends[row + 1] = column->ends[row];
+    return WRITTEN;
 }
 
 static void free_columns(PyObject *self) {
@@ -222,27 +253,29 @@ static int copied(const struct columns *columns, const struct column *column, Py
     size_t rows = (size_t)columns->rows;
     parts[0] = bytes_at(column->kinds, rows * sizeof *column->kinds);
     parts[1] = bytes_at(column->values, rows * sizeof *column->values);
-    parts[2] = bytes_at(column->ends, rows > 0 ? (size_t)(column->texts + 1) * sizeof *column->ends : 0);
-    parts[3] = bytes_at(column->text, (size_t)text_size(column));
+    size_t ends = rows > 0 ? (size_t)text_count(columns, column) + 1 : 0;
+    parts[2] = bytes_at(column->ends, ends * sizeof *column->ends);
+    parts[3] = bytes_at(column->text, (size_t)text_size(columns, column));
     parts[4] = PyLong_FromLongLong((long long)column->seen);
     for (int i = 0; i < 5; i++)
         if (parts[i] == NULL) return 0;
     return 1;
 }
 
-static void forget(struct column *column) {
-    size_t size = (size_t)text_size(column) + FIRST_ROOM;
+static void forget_texts(struct columns *columns, struct column *column) {
+    size_t size = (size_t)text_size(columns, column) + FIRST_ROOM;
     if (column->text_room > 8 * size && grown(&column->text, (intptr_t)size, 1))
         column->text_room = size;
-    column->texts = 0;
+    column->keys = 0;
     column->seen = 0;
     if (column->slots != NULL) memset(column->slots, 0, SLOTS * sizeof *column->slots);
 }
 
 static void forget_rows(struct columns *columns) {
     intptr_t rows = columns->rows;
+    for (intptr_t i = 0; i < columns->width; i++) forget_texts(columns, &columns->columns[i]);
     columns->rows = columns->marked = 0;
-    for (intptr_t i = 0; i < columns->width; i++) forget(&columns->columns[i]);
+    columns->turns++;
     if (columns->room > 8 * (rows + FIRST_ROOM)) {
         columns->room /= 2; /* if it fails, an array is longer than that */
         resized(columns, columns->room);
@@ -288,89 +321,64 @@ PyObject *take_columns(PyObject *self) {
 
 /* ---- copying ---- */
 
-/* A value that is not null, if it is of a known size, and the same as it would be after JSON. */
-static enum answer read_value(PyObject *found, intptr_t longest, struct value *value) {
-    if (is(found, &PyUnicode_Type)) {
-        if (PyUnicode_GetLength(found) > longest) return MAYBE;
-        value->text = PyUnicode_AsUTF8AndSize(found, &value->size);
-        if (value->text == NULL) return raised(); /* half a surrogate pair */
-        value->kind = TEXT;
-        return NO;
-    }
-    if (is(found, &PyFloat_Type)) {
-        double number = PyFloat_AsDouble(found);
-        if (number - number == 0) { /* it is finite; else it is null */
-            value->kind = DOUBLE;
-            memcpy(&value->bits, &number, sizeof number);
-        }
-        return NO;
-    }
-    int beyond = 0;
-    if (is(found, &PyLong_Type))
-        value->kind = INTEGER;
-    else if (is(found, &PyBool_Type))
-        value->kind = TRUTH;
-    else
-        return MAYBE;
-    value->bits = PyLong_AsLongLongAndOverflow(found, &beyond);
-    return beyond != 0 || value->bits == LLONG_MIN ? MAYBE : NO;
-}
-
-/* The values of an event; returns how many may hold something. */
-static intptr_t read_row(const struct copier *copier, PyObject *event, struct value *row,
-                         enum answer *answer) {
-    *answer = is(event, &PyDict_Type) ? NO : MAYBE;
-    intptr_t read = 0;
-    while (*answer == NO && read < copier->count) {
-        PyObject *held, *found = follow(event, &copier->fields[read], answer, &held);
-        struct value *value = &row[read++];
-        *value = (struct value){NOTHING, 0, held, NULL, 0};
-        if (found == NULL || *answer != NO) continue;
-        *answer = read_value(found, copier->longest, value);
-        if (value->kind == TEXT && held == NULL) Py_IncRef(value->held = found);
-    }
-    return read;
-}
-
-/* Append a row, if there is room, and if it is its turn, its mark: NO where that is done. */
-static enum answer keep_row(struct copier *copier, const struct value *row) {
+/* Write the values of an event into the row behind those that count. */
+static enum outcome write_row(const struct copier *copier, PyObject *event) {
     struct columns *to = copier->to;
-    int64_t clock_ns = 0;
-    int is_marked = copier->pattern[copier->seen++ % PATTERN];
-    if (is_marked) {
-        PyObject *rows = PyLong_FromLongLong(to->rows), *bytes = PyLong_FromLongLong(bytes_of(to));
-        PyObject *time = NULL;
-        if (rows != NULL && bytes != NULL)
-            time = PyObject_CallFunctionObjArgs(copier->mark, rows, bytes, NULL);
-        let_go(rows);
-        let_go(bytes);
-        if (time == NULL) return FAILED;
-        int has_time = is(time, &PyLong_Type);
-        if (has_time) clock_ns = PyLong_AsLongLong(time);
-        Py_DecRef(time);
-        if (!has_time) return MAYBE;
+    intptr_t row = to->rows;
+    size_t turn = ++to->turns;
+    enum outcome outcome = WRITTEN;
+    for (intptr_t i = 0; outcome == WRITTEN && i < copier->count; i++) {
+        enum answer answer = NO;
+        PyObject *held, *found = follow(event, &copier->fields[i], &answer, &held);
+        if (answer == FAILED)
+            outcome = RAISED;
+        else if (answer == MAYBE || to->turns != turn)
+            outcome = ODD;
+        else
+            outcome = write_value(&to->columns[i], row, found, copier->longest);
+        let_go(held);
     }
-    if (!has_room(to, row)) return MAYBE;
-    if (is_marked) to->marks[to->marked++] = (struct mark){to->rows, clock_ns};
-    append(to, row);
-    return NO;
+    return outcome;
+}
+
+/* Let the row that was written count, with its time, if there is room for it. */
+static enum outcome mark_row(const struct copier *copier) {
+    struct columns *to = copier->to;
+    size_t turn = to->turns;
+    PyObject *rows = PyLong_FromLongLong(to->rows), *bytes = PyLong_FromLongLong(bytes_of(to));
+    PyObject *time = NULL;
+    if (rows != NULL && bytes != NULL)
+        time = PyObject_CallFunctionObjArgs(copier->mark, rows, bytes, NULL);
+    let_go(rows);
+    let_go(bytes);
+    if (time == NULL) return RAISED;
+    enum outcome outcome = is(time, &PyLong_Type) ? WRITTEN : NO_ROOM;
+    if (outcome == WRITTEN && to->turns != turn) outcome = ODD;
+    if (outcome == WRITTEN)
+        to->marks[to->marked++] = (struct mark){to->rows++, PyLong_AsLongLong(time)};
+    Py_DecRef(time);
+    return outcome;
+}
+
+static enum outcome copy_row(struct copier *copier, PyObject *event) {
+    if (!is(event, &PyDict_Type)) return ODD;
+    if (!has_room(copier->to)) return NO_ROOM;
+    enum outcome outcome = write_row(copier, event);
+    if (outcome != WRITTEN) return outcome;
+    if (copier->pattern[copier->seen++ % PATTERN]) return mark_row(copier);
+    copier->to->rows++;
+    return WRITTEN;
 }
 
 static PyObject *copy(PyObject *self, PyObject *event) {
     struct copier *copier = PyCapsule_GetPointer(self, NULL);
-    struct value row[MAX_FIELDS];
-    PyObject *status = NULL;
-    enum answer is_odd, is_full = FAILED;
-    intptr_t read = read_row(copier, event, row, &is_odd);
-    if (is_odd == NO) is_full = keep_row(copier, row);
-    while (read > 0) let_go(row[--read].held);
-    if (is_full == NO)
-        Py_IncRef(status = copier->accepted);
-    else if (is_full == MAYBE)
-        status = PyObject_CallFunctionObjArgs(copier->full, NULL);
-    else if (is_odd == MAYBE)
-        status = PyObject_CallFunctionObjArgs(copier->keep, event, NULL);
-    return status;
+    switch (copy_row(copier, event)) {
+        case WRITTEN: Py_IncRef(copier->accepted); return copier->accepted;
+        case ODD: return PyObject_CallFunctionObjArgs(copier->keep, event, NULL);
+        case NO_ROOM: return PyObject_CallFunctionObjArgs(copier->full, NULL);
+        case RAISED: break;
+    }
+    return NULL;
 }
 
 static PyMethodDef COPY = {"offer", copy, METH_O, NULL};

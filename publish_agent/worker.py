@@ -15,6 +15,7 @@ from publish_agent.figures import Figures
 from publish_agent.identity import Identity
 from publish_agent.keys import Keys
 from publish_agent.running import planned
+from publish_agent.scratch import keep_scratch
 from publish_agent.settings import Settings
 from publish_agent.sockets import Change, Resolver, Sockets
 from publish_agent.state import AgentState, Send
@@ -79,6 +80,7 @@ class Worker:
 
     def _run(self) -> None:
         pause_s = _PAUSE_S
+        keep_scratch()
         while not self._stop.is_set():
             sockets, began_s = None, time.monotonic()
             try:

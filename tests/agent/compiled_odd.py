@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from publish_agent import native
@@ -48,8 +48,10 @@ class Key:
         return False
 
 
-def changing(dice: random.Random) -> dict[object, object]:
-    """An event that is taken apart while it is looked into."""
+def changing(
+    dice: random.Random, others: Sequence[Callable[[], object]] = ()
+) -> dict[object, object]:
+    """An event that is taken apart while it is looked into, and lets others do what they do."""
     event: dict[object, object] = {}
     inner: dict[object, object] = {}
     elements: list[object] = []
@@ -58,8 +60,7 @@ def changing(dice: random.Random) -> dict[object, object]:
 
     def deed() -> None:
         for _ in range(dice.randrange(3) if built else 0):
-            some = dice.choice([event.clear, inner.clear, elements.clear, boom, nothing])
-            some()
+            dice.choice([event.clear, inner.clear, elements.clear, boom, nothing, *others])()
 
     def boom() -> None:
         if dice.random() < 0.1:
@@ -94,12 +95,18 @@ def main(rounds: int) -> int:
         bench.tick()
         assert not bench.refusals()
         assert "built-in" in repr(bench.streams["s"].publish)
-        for event in odd_events():
-            bench.streams["s"].publish(event)
+
+        def another(bench: Bench = bench) -> None:
+            bench.publish({"a": dice.choice("xyz"), "b": 500, "n": 1.5, "c": {"d": 1}})
+
+        bench.publish(*odd_events())
         for _ in range(rounds):
-            bench.streams["s"].publish(changing(dice))
+            bench.publish(changing(dice, [another, bench.tick]))
         offered += rounds
         bench.settle()
+        for number in range(len(queries)):
+            seen = bench.got(number).total.seen
+            assert seen == bench.statuses.total(), (queries[number], seen, bench.statuses)
     return offered
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
 import sys
 import threading
 
@@ -10,7 +12,9 @@ import pytest
 
 from mql.batch import plain
 from mql.syntax import Property
+from mql.values import read_json
 from publish_agent.columns import Columns, Needs
+from publish_agent.encode import encode as write_event
 from publish_agent.intake import Intake, Room, Status
 from publish_agent.settings import Settings
 from tests.agent.support import Bench
@@ -31,8 +35,8 @@ class Kept:
         self.clock = [1_000]
         needs = Needs((N,), frozenset({N} if is_key else ()))
         self.columns = Columns(needs, lambda: self.clock[0], room, limit)
-        intake = Intake(lambda _: (0,), lambda _: b"{}", lambda: 0, lambda: 0, room, limit)
-        self._offer = self.columns.offer([("n",)], intake)
+        self.intake = Intake(lambda _: (0,), write_event, lambda: 0, lambda: 0, room, limit)
+        self._offer = self.columns.offer([("n",)], self.intake)
 
     def keep(self, value: object) -> bool:
         if self._offer is not None:
@@ -142,6 +146,7 @@ def test_threads_lose_nothing_while_values_are_taken() -> None:
     finally:
         sys.setswitchinterval(interval)
     taken += made.take()[0]
+    taken += [read_json(row[2])["n"] for row in made.intake.drain()]  # type: ignore[index]
     assert sorted(taken) == list(range(4 * 5_000))  # type: ignore[type-var]
 
 
@@ -194,3 +199,21 @@ def test_a_full_buffer_is_told() -> None:
     assert bench.statuses == {Status.ACCEPTED: 100, Status.DROPPED_BUFFER: 50}
     assert bench.got().total.buffer == 50
     assert bench.got().total.seen == 150
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's allocator")
+def test_memory_of_one_drain_is_there_for_the_next() -> None:
+    code = """
+import resource, numpy as np
+from publish_agent.scratch import keep_scratch
+keep_scratch()
+def faults():
+    drain = [np.ones(12_000) for _ in range(10)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+[faults() for _ in range(20)]
+before = faults()
+[faults() for _ in range(99)]
+print(faults() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2_000  # without it, 20,000
