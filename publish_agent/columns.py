@@ -52,10 +52,14 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The values of `len(times)` events by property, and when those were published (clock, ns)."""
+    """The values of events by property, and when those were published (clock, ns).
+
+    The first `sizes[0]` of them at `times[0]`, the next at `times[1]`, and so on.
+    """
 
     columns: list[pa.Array]
     times: Ints
+    sizes: Ints
 
 
 class Columns:
@@ -125,9 +129,9 @@ class Columns:
         places, known = marks.T
         before = self._last_ns or (int(known[0]) if len(known) else self._clock_ns())
         ends = np.append(np.minimum(np.maximum.accumulate(places), rows), rows)
-        times = np.repeat(np.append(before, known), np.diff(ends, prepend=0))
+        times = np.append(before, known)
         self._last_ns = int(times[-1])
-        return Taken(columns, times)
+        return Taken(columns, times, np.diff(ends, prepend=0))
 
     def _written(self) -> tuple[list[pa.Array], Ints, int]:
         """What compiled code has appended: the columns, the marks (row, ns), how many rows."""

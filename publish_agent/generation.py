@@ -207,7 +207,7 @@ class Generation:
         """Read the counters and the rows; verify the rows for each query that may want them."""
         rows = self.intake.drain()
         taken = self._columns.take() if self._columns is not None else None
-        copied = len(taken.times) if taken else 0
+        copied = int(taken.sizes.sum()) if taken else 0
         intake = self.intake
         sampled, vain = intake.sampled.take(), intake.vain.take()
         total = intake.rejected.take() + vain + len(rows) + copied
@@ -337,7 +337,8 @@ class Generation:
         }:
             fields |= each
         decoded = self._decoder.decode(rows, fields, events)
-        published: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        clock_ns: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        published = (clock_ns + self._epoch_ns) // 1_000_000
         found_of = {place: np.array(sorted(chain(*lists))) for place, lists in found.items()}
         return self._hand_out(decoded, weight, found_of, published, now_ms, offset_of, passed)
 
@@ -360,7 +361,8 @@ class Generation:
     def _hand_on(self, taken: Taken, now_ms: int, offset_of: OffsetOf) -> Catch | None:
         """The events of which a few values were kept, for those who want every event."""
         assert self.screen.needs is not None
-        every = np.arange(len(taken.times))
+        published = np.repeat((taken.times + self._epoch_ns) // 1_000_000, taken.sizes)
+        every = np.arange(len(published))
         numbers = {p: every for p in self.screen.always if not self.members[p].ended}
         if not numbers:
             return None
@@ -368,21 +370,19 @@ class Generation:
         columns = dict(zip(names, taken.columns, strict=True))
         columns[ROW] = pa.array(every)
         decoded = Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
-        return self._hand_out(decoded, 1, numbers, taken.times, now_ms, offset_of)
+        return self._hand_out(decoded, 1, numbers, published, now_ms, offset_of)
 
     def _hand_out(
         self,
         decoded: Decoded,
         weight: int,
         found: Mapping[int, Ints],
-        clock_ns: Ints,
+        published: Ints,
         now_ms: int,
         offset_of: OffsetOf,
         passed: Mapping[int, Ints] = MappingProxyType({}),
     ) -> Catch:
         """To each query its candidates, by their numbers; each stands for so many events."""
-        published = clock_ns + self._epoch_ns
-        published //= 1_000_000
         wanted = []
         for place, numbers in found.items():
             member = self.members[place]

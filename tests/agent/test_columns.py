@@ -48,7 +48,9 @@ class Kept:
 
     def take(self) -> tuple[list[object], list[int]]:
         taken = self.columns.take()
-        return (plain(taken.columns[0]).to_pylist(), taken.times.tolist()) if taken else ([], [])
+        if taken is None:
+            return [], []
+        return plain(taken.columns[0]).to_pylist(), taken.times.repeat(taken.sizes).tolist()
 
 
 def test_few_events_have_their_own_time_each() -> None:
