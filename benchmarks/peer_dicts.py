@@ -14,7 +14,7 @@ import click
 
 from benchmarks.peer_agent import Live
 from benchmarks.peer_questions import QUESTIONS, Offered, Question, Rows, cold, hot, ordered
-from benchmarks.peer_tools import TOOLS, Tool
+from benchmarks.peer_tools import LEAST, TOOLS, Tool
 from benchmarks.peer_turns import OURS, TableOptions, Turn, agreeing, measure, quickest
 from benchmarks.report import markdown
 
@@ -107,6 +107,9 @@ def _print(turns: list[Turn], makings: dict[str, Turn]) -> None:
                     cells += ["", "", ""]
                     continue
                 ratio = spent[key] / spent[ours]
+                if tool == LEAST:
+                    cells += [f"{ratio:.2f}", "", ""]
+                    continue
                 cells += [f"{ratio:.2f}", f"{goal:g}", "yes" if ratio >= goal else "no"]
             lines.append(cells)
     for kind, turn in makings.items():

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from benchmarks.peer_questions import (
     END_MS,
     FILTER,
@@ -32,6 +34,7 @@ from benchmarks.peer_questions import (
     projected,
     window_of,
 )
+from publish_agent.stream import Stream
 
 Answer = Callable[[Iterable[Event]], Rows]
 """Takes events and gives the rows of the answer, those of windows with the window."""
@@ -71,6 +74,30 @@ def _add(groups: Groups, key: tuple[int, object], count: int, total: float, most
         sums[1] += total
         sums[2] = max(sums[2], most)
 
+
+# What nobody can do without
+
+
+def _least(question: Question, _: int) -> Answer:
+    """One call for each event, and each row written and read once: its answer it knows.
+
+    That much takes whoever is given one event at a time, and whose rows are for another process.
+    """
+    known: Rows = []
+    publish = Stream("of nobody").publish
+
+    def answer(events: Iterable[Event]) -> Rows:
+        if not known:
+            known.extend(_loop(question, 0)(events))
+        for event in events:
+            publish(event)
+        rows: Rows = _decoder.decode_lines(b"\n".join(map(_encoder.encode, known)))
+        return rows
+
+    return answer
+
+
+_encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
 
 # A loop
 
@@ -299,8 +326,12 @@ def _duckdb(question: Question, size: int) -> Answer:
 
 _SIZES = (256, 1_024, 4_096, 16_384)
 
+LEAST = "calls, and JSON"
+"""No tool, but what any could not do without."""
+
 TOOLS = (
     Tool("a Python loop", _loop),
+    Tool(LEAST, _least),
     Tool("streamz", _streamz, "streamz"),
     Tool("Bytewax", _bytewax, "bytewax", _SIZES),
     Tool("polars", _polars, "polars", _SIZES),
