@@ -15,6 +15,7 @@ from mql.batch import Ints, repeat
 from mql.events.decode import EventReader
 from mql.exec.operator import with_columns
 from mql.format import format_property
+from mql.kernels import from_numpy
 from mql.planner.fields import Fields
 from mql.values import read_json, write_json
 from publish_agent.intake import Row
@@ -56,7 +57,7 @@ class Decoder:
             batch = self._read(reader, [rows[i][2] for i in good])
             assert batch is not None, "lines that are events each are events together"
         columns = {name: repeat(value, batch.num_rows) for name, value in constants.items()}
-        columns[ROW] = pa.array(np.arange(batch.num_rows))
+        columns[ROW] = from_numpy(np.arange(batch.num_rows))
         return Decoded(with_columns(batch, columns), places)
 
     def _reader(self, fields: Fields) -> tuple[EventReader, dict[str, pa.Array]]:

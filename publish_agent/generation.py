@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from mql.batch import Ints
 from mql.format import format_property
+from mql.kernels import from_numpy
 from mql.ledger import Tally
 from mql.planner.fields import Fields
 from mql.values import read_json_lines
@@ -368,7 +369,7 @@ class Generation:
             return None
         names = map(format_property, self.screen.needs.paths)
         columns = dict(zip(names, taken.columns, strict=True))
-        columns[ROW] = pa.array(every)
+        columns[ROW] = from_numpy(every)
         decoded = Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
         return self._hand_out(decoded, 1, numbers, published, now_ms, offset_of)
 

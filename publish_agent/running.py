@@ -15,6 +15,7 @@ from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.exec.build import Context, Pipeline
 from mql.exec.operator import Block, Counters
 from mql.format import format_property
+from mql.kernels import from_numpy
 from mql.parser import parse
 from mql.planner.fields import Fields, needed_fields, prefix_name
 from mql.planner.logical import Filter, Nothing, Sample
@@ -126,7 +127,7 @@ class Running:
 
     def _times(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> pa.Array:
         if self.time is None:
-            return pa.array(times if len(rows) == len(times) else times[rows])
+            return from_numpy(times if len(rows) == len(times) else times[rows])
         column = kernels.take(batch.column(format_property(self.time)), rows)
         unit = self._working().unit_of(column)
         return pa.nulls(len(rows), pa.int64()) if unit is None else to_milliseconds(column, unit)
@@ -195,7 +196,7 @@ class _Work:
         part = batch.select([*self._needs, ROW])
         if len(rows) < batch.num_rows:
             part = kernels.take(part, rows)
-        part = part.append_column(TIME, pa.array(times[rows]))
+        part = part.append_column(TIME, from_numpy(times[rows]))
         blocks = self._pipeline.push(Block(part))
         kept = [block.batch.column(ROW).to_numpy() for block in blocks]
         survivors: Ints = np.concatenate(kept) if kept else rows[:0]

@@ -5,6 +5,7 @@ Raises ProtocolError and nothing else.
 
 from __future__ import annotations
 
+from functools import cache
 from operator import is_
 
 import msgspec
@@ -84,9 +85,15 @@ def _events(column: pa.Array) -> pa.Array:
 
 def _are_objects(events: pa.Array) -> bool:
     """Whether compiled code takes all of them for objects: then they are, and it is quicker."""
-    checker = NativeDecoder.of([]) if len(events) >= _MANY else None
+    checker = _checker() if len(events) >= _MANY else None
     decoded = checker.decode(lines_of(events)) if checker is not None else None
     return decoded is not None and len(decoded.line_ends) == len(events)
+
+
+@cache
+def _checker() -> NativeDecoder | None:
+    """What reads nothing of lines but where they end."""
+    return NativeDecoder.of([])
 
 
 def _values(column: pa.Array) -> pa.Array:

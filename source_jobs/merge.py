@@ -15,6 +15,7 @@ from mql import kernels
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
 from mql.exec.operator import WEIGHT, with_columns
+from mql.kernels import from_numpy
 from source_jobs.shipment import AT_ONCE, Rows
 
 _NEVER = np.iinfo(np.int64).max
@@ -103,7 +104,7 @@ class MergeBuffer:
             batch, each = kernels.take(batch, order), each[order]
         if isinstance(weights, int) and weights == 1:
             return batch
-        return with_columns(batch, {WEIGHT: pa.array(each)})
+        return with_columns(batch, {WEIGHT: from_numpy(each)})
 
     def _hold(self, held: _Held) -> None:
         self._held.append(held)

@@ -14,6 +14,7 @@ from mql import kernels
 from mql.batch import TIME, Ints, is_null
 from mql.exec.join import SIDE
 from mql.exec.operator import with_columns
+from mql.kernels import from_numpy
 from mql.wire.codec import ProtocolError
 from mql.wire.payload import read_rows
 from source_jobs.columns import read_columns
@@ -106,7 +107,7 @@ def sided(batch: pa.RecordBatch, side: int | None) -> pa.RecordBatch:
 
 
 def _sides(size: int, side: int) -> pa.Array:
-    return pa.array(np.full(size, side, np.int8))
+    return from_numpy(np.full(size, side, np.int8))
 
 
 def _not_after(times: pa.Array, latest_ms: int) -> pa.Array:

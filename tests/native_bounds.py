@@ -13,8 +13,10 @@ import random
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from mql.events import native
-from mql.events.native import _BLOCK, NativeDecoder, _Column, library
+from mql.events.native import _BLOCK, _COLUMN, NativeDecoder, library
 from mql.sources.search import Search, _Found
 from mql.sources.spelling import ValueOf
 
@@ -82,15 +84,13 @@ def main(rounds: int) -> int:
         compiled.count_lines(start, size)
         rows = chunk.count(b"\n")
         sizes = (rows, 8 * rows, 4 * rows + 4, size + _BLOCK)
-        columns = (_Column * len(PATHS))(
-            *(
-                _Column(*(one.at_end(n) for one, n in zip(four, sizes, strict=True)), 0)
-                for four in arrays
-            )
-        )
+        addresses = [
+            (*(one.at_end(n) for one, n in zip(four, sizes, strict=True)), 0) for four in arrays
+        ]
+        columns = np.array(addresses, _COLUMN)
         ends_at = ends.at_end(4 * rows)
         taken = compiled.read_columns(
-            start, size, decoder._tree.nodes, columns, len(PATHS), ends_at
+            start, size, decoder._tree.nodes, columns.ctypes.data, len(PATHS), ends_at
         )
         assert 0 <= taken <= rows
         found = _Found(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,14 +47,8 @@ class _Node(ctypes.Structure):
     )
 
 
-class _Column(ctypes.Structure):
-    _fields_ = (
-        ("kinds", ctypes.c_void_p),
-        ("values", ctypes.c_void_p),
-        ("offsets", ctypes.c_void_p),
-        ("text", ctypes.c_void_p),
-        ("seen", ctypes.c_uint64),
-    )
+_COLUMN = np.dtype([(name, np.uint64) for name in ("kinds", "values", "offsets", "text", "seen")])
+"""Where the arrays of a column are, and which kinds of values there are, as `columns.c` has it."""
 
 
 @dataclass(slots=True)
@@ -85,7 +80,7 @@ def library() -> ctypes.CDLL | None:
         ctypes.c_void_p,
         ctypes.c_int64,
         ctypes.POINTER(_Node),
-        ctypes.POINTER(_Column),
+        ctypes.c_void_p,
         ctypes.c_int64,
         ctypes.c_void_p,
     )
@@ -99,7 +94,7 @@ class NativeDecoder:
     def __init__(self, compiled: ctypes.CDLL, paths: Sequence[tuple[str, ...]]) -> None:
         self._compiled = compiled
         self._tree = _Tree(paths)
-        self._scratch: list[Bytes] = []
+        self._scratch: Bytes = np.empty((0, 0), np.uint8)
 
     @classmethod
     def of(cls, paths: Sequence[tuple[object, ...]]) -> NativeDecoder | None:
@@ -118,23 +113,22 @@ class NativeDecoder:
         rows = self._compiled.count_lines(start, size)
         if rows < 0:
             return None
-        made = [_Arrays(rows, text) for text in self._texts(size)]
-        columns = (_Column * len(made))(*(arrays.addresses() for arrays in made))
+        columns = len(self._tree.order)
+        arrays = _Arrays(rows, self._texts(columns, size))
         ends = np.empty(rows, np.int32)
         taken = self._compiled.read_columns(
-            start, size, self._tree.nodes, columns, len(made), ends.ctypes.data
+            start, size, self._tree.nodes, arrays.table.ctypes.data, columns, ends.ctypes.data
         )
         if taken != rows:
             return None
-        read = [arrays.column(column.seen) for arrays, column in zip(made, columns, strict=True)]
-        by_path = dict(zip(self._tree.order, read, strict=True))
-        return Decoded([by_path[path] for path in range(len(read))], ends)
+        by_path = dict(zip(self._tree.order, arrays.columns(), strict=True))
+        return Decoded([by_path[path] for path in range(columns)], ends)
 
-    def _texts(self, size: int) -> list[Bytes]:
+    def _texts(self, columns: int, size: int) -> Bytes:
         """A buffer for each column's text, which is never longer than all lines together."""
-        if len(self._scratch) and len(self._scratch[0]) >= size + _BLOCK:
+        if self._scratch.shape[1] >= size + _BLOCK:
             return self._scratch
-        made = [np.empty(size + _BLOCK, np.uint8) for _ in self._tree.order]
+        made = np.empty((columns, size + _BLOCK), np.uint8)
         if size <= _SCRATCH_KEPT:
             self._scratch = made
         return made
@@ -177,19 +171,31 @@ class _Tree:
 
 
 class _Arrays:
-    """What `columns.c` writes of one column."""
+    """What `columns.c` writes of some columns; each array has a row for each of them."""
 
-    def __init__(self, rows: int, text: Bytes) -> None:
-        values = np.zeros(rows, np.int64)  # what is under a null may leave the process
-        self._cells = Cells(np.zeros(rows, np.uint8), values, np.empty(rows + 1, np.int32), text)
+    def __init__(self, rows: int, texts: Bytes) -> None:
+        size = len(texts)
+        self._kinds = np.zeros((size, rows), np.uint8)
+        self._values = np.zeros(
+            (size, rows), np.int64
+        )  # what is under a null may leave the process
+        self._offsets = np.empty((size, rows + 1), np.int32)
+        self._texts = texts
+        self.table = np.zeros(size, _COLUMN)
+        self._point("kinds", self._kinds)
+        self._point("values", self._values)
+        self._point("offsets", self._offsets)
+        self._point("text", texts)
 
-    def addresses(self) -> _Column:
-        """Where the arrays are."""
-        cells = self._cells
-        arrays = (cells.kinds, cells.values, cells.offsets, cells.text)
-        return _Column(*(array.ctypes.data for array in arrays), 0)
+    def _point(self, name: str, array: np.ndarray[tuple[int, ...], Any]) -> None:
+        self.table[name] = array.ctypes.data + np.arange(len(array)) * array.strides[0]
 
-    def column(self, seen: int) -> pa.Array:
-        """The Arrow column; bit k of `seen` is set if there are values of kind k."""
-        used = self._cells.text[: self._cells.offsets[-1]].copy()  # the buffer is used again
-        return replace(self._cells, text=used).column(seen)
+    def columns(self) -> list[pa.Array]:
+        """The Arrow columns."""
+        seen, ends = self.table["seen"].tolist(), self._offsets[:, -1].tolist()
+        made = []
+        for i, end in enumerate(ends):
+            text = self._texts[i, :end].copy()  # the buffer is used again
+            cells = Cells(self._kinds[i], self._values[i], self._offsets[i], text)
+            made.append(cells.column(seen[i]))
+        return made

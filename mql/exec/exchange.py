@@ -21,6 +21,7 @@ import pyarrow as pa
 from mql import kernels
 from mql.batch import Ints, column_of, concat
 from mql.exec.group import combine, encode
+from mql.kernels import from_numpy
 from mql.values import read_json
 
 Key = tuple[Hashable, ...]
@@ -64,7 +65,10 @@ def write_groups(
     spreads: Sequence[pa.Array],
 ) -> pa.RecordBatch:
     """The record batch of some groups."""
-    columns = {_PANE: pa.array(panes), _ORDER: pa.array(order), _EVENTS: pa.array(events)}
+    columns = {
+        name: from_numpy(numbers)
+        for name, numbers in ((_PANE, panes), (_ORDER, order), (_EVENTS, events))
+    }
     for i, values in enumerate(zip(*keys, strict=True)):
         columns[f"key {i}"] = column_of([_plain(value) for value in values])
     columns |= {f"state {i}": column for i, column in enumerate(states)}
@@ -107,7 +111,7 @@ def join_groups(parts: Sequence[Groups]) -> Groups:
 
 def only(groups: Groups, rows: Ints) -> Groups:
     """Some of the groups."""
-    taken = pa.array(rows)
+    taken = from_numpy(rows)
     keys, states, spreads = (
         [kernels.take(column, taken) for column in columns]
         for columns in (groups.keys, groups.states, groups.spreads)
