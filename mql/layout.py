@@ -47,11 +47,11 @@ class RowLayout:
 
     def rows(self, batch: pa.RecordBatch) -> list[dict[str, object]]:
         """The rows as nested dicts."""
-        rows: list[dict[str, object]] = [{} for _ in range(batch.num_rows)]
-        if not rows:
-            return rows  # as of most windows, where most are empty
-        if self.everything:
-            rows = events_of(batch)
+        if not batch.num_rows:
+            return []  # as of most windows, where most are empty
+        rows: list[dict[str, object]] = (
+            events_of(batch) if self.everything else [{} for _ in range(batch.num_rows)]
+        )
         for prefix in self.prefixes:
             for row, part in zip(rows, to_python(batch.column(prefix_name(prefix))), strict=True):
                 row.update(part if isinstance(part, dict) else {})
