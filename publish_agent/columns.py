@@ -33,6 +33,8 @@ _DENSE = _PATTERNS[1]
 _VALUE_BYTES = 100
 """What a value takes, about, where it is kept as an object of Python, and is no long text."""
 _MARK_BYTES = 16
+_MARKS_AT_ONCE = 16
+"""So many marks are granted at once to compiled code, as in `copy.c`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +96,30 @@ class Columns:
             self._arrays = native.columns(self._keys)
         if self._arrays is None:
             return None
-        to = (self._pattern, self._clocked, intake.full.add, self._arrays)
-        return native.copier((tuple(paths), LONGEST, *to), intake)
+        marks = (self._pattern, self._grant, self._clock_ns)
+        to = (tuple(paths), LONGEST, self._limit, *marks, intake.full.add, self._arrays)
+        return native.copier(to, intake)
 
     def mark(self) -> bool:
         """Note the time of an event that comes; False if there is no room for it. Never raises."""
         rows = len(self.values) // max(self._width, 1)
-        time_ns = self._clocked(rows, len(self.values) * _VALUE_BYTES)
+        time_ns = self._grant(rows, len(self.values) * _VALUE_BYTES, 1)
         if time_ns is not None:
             self._listed.append((rows, time_ns))
         return time_ns is not None
 
-    def _clocked(self, rows: int, size: int) -> int | None:
-        """The time of an event that comes after so many, of so many bytes; None without room."""
+    def _grant(self, rows: int, size: int, marks: int = _MARKS_AT_ONCE) -> int | None:
+        """The time, if there is room for so many marks behind rows of so many bytes."""
         room = self._room
         room.used += max(size - self._held, 0)
         self._held = size
         if rows >= self._limit or room.used >= room.limit:
             self._pattern[:] = _DENSE  # until there is
             return None
-        room.used += _MARK_BYTES
-        self._marked = marked = self._marked + 1
-        if marked in (_MARKED, 2 * _MARKED):
-            self._pattern[:] = _PATTERNS[16 if marked == _MARKED else 64]
+        room.used += _MARK_BYTES * marks
+        if self._marked in (_MARKED, 2 * _MARKED):
+            self._pattern[:] = _PATTERNS[16 if self._marked == _MARKED else 64]
+        self._marked += marks
         return self._clock_ns()
 
     def take(self) -> Taken | None:

@@ -17,7 +17,7 @@
 
 enum { MAX_FIELDS = 8 }; /* as MAX_PROPERTIES in columns.py */
 
-enum { FIRST_ROOM = 256, PATTERN = 64 /* as in columns.py */ };
+enum { FIRST_ROOM = 256, PATTERN = 64, MARKS_AT_ONCE = 16 }; /* the last two as in columns.py */
 
 enum { SLOTS = 1024, MOST_KEYS = SLOTS / 2, PROBES = 4 };
 
@@ -48,6 +48,7 @@ struct columns {
     intptr_t rows, room;
     size_t turns; /* how often a row was begun, or all were taken */
     intptr_t marked, marks_room;
+    int granted; /* marks for which there is room without asking */
     struct mark *marks; /* when some of the rows were published */
     struct column columns[MAX_FIELDS];
 };
@@ -55,8 +56,9 @@ struct columns {
 struct copier {
     PyObject *held;      /* the tuple that all of these are in */
     const char *pattern; /* says of each event of so many whether it is to be marked */
-    PyObject *mark, *full, *accepted, *keep;
+    PyObject *mark, *clock, *full, *accepted, *keep;
     struct columns *to;
+    intptr_t limit; /* of rows */
     size_t seen;
     intptr_t longest; /* text, in characters */
     intptr_t count;
@@ -275,6 +277,7 @@ static void forget_rows(struct columns *columns) {
     intptr_t rows = columns->rows;
     for (intptr_t i = 0; i < columns->width; i++) forget_texts(columns, &columns->columns[i]);
     columns->rows = columns->marked = 0;
+    columns->granted = 0;
     columns->turns++;
     if (columns->room > 8 * (rows + FIRST_ROOM)) {
         columns->room /= 2; /* if it fails, an array is longer than that */
@@ -341,16 +344,28 @@ static enum outcome write_row(const struct copier *copier, PyObject *event) {
     return outcome;
 }
 
-/* Let the row that was written count, with its time, if there is room for it. */
-static enum outcome mark_row(const struct copier *copier) {
+/* The time of the row that was written, or None if there is no room for it. */
+static PyObject *time_of_row(const struct copier *copier) {
     struct columns *to = copier->to;
-    size_t turn = to->turns;
+    if (to->granted > 0) {
+        to->granted--;
+        return PyObject_CallFunctionObjArgs(copier->clock, NULL);
+    }
     PyObject *rows = PyLong_FromLongLong(to->rows), *bytes = PyLong_FromLongLong(bytes_of(to));
     PyObject *time = NULL;
     if (rows != NULL && bytes != NULL)
         time = PyObject_CallFunctionObjArgs(copier->mark, rows, bytes, NULL);
     let_go(rows);
     let_go(bytes);
+    if (time != NULL && is(time, &PyLong_Type)) to->granted = MARKS_AT_ONCE - 1;
+    return time;
+}
+
+/* Let the row that was written count, with its time, if there is room for it. */
+static enum outcome mark_row(const struct copier *copier) {
+    struct columns *to = copier->to;
+    size_t turn = to->turns;
+    PyObject *time = time_of_row(copier);
     if (time == NULL) return RAISED;
     enum outcome outcome = is(time, &PyLong_Type) ? WRITTEN : NO_ROOM;
     if (outcome == WRITTEN && to->turns != turn) outcome = ODD;
@@ -362,7 +377,7 @@ static enum outcome mark_row(const struct copier *copier) {
 
 static enum outcome copy_row(struct copier *copier, PyObject *event) {
     if (!is(event, &PyDict_Type)) return ODD;
-    if (!has_room(copier->to)) return NO_ROOM;
+    if (copier->to->rows >= copier->limit || !has_room(copier->to)) return NO_ROOM;
     enum outcome outcome = write_row(copier, event);
     if (outcome != WRITTEN) return outcome;
     if (copier->pattern[copier->seen++ % PATTERN]) return mark_row(copier);
@@ -389,8 +404,8 @@ static void free_copier(PyObject *self) {
     PyMem_Free(copier);
 }
 
-/* What copies the values at some paths. `held` is (paths, longest, pattern, mark, full, columns,
- * accepted, keep). */
+/* What copies the values at some paths. `held` is (paths, longest, limit, pattern, mark, clock, full,
+ * columns, accepted, keep). */
 PyObject *make_copier(PyObject *held) {
     struct copier *copier = PyMem_Calloc(1, sizeof *copier);
     if (copier == NULL) return PyErr_NoMemory();
@@ -399,12 +414,14 @@ PyObject *make_copier(PyObject *held) {
     for (intptr_t i = 0; i < copier->count && i < MAX_FIELDS; i++)
         copier->fields[i] = path_of(PyTuple_GetItem(paths, i));
     copier->longest = PyLong_AsLong(PyTuple_GetItem(held, 1));
-    copier->pattern = PyByteArray_AsString(PyTuple_GetItem(held, 2));
-    copier->mark = PyTuple_GetItem(held, 3);
-    copier->full = PyTuple_GetItem(held, 4);
-    copier->to = PyCapsule_GetPointer(PyTuple_GetItem(held, 5), NULL);
-    copier->accepted = PyTuple_GetItem(held, 6);
-    copier->keep = PyTuple_GetItem(held, 7);
+    copier->limit = PyLong_AsLong(PyTuple_GetItem(held, 2));
+    copier->pattern = PyByteArray_AsString(PyTuple_GetItem(held, 3));
+    copier->mark = PyTuple_GetItem(held, 4);
+    copier->clock = PyTuple_GetItem(held, 5);
+    copier->full = PyTuple_GetItem(held, 6);
+    copier->to = PyCapsule_GetPointer(PyTuple_GetItem(held, 7), NULL);
+    copier->accepted = PyTuple_GetItem(held, 8);
+    copier->keep = PyTuple_GetItem(held, 9);
     Py_IncRef(copier->held = held);
     return function_of(&COPY, copier, held, free_copier);
 }
