@@ -13,6 +13,7 @@ from mql import kernels
 from mql.batch import TIME, Ints
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.exec.build import Context, Pipeline
+from mql.exec.filter import FilterOperator
 from mql.exec.operator import Block, Counters
 from mql.format import format_property
 from mql.kernels import from_numpy
@@ -185,6 +186,7 @@ class _Work:
     ) -> None:
         decides_otherwise = any(isinstance(step, Sample | Nothing) for step in made.steps)
         self.judge = None if decides_otherwise else screener.judge(_conditions(made))
+        self._filter = None if decides_otherwise else FilterOperator(_conditions(made), now_ms)
         self._counters = Counters()
         self._pipeline = Pipeline(made.steps, Context(now_ms, seed=seed, counters=self._counters))
         self._needs = columns_of(needed_fields(made.steps))
@@ -192,6 +194,10 @@ class _Work:
 
     def verify(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> tuple[Ints, int]:
         """Which of some rows of a batch pass, and how many a sample left out."""
+        if self._filter is not None:
+            whole = len(rows) == batch.num_rows
+            tested = batch if whole else kernels.take(batch.select([*self._needs, ROW]), rows)
+            return rows[self._filter.mask(tested)], 0
         before = self._counters.sampled_out
         part = batch.select([*self._needs, ROW])
         if len(rows) < batch.num_rows:

@@ -232,3 +232,15 @@ def test_a_screen_is_freed_when_nobody_has_it_any_more() -> None:
         assert function() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("number", [10, 100])
+def test_a_condition_without_a_property_is_tested_for_its_own_candidates(number: int) -> None:
+    bench = Bench()
+    texts = ["tick() > 0 or b == 1", "tick() > 0", "b >= 5", "tick() < 0", "b >= 5 and tick() > 0"]
+    for query, text in enumerate(texts):
+        bench.subscribe(query, f"select * from s where {text}")
+    bench.publish(*({"b": b} for b in range(number)))
+    bench.settle()
+    shipped = [bench.got(query).total.shipped for query in range(len(texts))]
+    assert shipped == [number, number, number - 5, 0, number - 5]
