@@ -121,8 +121,8 @@ static int has_room(struct columns *columns) {
 }
 
 static int has_text_room(struct column *column, size_t size) {
-    if (size <= column->text_room) return 1;
     if (size > INT32_MAX) return 0;
+    if (size <= column->text_room) return 1;
     size_t room = 2 * size + FIRST_ROOM;
     if (!grown(&column->text, (intptr_t)room, 1)) return 0;
     column->text_room = room;
@@ -154,7 +154,8 @@ static enum outcome write_key(struct column *column, intptr_t row, PyObject *own
         if (slot->number == 0) break;
         if (slot->hash != hash) continue;
         int start = column->ends[slot->number - 1], end = column->ends[slot->number];
-        if ((size_t)(end - start) == size && !memcmp(column->text + start, text, size)) {
+        if ((size_t)(end - start) != size) continue;
+        if (size == 0 || memcmp(column->text + start, text, size) == 0) {
             column->values[row] = slot->number - 1;
             return WRITTEN;
         }

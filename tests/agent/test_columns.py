@@ -157,7 +157,7 @@ class Text(dict[str, object]):
 
 
 VALUES = [
-    1, 2.5, True, None, "x", float("nan"), float("inf"), 2**62, 2**63, 10**30, -(2**63),
+    1, 2.5, True, None, "x", "", float("nan"), float("inf"), 2**62, 2**63, 10**30, -(2**63),
     "y" * 5_000, {"a": 1}, [1], "\ud800", "\u00e9", -0.0, 1e308,
 ]  # fmt: skip
 
