@@ -21,6 +21,12 @@ enum { FIRST_ROOM = 256, PATTERN = 64, MARKS_AT_ONCE = 16 }; /* the last two as 
 
 enum { SLOTS = 1024, MOST_KEYS = SLOTS / 2, PROBES = 4 };
 
+enum { KEYS_A_ROW = 2 }; /* at most; also rows that did not come to count leave keys */
+
+enum { MOST_SPREAD = 1 << 24 }; /* what the texts of keys may take, in bytes, each in all its rows */
+
+enum { MUCH = 1 << 18 }; /* so many bytes more, and it is asked whether there is room for them */
+
 enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT }; /* as `Kind` in mql/batch.py */
 
 struct slot {
@@ -35,6 +41,7 @@ struct column {
     char *text;
     struct slot *slots; /* of keys: where their texts are; NULL in other columns */
     int32_t keys;       /* how many texts of keys there are; of other columns each row has one */
+    size_t spread;      /* bytes that the texts of keys would take if each row had its own */
     size_t text_room;
     uint64_t seen; /* bit k is set if there are values of kind k */
 };
@@ -49,6 +56,7 @@ struct columns {
     size_t turns; /* how often a row was begun, or all were taken */
     intptr_t marked, marks_room;
     int granted; /* marks for which there is room without asking */
+    long long granted_at; /* bytes that there were when those were granted */
     struct mark *marks; /* when some of the rows were published */
     struct column columns[MAX_FIELDS];
 };
@@ -102,7 +110,8 @@ static int resized(struct columns *columns, intptr_t room) {
         struct column *column = &columns->columns[i];
         if (!grown(&column->kinds, room, sizeof *column->kinds)) return 0;
         if (!grown(&column->values, room, sizeof *column->values)) return 0;
-        if (!grown(&column->ends, room + 1, sizeof *column->ends)) return 0;
+        intptr_t texts = column->slots == NULL ? room : KEYS_A_ROW * room;
+        if (!grown(&column->ends, texts + 1, sizeof *column->ends)) return 0;
         column->ends[0] = 0;
     }
     columns->room = room;
@@ -145,9 +154,8 @@ static enum outcome add_text(struct column *column, intptr_t before, const char 
 }
 
 /* Write the number of a key's text. One for which no slot is found soon is added once more. */
-static enum outcome write_key(struct column *column, intptr_t row, PyObject *owner,
-                              const char *text, size_t size) {
-    intptr_t hash = PyObject_Hash(owner);
+static enum outcome write_key(const struct columns *to, struct column *column, intptr_t row,
+                              intptr_t hash, const char *text, size_t size) {
     struct slot *slot = NULL;
     for (uintptr_t probe = 0; probe < PROBES; probe++) {
         slot = &column->slots[((uintptr_t)hash + probe) % SLOTS];
@@ -160,7 +168,7 @@ static enum outcome write_key(struct column *column, intptr_t row, PyObject *own
             return WRITTEN;
         }
     }
-    if (column->keys > row) return ODD; /* rows that did not come to count have left keys */
+    if (column->keys >= KEYS_A_ROW * to->room) return ODD;
     enum outcome outcome = add_text(column, column->keys, text, size);
     if (outcome != WRITTEN) return outcome;
     column->values[row] = column->keys++;
@@ -168,29 +176,32 @@ static enum outcome write_key(struct column *column, intptr_t row, PyObject *own
     return WRITTEN;
 }
 
-static enum outcome write_text(struct column *column, intptr_t row, PyObject *found,
-                               intptr_t longest) {
-    if (PyUnicode_GetLength(found) > longest) return ODD;
+static enum outcome write_utf8(const struct columns *to, struct column *column, intptr_t row,
+                               PyObject *found) {
     intptr_t size;
+    size_t turn = to->turns;
     const char *text = PyUnicode_AsUTF8AndSize(found, &size);
     if (text == NULL) return raised() == FAILED ? RAISED : ODD; /* half a surrogate pair */
-    if (column->slots != NULL) return write_key(column, row, found, text, (size_t)size);
-    column->values[row] = 0;
-    return add_text(column, row, text, (size_t)size);
+    if (to->turns != turn) return ODD; /* there was one, and somebody has replaced "strict" */
+    if (column->slots == NULL) {
+        column->values[row] = 0;
+        return add_text(column, row, text, (size_t)size);
+    }
+    if (column->spread > MOST_SPREAD) return ODD;
+    column->spread += (size_t)size;
+    return write_key(to, column, row, PyObject_Hash(found), text, (size_t)size);
 }
 
 /* Write a value, if it is of a known size, and the same as it would be after JSON. */
-static enum outcome write_value(struct column *column, intptr_t row, PyObject *found,
-                                intptr_t longest) {
+static enum outcome write_value(const struct columns *to, struct column *column, intptr_t row,
+                                PyObject *found, intptr_t longest) {
     enum kind kind = NOTHING;
     int64_t bits = 0;
     int beyond = 0;
     if (found != NULL && is(found, &PyUnicode_Type)) {
-        column->kinds[row] = TEXT;
-        column->seen |= 1u << TEXT;
-        return write_text(column, row, found, longest);
-    }
-    if (found != NULL && is(found, &PyFloat_Type)) {
+        if (PyUnicode_GetLength(found) > longest) return ODD;
+        kind = TEXT;
+    } else if (found != NULL && is(found, &PyFloat_Type)) {
         double number = PyFloat_AsDouble(found);
         if (number - number == 0) { /* it is finite; else it is null */
             kind = DOUBLE;
@@ -204,6 +215,12 @@ static enum outcome write_value(struct column *column, intptr_t row, PyObject *f
     }
     column->kinds[row] = (uint8_t)kind;
     column->seen |= 1u << kind;
+    if (kind == TEXT) {
+        Py_IncRef(found);
+        enum outcome outcome = write_utf8(to, column, row, found);
+        Py_DecRef(found);
+        return outcome;
+    }
     column->values[row] = bits;
     if (column->slots == NULL) column->ends[row + 1] = column->ends[row];
     return WRITTEN;
@@ -250,19 +267,26 @@ static PyObject *bytes_at(const void *from, size_t size) {
     return PyBytes_FromStringAndSize(size > 0 ? from : "", (intptr_t)size);
 }
 
-/* A copy of each array of a column, then `seen`; 0 if there is no memory. Not one of them is
- * looked at by the collector of garbage, which may run anything. */
-static int copied(const struct columns *columns, const struct column *column, PyObject **parts) {
+enum { PARTS = 5, MOST_PARTS = 2 + PARTS * MAX_FIELDS };
+
+/* All rows: their number, their marks, and of each column a copy of each array, then `seen`. Not one
+ * of them is looked at by the collector of garbage, which may run anything. 0 if there is no memory. */
+static int copied(const struct columns *columns, PyObject **parts) {
     size_t rows = (size_t)columns->rows;
-    parts[0] = bytes_at(column->kinds, rows * sizeof *column->kinds);
-    parts[1] = bytes_at(column->values, rows * sizeof *column->values);
-    size_t ends = rows > 0 ? (size_t)text_count(columns, column) + 1 : 0;
-    parts[2] = bytes_at(column->ends, ends * sizeof *column->ends);
-    parts[3] = bytes_at(column->text, (size_t)text_size(columns, column));
-    parts[4] = PyLong_FromLongLong((long long)column->seen);
-    for (int i = 0; i < 5; i++)
-        if (parts[i] == NULL) return 0;
-    return 1;
+    *parts++ = PyLong_FromLongLong(columns->rows);
+    *parts++ = bytes_at(columns->marks, (size_t)columns->marked * sizeof *columns->marks);
+    int all = parts[-2] != NULL && parts[-1] != NULL;
+    for (intptr_t i = 0; all && i < columns->width; i++, parts += PARTS) {
+        const struct column *column = &columns->columns[i];
+        size_t ends = rows > 0 ? (size_t)text_count(columns, column) + 1 : 0;
+        parts[0] = bytes_at(column->kinds, rows * sizeof *column->kinds);
+        parts[1] = bytes_at(column->values, rows * sizeof *column->values);
+        parts[2] = bytes_at(column->ends, ends * sizeof *column->ends);
+        parts[3] = bytes_at(column->text, (size_t)text_size(columns, column));
+        parts[4] = PyLong_FromLongLong((long long)column->seen);
+        for (int part = 0; part < PARTS; part++) all = all && parts[part] != NULL;
+    }
+    return all;
 }
 
 static void forget_texts(struct columns *columns, struct column *column) {
@@ -270,6 +294,7 @@ static void forget_texts(struct columns *columns, struct column *column) {
     if (column->text_room > 8 * size && grown(&column->text, (intptr_t)size, 1))
         column->text_room = size;
     column->keys = 0;
+    column->spread = 0;
     column->seen = 0;
     if (column->slots != NULL) memset(column->slots, 0, SLOTS * sizeof *column->slots);
 }
@@ -286,41 +311,21 @@ static void forget_rows(struct columns *columns) {
     }
 }
 
-static PyObject *tuple_of(PyObject **parts, intptr_t size) {
-    PyObject *tuple = PyTuple_New(size);
-    for (intptr_t i = 0; i < size; i++) {
-        if (tuple != NULL)
-            PyTuple_SetItem(tuple, i, parts[i]);
-        else
-            let_go(parts[i]);
-    }
-    return tuple;
-}
-
 /* All rows: their number, their marks, and of each column kinds, values, ends, texts and what kinds
- * there are. None are left. */
+ * there are. None are left, unless there is no memory. */
 PyObject *take_columns(PyObject *self) {
     struct columns *columns = PyCapsule_GetPointer(self, NULL);
-    PyObject *parts[MAX_FIELDS][5] = {{NULL}}, *made[MAX_FIELDS + 2] = {NULL};
-    made[0] = PyLong_FromLongLong(columns->rows);
-    made[1] = bytes_at(columns->marks, (size_t)columns->marked * sizeof *columns->marks);
-    int all = made[0] != NULL && made[1] != NULL;
-    for (intptr_t i = 0; all && i < columns->width; i++)
-        all = copied(columns, &columns->columns[i], parts[i]);
-    if (!all) {
-        let_go(made[0]);
-        let_go(made[1]);
-        for (intptr_t i = 0; i < columns->width; i++)
-            for (int part = 0; part < 5; part++) let_go(parts[i][part]);
-        return PyErr_NoMemory();
-    }
-    forget_rows(columns);
-    intptr_t width = columns->width; /* from here on anything may run */
-    for (intptr_t i = 0; i < width; i++) made[2 + i] = tuple_of(parts[i], 5);
-    for (intptr_t i = 0; i < width; i++) all = all && made[2 + i] != NULL;
-    if (all) return tuple_of(made, 2 + width);
-    for (intptr_t i = 0; i < 2 + width; i++) let_go(made[i]);
-    return NULL;
+    PyObject *parts[MOST_PARTS] = {NULL};
+    intptr_t size = 2 + PARTS * columns->width;
+    PyObject *taken = PyTuple_New(size); /* anything may run */
+    if (taken == NULL) return NULL;
+    int all = copied(columns, parts); /* nothing may, from here on */
+    if (all) forget_rows(columns);
+    for (intptr_t i = 0; i < size; i++)
+        if (parts[i] != NULL) PyTuple_SetItem(taken, i, parts[i]);
+    if (all) return taken;
+    Py_DecRef(taken);
+    return PyErr_NoMemory();
 }
 
 /* ---- copying ---- */
@@ -339,7 +344,7 @@ static enum outcome write_row(const struct copier *copier, PyObject *event) {
         else if (answer == MAYBE || to->turns != turn)
             outcome = ODD;
         else
-            outcome = write_value(&to->columns[i], row, found, copier->longest);
+            outcome = write_value(to, &to->columns[i], row, found, copier->longest);
         let_go(held);
     }
     return outcome;
@@ -348,17 +353,21 @@ static enum outcome write_row(const struct copier *copier, PyObject *event) {
 /* The time of the row that was written, or None if there is no room for it. */
 static PyObject *time_of_row(const struct copier *copier) {
     struct columns *to = copier->to;
-    if (to->granted > 0) {
+    long long size = bytes_of(to);
+    if (to->granted > 0 && size - to->granted_at < MUCH) {
         to->granted--;
         return PyObject_CallFunctionObjArgs(copier->clock, NULL);
     }
-    PyObject *rows = PyLong_FromLongLong(to->rows), *bytes = PyLong_FromLongLong(bytes_of(to));
+    PyObject *rows = PyLong_FromLongLong(to->rows), *bytes = PyLong_FromLongLong(size);
     PyObject *time = NULL;
     if (rows != NULL && bytes != NULL)
         time = PyObject_CallFunctionObjArgs(copier->mark, rows, bytes, NULL);
     let_go(rows);
     let_go(bytes);
-    if (time != NULL && is(time, &PyLong_Type)) to->granted = MARKS_AT_ONCE - 1;
+    if (time != NULL && is(time, &PyLong_Type)) {
+        to->granted = MARKS_AT_ONCE - 1;
+        to->granted_at = size;
+    }
     return time;
 }
 
@@ -367,7 +376,7 @@ static enum outcome mark_row(const struct copier *copier) {
     struct columns *to = copier->to;
     size_t turn = to->turns;
     PyObject *time = time_of_row(copier);
-    if (time == NULL) return RAISED;
+    if (time == NULL) return raised() == FAILED ? RAISED : NO_ROOM;
     enum outcome outcome = is(time, &PyLong_Type) ? WRITTEN : NO_ROOM;
     if (outcome == WRITTEN && to->turns != turn) outcome = ODD;
     if (outcome == WRITTEN)

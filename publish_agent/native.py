@@ -157,8 +157,8 @@ def take_columns(arrays: object) -> tuple[int, bytes, tuple[Written, ...]]:
     """All rows: how many, their marks (int64 row, ns), the columns. Raises MemoryError."""
     compiled = library()
     assert compiled is not None
-    rows, marks, *written = compiled.take_columns(arrays)
-    return rows, marks, tuple(written)
+    rows, marks, *parts = compiled.take_columns(arrays)
+    return rows, marks, tuple(zip(*[iter(parts)] * 5, strict=True))
 
 
 def copier(to: tuple[object, ...], intake: Intake) -> Offer | None:

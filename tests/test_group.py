@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mql.exec.group import combine, tuples
 
-SIZES = st.sampled_from([1, 2, 3, 1 << 10, 1 << 21, 1 << 40])
+SIZES = st.lists(st.sampled_from([1, 2, 3, 1 << 10, 1 << 21, 1 << 40]), min_size=1, max_size=5)
 
 
-@given(st.data(), st.lists(SIZES, min_size=1, max_size=5), st.integers(1, 30))
+@st.composite
+def _sizes_and_tuples(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, ...]]]:
+    sizes = draw(SIZES)
+    row = st.tuples(*(st.integers(0, size - 1) for size in sizes))
+    return sizes, draw(st.lists(row, min_size=1, max_size=30))
+
+
+@given(_sizes_and_tuples())
+@example(([1 << 10, 1 << 10, 1 << 21, 1 << 21, 2], [(0, 0, 0, 0, 0)]))
+@example(([1 << 40, 1 << 40, 1 << 40], [(5, 6, 7), (5, 6, 8), (5, 6, 7)]))
 def test_rows_have_one_number_exactly_if_they_have_the_same_codes(
-    data: st.DataObject, sizes: list[int], rows: int
+    drawn: tuple[list[int], list[tuple[int, ...]]],
 ) -> None:
-    each = [st.lists(st.integers(0, size - 1), min_size=rows, max_size=rows) for size in sizes]
-    codes = [np.array(data.draw(some), np.int64) for some in each]
-    wanted = list(zip(*(code.tolist() for code in codes), strict=True))
+    sizes, wanted = drawn
+    codes = list(np.array(wanted, np.int64).T)
 
     numbers, first = combine(codes, sizes)
     seen = list(dict.fromkeys(wanted))

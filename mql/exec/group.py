@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from math import prod
 
 import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import Ints, keys_of, plain, to_python
+from mql.batch import Ints, keys_of, to_python
 from mql.values import canonical_json
 
 _DENSE = 4
@@ -29,17 +30,24 @@ def encode(column: pa.Array) -> tuple[Ints, pa.Array]:
     Returns codes (int64, one a row, in order of first appearance) and, for each code, a value
     that has it. The texts of a dictionary are numbered in its order, also those that no row has.
     """
-    if pa.types.is_dictionary(column.type) and not column.null_count:
-        numbers: Ints = column.indices.to_numpy()
-        of_texts, texts = encode(column.dictionary)
-        return (numbers if len(texts) == len(of_texts) else of_texts[numbers]), texts
-    column = plain(column)
+    if pa.types.is_dictionary(column.type):
+        return _encode_dictionary(column)
     encoded = kernels.dictionary_encode(keys_of(column), nulls="encode")
     codes: Ints = encoded.indices.to_numpy().astype(np.int64)
     if column.type in _PLAIN:
         return codes, encoded.dictionary
     first = first_rows(codes, len(encoded.dictionary))
     return codes, kernels.take(column, first)
+
+
+def _encode_dictionary(column: pa.DictionaryArray) -> tuple[Ints, pa.Array]:
+    numbers, texts = column.indices, column.dictionary
+    if numbers.null_count:
+        numbers = kernels.fill_null(numbers, len(texts))
+        texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
+    codes: Ints = numbers.to_numpy()
+    of_texts, distinct = encode(texts)
+    return (codes if len(distinct) == len(of_texts) else of_texts[codes]), distinct
 
 
 def first_rows(codes: Ints, size: int) -> Ints:
@@ -76,7 +84,8 @@ def tuples(codes: Sequence[Ints], sizes: Sequence[int]) -> tuple[Ints, Ints, lis
 
     Returns a number for each row, the numbers that are in use, and for each of those its codes.
     """
-    composite, space = _composite(codes, sizes)
+    composite, _ = _composite(codes, sizes)
+    space = prod(sizes)
     if space <= _DENSE * len(composite) + 1024:
         used = np.flatnonzero(np.bincount(composite, minlength=space))
         return composite, used, list(np.unravel_index(used, sizes))

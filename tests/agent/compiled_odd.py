@@ -8,6 +8,7 @@ undefined, if LIBRARY was built with the sanitizer. Prints how many events were 
 
 from __future__ import annotations
 
+import codecs
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -74,12 +75,30 @@ def changing(
         inner[Key(name, deed)] = 1
     inner |= {"d": {Key("e", deed): 1, "e": [float(dice.random())]}, "k": {Key("m", deed): 1}}
     elements += [{Key("k", deed): 1, "k": inner}, inner, {"k": {"m": str(dice.random())}}]
-    values = [inner, elements, "x" * dice.randrange(50), dice.random(), None, 10**30, True]
+    texts = ["x" * dice.randrange(50), f"half a pair {chr(0xD800)}"]
+    values = [inner, elements, *texts, dice.random(), None, 10**30, True]
     for name in dice.sample("abclum", k=6):
         event[name] = dice.choice(values)
     event["l"], event["c"] = elements, inner
     built = True
     return event
+
+
+def strict(dice: random.Random, others: Sequence[Callable[[], object]]) -> None:
+    """Have what is called of a text that has no UTF-8 do what others do, and maybe mend it."""
+    looked_at = False
+
+    def mend(error: UnicodeError) -> tuple[str, int]:
+        nonlocal looked_at
+        if not looked_at:
+            looked_at = True
+            dice.choice(others)()
+            looked_at = False
+        if isinstance(error, UnicodeEncodeError) and dice.random() < 0.5:
+            return "?", error.end
+        raise error
+
+    codecs.register_error("strict", mend)
 
 
 def main(rounds: int) -> int:
@@ -99,9 +118,11 @@ def main(rounds: int) -> int:
         def another(bench: Bench = bench) -> None:
             bench.publish({"a": dice.choice(["", "x", "é"]), "b": 500, "n": 1.5, "c": {"d": 1}})
 
+        strict(dice, [another, bench.tick])
         bench.publish(*odd_events())
         for _ in range(rounds):
             bench.publish(changing(dice, [another, bench.tick]))
+        codecs.register_error("strict", codecs.strict_errors)
         offered += rounds
         bench.settle()
         for number in range(len(queries)):

@@ -10,7 +10,7 @@ import threading
 import pyarrow as pa
 import pytest
 
-from mql.batch import plain
+from mql.batch import plain, to_python
 from mql.syntax import Property
 from mql.values import read_json
 from publish_agent.columns import Columns, Needs
@@ -38,6 +38,10 @@ class Kept:
         self.intake = Intake(lambda _: (0,), write_event, lambda: 0, lambda: 0, room, limit)
         self._offer = self.columns.offer([("n",)], self.intake)
 
+    @property
+    def is_compiled(self) -> bool:
+        return self._offer is not None
+
     def keep(self, value: object) -> bool:
         if self._offer is not None:
             return self._offer({"n": value}) is Status.ACCEPTED
@@ -50,7 +54,7 @@ class Kept:
         taken = self.columns.take()
         if taken is None:
             return [], []
-        return plain(taken.columns[0]).to_pylist(), taken.times.repeat(taken.sizes).tolist()
+        return to_python(plain(taken.columns[0])), taken.times.repeat(taken.sizes).tolist()
 
 
 def test_few_events_have_their_own_time_each() -> None:
@@ -115,6 +119,42 @@ def test_keys_are_there_once_while_they_are_few(distinct: int) -> None:
     assert plain(column).to_pylist() == values
     if pa.types.is_dictionary(column.type) and distinct <= 100:
         assert len(column.dictionary) == len({*values} - {None})
+
+
+def test_room_is_asked_for_before_much_more_than_there_is_has_come() -> None:
+    room = Room(1 << 22)
+    made = Kept(room=room)
+    if not made.is_compiled:
+        pytest.skip("made in Python, texts are kept as they are, and not measured")
+    assert all(made.keep("") for _ in range(1_000))
+    kept = sum(made.keep("x" * 1_000) for _ in range(10_000))
+    assert kept * 1_000 <= room.limit + (1 << 19)
+
+
+def test_keys_of_events_that_are_kept_whole_make_no_others_odd() -> None:
+    key, room = Property(("k",)), PLENTY
+    columns = Columns(Needs((key, N), frozenset({key})), lambda: 0, room, 10_000)
+    intake = Intake(lambda _: (0,), write_event, lambda: 0, lambda: 0, room, 10_000)
+    offer = columns.offer([("k",), ("n",)], intake)
+    if offer is None:
+        pytest.skip("made in Python, an event is looked at before a part of it is kept")
+    for i in range(10_000):
+        offer({"k": f"key {i}", "n": [i] if i % 2 else i})
+    taken = columns.take()
+    assert taken is not None
+    assert plain(taken.columns[1]).to_pylist() == list(range(0, 10_000, 2))
+    assert plain(taken.columns[0]).to_pylist() == [f"key {i}" for i in range(0, 10_000, 2)]
+    assert len(intake.rows) == 5_000
+
+
+def test_keys_of_some_length_are_kept_in_columns_for_so_many_rows_only() -> None:
+    made = Kept(is_key=True)
+    for i in range(50_000):
+        assert made.keep(i if i % 100 == 0 else "ab"[i % 2] * 1_000)
+    values, _ = made.take()
+    assert len(values) + len(made.intake.rows) == 50_000
+    if made.is_compiled:
+        assert 16_000_000 < sum(len(str(value)) for value in values) < 17_000_000
 
 
 def test_a_buffer_that_fills_up_between_two_drains_is_drained_sooner() -> None:
