@@ -18,7 +18,6 @@ from mql.format import format_property
 from mql.kernels import from_numpy
 from mql.planner.fields import Fields
 from mql.values import read_json, write_json
-from publish_agent.intake import Row
 from publish_agent.reading import AGENT
 from publish_agent.running import ROW
 
@@ -41,20 +40,23 @@ class Decoder:
         self._readers: dict[Fields, tuple[EventReader, dict[str, pa.Array]]] = {}
 
     def decode(
-        self, rows: Sequence[Row], fields: Fields, events: Sequence[dict[str, object]] | None
+        self, lines: Sequence[bytes], fields: Fields, events: Sequence[dict[str, object]] | None
     ) -> Decoded:
-        """The rows as a batch, numbered in the column `*row`; of few, which are read, `events`."""
+        """The events as a batch, numbered in the column `*row`; of few, which are read, `events`.
+
+        Each of `lines` is the JSON text of one, without a newline at its end.
+        """
         reader, constants = self._reader(fields)
         places = None
         if events is not None:
-            texts = [f"{row[2].decode()}\n" for row in rows] if fields.event else None
+            texts = [f"{line.decode()}\n" for line in lines] if fields.event else None
             batch = reader.from_events(events, texts=texts).batch
         else:
-            batch = self._read(reader, [row[2] for row in rows])
+            batch = self._read(reader, lines)
         if batch is None:
-            good = [i for i, row in enumerate(rows) if _is_event(row[2])]
+            good = [i for i, line in enumerate(lines) if _is_event(line)]
             places = np.array(good, np.int64)
-            batch = self._read(reader, [rows[i][2] for i in good])
+            batch = self._read(reader, [lines[i] for i in good])
             assert batch is not None, "lines that are events each are events together"
         columns = {name: repeat(value, batch.num_rows) for name, value in constants.items()}
         columns[ROW] = from_numpy(np.arange(batch.num_rows))
@@ -76,7 +78,7 @@ class Decoder:
         return {format_property(path): batch.column(format_property(path)) for path in paths}
 
     @staticmethod
-    def _read(reader: EventReader, lines: list[bytes]) -> pa.RecordBatch | None:
+    def _read(reader: EventReader, lines: Sequence[bytes]) -> pa.RecordBatch | None:
         """The batch of some lines, or None if not each of them is one event."""
         if not lines:
             return reader.from_events([]).batch

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress
 from types import MappingProxyType
 from typing import cast
 
@@ -26,7 +25,7 @@ from mql.values import read_json_lines
 from publish_agent.budget import Budget
 from publish_agent.columns import Columns, Taken
 from publish_agent.decode import Decoded, Decoder
-from publish_agent.intake import Intake, Room, Row
+from publish_agent.intake import Candidates, Intake, Room, Row
 from publish_agent.running import ROW, Running, Survivors
 from publish_agent.sampler import Sampler
 from publish_agent.screen import Screener
@@ -318,18 +317,11 @@ class Generation:
         self, rows: list[Row], weight: int, now_ms: int, offset_of: OffsetOf
     ) -> Catch | None:
         """The rows of each query, decoded and verified; each stands for so many."""
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for number, row in enumerate(rows):
-            alike.setdefault(row[1], []).append(number)
-        found: dict[int, list[list[int]]] = {}
-        for candidates, numbers in alike.items():
-            for place in candidates:
-                member = self.members[place]
-                if member in self._places and not member.ended:
-                    found.setdefault(place, []).append(numbers)
+        clock_ns, candidates, texts, _ = zip(*rows, strict=True)
+        found = self._candidates(candidates)
         if not found:
             return None
-        events = _read(rows) if len(rows) <= _FEW else None
+        events = _read(texts) if len(rows) <= _FEW else None
         passed = {} if events is None else self._judge(events, found)
         members = self.members
         fields = Fields()
@@ -337,26 +329,44 @@ class Generation:
             members[p].carries for p, numbers in passed.items() if len(numbers)
         }:
             fields |= each
-        decoded = self._decoder.decode(rows, fields, events)
-        clock_ns: Ints = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        published = (clock_ns + self._epoch_ns) // 1_000_000
-        found_of = {place: np.array(sorted(chain(*lists))) for place, lists in found.items()}
-        return self._hand_out(decoded, weight, found_of, published, now_ms, offset_of, passed)
+        decoded = self._decoder.decode(texts, fields, events)
+        published = (np.array(clock_ns, np.int64) + self._epoch_ns) // 1_000_000
+        return self._hand_out(decoded, weight, found, published, now_ms, offset_of, passed)
+
+    def _candidates(self, candidates: Sequence[Candidates]) -> dict[int, Ints]:
+        """The rows that may be for a query, ascending, for those by their place that have some."""
+        alike: dict[Candidates, Ints] = {}
+        if candidates.count(candidates[0]) == len(candidates):
+            alike[candidates[0]] = np.arange(len(candidates))
+        else:
+            numbers: dict[Candidates, list[int]] = {}
+            for number, some in enumerate(candidates):
+                numbers.setdefault(some, []).append(number)
+            alike = {some: np.array(them) for some, them in numbers.items()}
+        found: dict[int, list[Ints]] = {}
+        for some, them in alike.items():
+            for place in some:
+                member = self.members[place]
+                if member in self._places and not member.ended:
+                    found.setdefault(place, []).append(them)
+        return {
+            place: parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
+            for place, parts in found.items()
+        }
 
     def _judge(
-        self, events: Sequence[dict[str, object]], found: Mapping[int, list[list[int]]]
+        self, events: Sequence[dict[str, object]], found: Mapping[int, Ints]
     ) -> dict[int, Ints]:
         """Few events are tested one by one: which pass, for the queries where that can tell.
 
         To make columns of them, and to call kernels, takes longer than that.
         """
         passed = {}
-        for place, lists in found.items():
+        for place, numbers in found.items():
             judge = self.members[place].judge
-            numbers = sorted(chain(*lists))
-            said = [judge(events[number]) for number in numbers] if judge is not None else [None]
+            said = [judge(events[row]) for row in numbers.tolist()] if judge is not None else [None]
             if None not in said:
-                passed[place] = np.array(list(compress(numbers, said)), np.int64)
+                passed[place] = numbers[np.array(said, np.bool_)]
         return passed
 
     def _hand_on(self, taken: Taken, now_ms: int, offset_of: OffsetOf) -> Catch | None:
@@ -440,10 +450,9 @@ class Generation:
         return survivors
 
 
-def _read(rows: list[Row]) -> list[dict[str, object]] | None:
+def _read(texts: Sequence[bytes]) -> list[dict[str, object]] | None:
     """The events of some rows, if each is one as it stands: callers may write JSON themselves."""
-    texts = [row[2] for row in rows]
-    events = read_json_lines(b"\n".join(texts), len(rows))
+    events = read_json_lines(b"\n".join(texts), len(texts))
     if events is None or any(b"\n" in text for text in texts):
         return None
     are_objects = all(type(event) is dict for event in events)

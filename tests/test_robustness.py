@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import mql
 from mql.engine import Input
 from mql.result import Statistics
+from mql.values import read_json
 
 Event = dict[str, object]
 Rows = list[dict[str, object]]
@@ -478,3 +479,17 @@ def flat(rows: object) -> str:
             case _:
                 out.append(repr(value))
     return " ".join(out)
+
+
+@pytest.mark.parametrize("before", range(6))
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64, 10**18, 10**19])
+def test_large_integers_are_found_in_a_long_text_wherever_they_are(
+    number: int, before: int
+) -> None:
+    text = " " * before + json.dumps([number, "x1" * 2_000])
+    for at_the_end in (text, json.dumps(["x1" * 2_000 + "y" * before, number])):
+        read = read_json(at_the_end)
+        assert isinstance(read, list)
+        (found,) = (value for value in read if not isinstance(value, str))
+        assert found == number
+        assert isinstance(found, int) is (number < 2**63)
