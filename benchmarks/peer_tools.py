@@ -3,6 +3,9 @@
 A tool that answers event by event gets them one by one. One that answers batches gets lists of so
 many, reads no more than the properties that the question needs, and finds the rows of an answer
 among the dicts by their number. What adds up windows adds up each batch, and then the sums.
+
+An answer of whole events is also asked of frames and tables that hold all of each event, as there
+are where rows do not stay in the process that has the dicts.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from benchmarks.peer_questions import (
     FILTER,
     GROUPED,
     PROJECTION,
+    QUESTIONS,
     WINDOW,
     WINDOW_MS,
     Event,
@@ -51,6 +55,7 @@ class Tool:
     answer: Callable[[Question, int], Answer]
     package: str = ""
     sizes: tuple[int, ...] = (0,)
+    questions: tuple[Question, ...] = QUESTIONS
 
     @property
     def version(self) -> str:
@@ -260,6 +265,18 @@ def _polars(question: Question, size: int) -> Answer:
     return _polars_groups(size) if question is GROUPED else answer
 
 
+def _whole_polars(_: Question, size: int) -> Answer:
+    import polars as pl
+
+    def answer(events: Iterable[Event]) -> Rows:
+        rows: Rows = []
+        for batch in batches(events, size):
+            rows += pl.DataFrame(batch).filter(pl.col("status") >= 500).to_dicts()
+        return rows
+
+    return answer
+
+
 def _polars_groups(size: int) -> Answer:
     import polars as pl
     from polars import col
@@ -326,6 +343,25 @@ def _duckdb(question: Question, size: int) -> Answer:
     return answer
 
 
+def _whole_duckdb(_: Question, size: int) -> Answer:
+    import duckdb
+    import pyarrow as pa
+
+    connection = duckdb.connect()
+    connection.execute("SET threads=1")
+
+    def answer(events: Iterable[Event]) -> Rows:
+        rows: Rows = []
+        for batch in batches(events, size):
+            connection.register("batch", pa.Table.from_pylist(batch))
+            found: Any = connection.execute("select * from batch where status >= 500")
+            rows += found.to_arrow_table().to_pylist()
+            connection.unregister("batch")
+        return rows
+
+    return answer
+
+
 _SIZES = (256, 1_024, 4_096, 16_384)
 
 LEAST = "a call, a look, JSON"
@@ -338,4 +374,6 @@ TOOLS = (
     Tool("Bytewax", _bytewax, "bytewax", _SIZES),
     Tool("polars", _polars, "polars", _SIZES),
     Tool("DuckDB", _duckdb, "duckdb", _SIZES),
+    Tool("polars of whole events", _whole_polars, "polars", _SIZES, (FILTER,)),
+    Tool("DuckDB of whole events", _whole_duckdb, "duckdb", _SIZES, (FILTER,)),
 )

@@ -25,6 +25,8 @@ enum { KEYS_A_ROW = 2 }; /* at most; also rows that did not come to count leave 
 
 enum { MOST_SPREAD = 1 << 24 }; /* what the texts of keys may take, in bytes, each in all its rows */
 
+enum { MOST_LEARNED = 8 }; /* keys of events, for a field */
+
 enum { MUCH = 1 << 18 }; /* so many bytes more, and it is asked whether there is room for them */
 
 enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT }; /* as `Kind` in mql/batch.py */
@@ -71,6 +73,7 @@ struct copier {
     intptr_t longest; /* text, in characters */
     intptr_t count;
     struct path fields[MAX_FIELDS];
+    PyObject *keys[MAX_FIELDS][MOST_LEARNED];
 };
 
 /* ---- room ---- */
@@ -330,10 +333,34 @@ PyObject *take_columns(PyObject *self) {
 
 /* ---- copying ---- */
 
+/* The very text that an event has for a key, borrowed; NULL if it has none. Runs no code of others. */
+static PyObject *key_in(PyObject *event, PyObject *wanted) {
+    intptr_t at = 0;
+    PyObject *key;
+    while (PyDict_Next(event, &at, &key, NULL))
+        if (is(key, &PyUnicode_Type) && PyUnicode_Compare(key, wanted) == 0) return key;
+    return NULL;
+}
+
+/* Look for a field by the key that an event has for it: the next events probably have the same one,
+ * and keys that are identical need not be compared. Those of before are held: they may be in use. */
+static void learn_key(struct copier *copier, intptr_t i, PyObject *event) {
+    struct path *path = &copier->fields[i];
+    PyObject **keys = copier->keys[i];
+    if (path->count == 0 || !is(path->first, &PyUnicode_Type)) return;
+    PyObject *key = key_in(event, path->first);
+    int known = 0;
+    while (known < MOST_LEARNED && keys[known] != NULL && keys[known] != key) known++;
+    if (key == NULL || known == MOST_LEARNED) return;
+    if (keys[known] == NULL) Py_IncRef(keys[known] = key);
+    path->first = key;
+}
+
 /* Write the values of an event into the row behind those that count. */
-static enum outcome write_row(const struct copier *copier, PyObject *event) {
+static enum outcome write_row(struct copier *copier, PyObject *event) {
     struct columns *to = copier->to;
     intptr_t row = to->rows;
+    for (intptr_t i = 0; row == 0 && i < copier->count; i++) learn_key(copier, i, event);
     size_t turn = ++to->turns;
     enum outcome outcome = WRITTEN;
     for (intptr_t i = 0; outcome == WRITTEN && i < copier->count; i++) {
@@ -410,6 +437,8 @@ static PyMethodDef COPY = {"offer", copy, METH_O, NULL};
 
 static void free_copier(PyObject *self) {
     struct copier *copier = PyCapsule_GetPointer(self, NULL);
+    for (intptr_t i = 0; i < MAX_FIELDS; i++)
+        for (int known = 0; known < MOST_LEARNED; known++) let_go(copier->keys[i][known]);
     Py_DecRef(copier->held);
     PyMem_Free(copier);
 }

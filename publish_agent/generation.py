@@ -444,7 +444,8 @@ class Generation:
             member.tallies.add_times(times[numbers], Place.FAILED)
             member.failure = f"the query failed in this agent: {error!r}"
             return None
-        _book_losers(member, times[numbers], times[survivors.rows], survivors.sampled_out)
+        if len(survivors.rows) < len(numbers):
+            _book_losers(member, times[numbers], times[survivors.rows], survivors.sampled_out)
         member.tallies.add_times(times[survivors.rows[of_no_window]], Place.FILTERED_OUT)
         member.spent_ns += self._clock_ns() - began
         return survivors
@@ -477,8 +478,6 @@ def _aggregate(member: Running, weight: int, batch: pa.RecordBatch, survivors: S
 def _book_losers(member: Running, all_times: Ints, kept: Ints, sampled_out: int) -> None:
     """Count what sample and filter left out, in the slots of its own times."""
     tallies = member.tallies
-    if len(kept) == len(all_times):
-        return
     gone: dict[int, int] = {}
     for sign, times in ((1, all_times), (-1, kept)):
         for slot, number in by_slot(times, tallies.slot_ms):

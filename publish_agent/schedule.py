@@ -11,7 +11,8 @@ PATIENT_US = 100_000
 _LEAST_US = 5_000
 """Between drains whatever happens: where slots end, and buffers fill."""
 _MUCH = 0.25
-"""With so much of a buffer filled between two drains, the next one comes sooner."""
+"""No more of a buffer is to be filled between two drains; should four times as many events come,
+there still is room for them."""
 _SET_BACK_US = 1_000_000
 """A clock that goes back by more has been set."""
 
@@ -22,7 +23,6 @@ class Due:
     def __init__(self) -> None:
         self.drain_us = 0
         self.planned_us = 0
-        self._pause_us = IDLE_US
         self._drained_us = 0
         self._now_us = 0
         self._lag_us = 0
@@ -38,22 +38,27 @@ class Due:
         return False
 
     def drained(
-        self, now_us: int, slot_end_us: int, *, kept: int, room: int, patient: bool, least_us: int
+        self,
+        now_us: int,
+        slot_end_us: int,
+        *,
+        kept: int,
+        filled: float,
+        patient: bool,
+        least_us: int,
     ) -> None:
-        """The intakes have been drained: there were `kept` events, where there is `room` for.
+        """The intakes have been drained: there were `kept` events, which `filled` some of a buffer.
 
         `patient` if nobody waits for a row. The next slot ends at `slot_end_us`. The pause is at
-        least `least_us`, but for that.
+        least `least_us`, but for that, and for a buffer that would fill up.
         """
         since_us, self._drained_us = max(now_us - self._drained_us, _LEAST_US), now_us
-        if kept > room * _MUCH:
-            self._pause_us //= 4
-        elif patient:
-            self._pause_us = max(PATIENT_US, least_us)
-        else:
-            are_many = kept * 1_000_000 >= since_us * _MANY
-            self._pause_us = max(BUSY_US if are_many else IDLE_US, least_us)
-        self.drain_us = max(now_us + _LEAST_US, min(now_us + self._pause_us, slot_end_us))
+        are_many = kept * 1_000_000 >= since_us * _MANY
+        pause_us = PATIENT_US if patient else BUSY_US if are_many else IDLE_US
+        pause_us = max(pause_us, least_us)
+        if filled * pause_us > _MUCH * since_us:
+            pause_us = int(_MUCH * since_us / filled)
+        self.drain_us = max(now_us + _LEAST_US, min(now_us + pause_us, slot_end_us))
 
     def lag(self) -> int:
         """How late the agent woke, at worst, since this was asked last."""

@@ -74,6 +74,7 @@ PyObject *PyTuple_New(intptr_t);
 int PyTuple_SetItem(PyObject *, intptr_t, PyObject *);
 intptr_t PyTuple_Size(PyObject *);
 const char *PyUnicode_AsUTF8AndSize(PyObject *, intptr_t *);
+int PyUnicode_Compare(PyObject *, PyObject *);
 intptr_t PyUnicode_GetLength(PyObject *);
 
 #endif

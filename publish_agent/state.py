@@ -224,15 +224,15 @@ class AgentState:
     def _drain(self, now_us: int, *, final: bool = False) -> Iterator[Send]:
         now_ms = now_us // 1000
         began_ns = self._cpu_ns()
-        self.budget.hold(self._room.used)
-        self._room.used = 0
+        held, self._room.used = self._room.used, 0
+        self.budget.hold(held)
         loads, kept = self.queries.drain(now_ms)
         patient = not any(link.row_queries for link in self.links.values())
         self._due.drained(
             now_us,
             self._slot_end_us(now_ms),
             kept=kept,
-            room=self.settings.buffer_events,
+            filled=max(kept / self.settings.buffer_events, held / self._room.limit),
             patient=patient,
             least_us=self.budget.pause_us,
         )

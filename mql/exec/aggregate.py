@@ -14,7 +14,7 @@ import pyarrow as pa
 from mql import kernels
 from mql.batch import Doubles, Ints, plain, repeat
 from mql.errors import RunError
-from mql.exec.aggregators import Additive, Aggregator, Weighable, make
+from mql.exec.aggregators import Additive, Aggregator, Count, Weighable, make
 from mql.exec.conditions import test
 from mql.exec.exchange import Groups, Key, Shape, join_groups, only, read_groups, write_groups
 from mql.exec.frame import Frame
@@ -52,6 +52,14 @@ class _Column:
     def scales(self) -> bool:
         """Whether sampling makes the result smaller."""
         return FUNCTIONS[self.aggregate.function].scales and not self.aggregate.distinct
+
+    @property
+    def of_events(self) -> Count | None:
+        """The states, where each event counts, and no more is to be known of it."""
+        aggregate, states = self.aggregate, self.states
+        if aggregate.argument or aggregate.condition is not None or self.spread is not None:
+            return None
+        return states if isinstance(states, Count) else None
 
     def empty(self, *, spread: bool) -> _Column:
         """The same without states; if it is of a sample, with a spread where that is needed."""
@@ -127,12 +135,15 @@ class States:
         frame = Frame(batch, self._now_ms())
         keys = list(map(frame.key, self._step.group_by))
         ids, new = self._identify(keys, panes, order)
-        self._events[: self.size] += np.bincount(ids, minlength=self.size)
+        events = np.bincount(ids, minlength=self.size)
+        self._events[: self.size] += events
         for column in self._columns:
             column.states.resize(self.size)
             if column.spread is not None:
                 column.spread.resize(self.size)
-            if column.key is None:
+            if column.of_events is not None:
+                column.of_events.add(events)
+            elif column.key is None:
                 self._update(column, frame, ids, order)
             elif len(new):
                 values = plain(kernels.take(frame.key(column.key), new))

@@ -135,7 +135,11 @@ class Count:
             pa.string(),
         ):
             ids = ids[~is_null(column)]
-        self._counts[: self._size] += np.bincount(ids, minlength=self._size)
+        self.add(np.bincount(ids, minlength=self._size))
+
+    def add(self, counts: Ints) -> None:
+        """Add so many rows of each group."""
+        self._counts[: self._size] += counts
 
     def select(self, ids: Ints) -> Count:
         """The counts of some groups."""

@@ -18,6 +18,9 @@ _DENSE = 4
 _MOST = 1 << 62
 """Codes are less than that, times the rows of a batch."""
 
+_FEW = 512
+"""Texts that Python compares as soon as Arrow would."""
+
 _PLAIN = (pa.string(), pa.int64(), pa.float64())
 """Columns whose Python values are equal exactly if MQL calls them equal."""
 
@@ -46,6 +49,8 @@ def _encode_dictionary(column: pa.DictionaryArray) -> tuple[Ints, pa.Array]:
         numbers = kernels.fill_null(numbers, len(texts))
         texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
     codes: Ints = numbers.to_numpy()
+    if len(texts) <= _FEW and len(set(texts.to_pylist())) == len(texts):
+        return codes, texts
     of_texts, distinct = encode(texts)
     return (codes if len(distinct) == len(of_texts) else of_texts[codes]), distinct
 

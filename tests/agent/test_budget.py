@@ -298,28 +298,40 @@ def test_a_sampler_is_thrown_anew_while_it_is_used() -> None:
     assert intake.sampler is not first
 
 
-def pauses(due: Due, kept: int, *, patient: bool = False, least_us: int = BUSY_US) -> list[int]:
+def pauses(
+    kept: int, *, filled: float = 0.0, patient: bool = False, least_us: int = BUSY_US
+) -> list[int]:
     """How long an agent pauses after each of some drains 20 ms apart that find so many events."""
-    found = []
+    due, found = Due(), []
     for number in range(1, 7):
-        now_us = START_US + number * 20_000
-        due.drained(
-            now_us, START_US * 2, kept=kept, room=10_000, patient=patient, least_us=least_us
-        )
+        now_us, end_us = START_US + number * 20_000, START_US * 2
+        due.drained(now_us, end_us, kept=kept, filled=filled, patient=patient, least_us=least_us)
         found.append(due.drain_us - now_us)
     return found
 
 
 def test_an_agent_wakes_as_often_as_somebody_waits_and_buffers_fill() -> None:
-    assert pauses(Due(), 100) == [IDLE_US, *[BUSY_US] * 5]
-    assert pauses(Due(), 5) == [IDLE_US] * 6
-    assert pauses(Due(), 0) == [IDLE_US] * 6
-    assert pauses(Due(), 100, least_us=PAUSES_US[-1]) == [PAUSES_US[-1]] * 6
-    assert pauses(Due(), 100, patient=True) == [PATIENT_US] * 6
-    due = Due()
-    pauses(due, 0)
-    quicker = pauses(due, 5_000, least_us=PAUSES_US[-1])
-    assert quicker == [12_500, *[5_000] * 5]
-    now_us = START_US * 2 - 7_000
-    due.drained(now_us, START_US * 2, kept=0, room=10_000, patient=True, least_us=BUSY_US)
+    assert pauses(100) == [IDLE_US, *[BUSY_US] * 5]
+    assert pauses(5) == [IDLE_US] * 6
+    assert pauses(0) == [IDLE_US] * 6
+    assert pauses(100, least_us=PAUSES_US[-1]) == [PAUSES_US[-1]] * 6
+    assert pauses(100, patient=True) == [PATIENT_US] * 6
+    for patient in (True, False):
+        quicker = pauses(5_000, filled=0.5, patient=patient, least_us=PAUSES_US[-1])
+        assert quicker[1:] == [10_000] * 5, "a quarter is filled in half of the time"
+    assert pauses(5_000, filled=0.05, patient=True)[1:] == [PATIENT_US] * 5
+    assert pauses(5_000, filled=1.0, patient=True)[1:] == [5_000] * 5, "and no sooner"
+    due, now_us = Due(), START_US * 2 - 7_000
+    due.drained(now_us, START_US * 2, kept=0, filled=0.0, patient=True, least_us=BUSY_US)
     assert due.drain_us == START_US * 2, "a slot ends"
+
+
+def test_many_events_find_room_however_patient_the_queries_are() -> None:
+    bench = Bench(Settings(service="checkout", buffer_events=1_000))
+    bench.subscribe(1, "select count(*), k from s window 60 group by k", states=True)
+    for ms in range(2_000):
+        bench.publish(*({"k": "x"} for _ in range(4 if ms < 200 else 12)))  # 1,000 in 83 ms
+        bench.now_us += 1_000
+        if bench.now_us >= bench.state.next_wake_us():
+            bench.tick(0)
+    assert bench.statuses == {Status.ACCEPTED: 4 * 200 + 12 * 1_800}

@@ -42,9 +42,9 @@ class Kept:
     def is_compiled(self) -> bool:
         return self._offer is not None
 
-    def keep(self, value: object) -> bool:
+    def keep(self, value: object, key: str = "n") -> bool:
         if self._offer is not None:
-            return self._offer({"n": value}) is Status.ACCEPTED
+            return self._offer({"m": 0, key: value}) is Status.ACCEPTED
         if next(self.columns.ticks) and not self.columns.mark():
             return False
         self.columns.values += (value,)
@@ -162,13 +162,23 @@ def test_a_buffer_that_fills_up_between_two_drains_is_drained_sooner() -> None:
     bench.subscribe(1, COUNTED, states=True)
     bench.tick(100_000)
     pauses = []
-    for number in (100, 500, 500, 100):
+    for number in (100, 300, 500, 100):
         bench.publish(*({"n": i, "k": "x"} for i in range(number)))
-        bench.tick(1_000)
+        bench.tick(20_000)
         pauses.append(bench.state.next_wake_us() - bench.now_us)
     assert pauses[0] > pauses[1] > pauses[2] < pauses[3]
     bench.settle()
-    assert bench.got().total.shipped == 1_200
+    assert bench.got().total.shipped == 1_000
+
+
+def test_a_field_is_found_by_any_text_that_is_its_name() -> None:
+    made = Kept()
+    for drain in range(20):
+        texts = ["n", *(b"n".decode() for _ in range(2)), "nn"]  # equal, but not the same
+        for number in range(drain):
+            assert made.keep(number, texts[(drain + number) % 4])
+        missing = [None if (drain + number) % 4 == 3 else number for number in range(drain)]
+        assert made.take()[0] == (missing if made.is_compiled else list(range(drain)))
 
 
 def test_threads_lose_nothing_while_values_are_taken() -> None:

@@ -113,13 +113,14 @@ def _check_exact_second(answer: Answer, span: Span, members: Members) -> None:
 
 
 def _check_bound(answer: Answer, span: Span, members: Members) -> None:
-    """Rows may be missing, none may be invented."""
+    """Rows may be missing, none may be invented; in a sample each stands for some at most."""
     possible = answer.expected(members, span, ())
     if answer.asked.lists and answer.asked.tree.limit is None:
         if invented := Counter(map(_key, span.rows)) - Counter(map(_key, possible)):
             raise answer.fail("invented", f"{span} has {list(invented)[:3]}")
     elif answer.asked.counts:
-        most = {_group(row): _count(row) for row in possible}
+        weight = span.known.tally.weight
+        most = {_group(row): _count(row) * weight for row in possible}
         for row in span.rows:
             if _count(row) > most.get(_group(row), 0):
                 raise answer.fail("invented", f"{span} has {row}, of {possible}")
