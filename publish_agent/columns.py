@@ -25,11 +25,11 @@ LONGEST = 1_000
 """Characters of a text that is kept as it is."""
 MAX_PROPERTIES = 8
 
-_MARKED = 256
-"""So many events of a drain are marked each, with their time and whether there is room,"""
-_PATTERNS = {1: bytes([1]) * 64, 16: bytes([1, *[0] * 15]) * 4, 64: bytes([1, *[0] * 63])}
-"""and then so many of one in 16, then one in 64: so fast do they come, that is within 10 ms."""
-_DENSE = _PATTERNS[1]
+_NEAR_NS = 1_000_000
+"""So soon after one that is marked with its time come others, while they come as fast as before."""
+_PATTERNS = {64: bytes([1, *[0] * 63]), 16: bytes([1, *[0] * 15]) * 4, 1: bytes([1]) * 64}
+"""Which of 64 events are marked, where one of so many is."""
+_EACH = _PATTERNS[1]
 _VALUE_BYTES = 100
 """What a value takes, about, where it is kept as an object of Python, and is no long text."""
 _MARK_BYTES = 16
@@ -81,13 +81,14 @@ class Columns:
         self._arrays: object = None
         self.values: list[object] = []
         self._listed: list[tuple[int, int]] = []
-        self._pattern = bytearray(_DENSE)
+        self._pattern = bytearray(_EACH)
         self.ticks = chain.from_iterable(repeat(self._pattern))
         self._clock_ns = clock_ns
         self._room = room
         self._limit = limit
         self._last_ns = 0
-        self._marked = 0
+        self._marked = 0, 0
+        """The number of rows when marks were granted last, and the time (ns)."""
         self._held = 0
 
     def offer(self, paths: Sequence[Steps], intake: Intake) -> Offer | None:
@@ -114,21 +115,28 @@ class Columns:
         room.used += max(size - self._held, 0)
         self._held = size
         if rows >= self._limit or room.used >= room.limit:
-            self._pattern[:] = _DENSE  # until there is
+            self._pattern[:] = _EACH  # until there is
             return None
         room.used += _MARK_BYTES * marks
-        if self._marked in (_MARKED, 2 * _MARKED):
-            self._pattern[:] = _PATTERNS[16 if self._marked == _MARKED else 64]
-        self._marked += marks
-        return self._clock_ns()
+        now_ns = self._clock_ns()
+        self._mark_some(rows, now_ns)
+        return now_ns
+
+    def _mark_some(self, rows: int, now_ns: int) -> None:
+        """Mark as many of the events to come as it takes at their present rate."""
+        (rows_before, before_ns), self._marked = self._marked, (rows, now_ns)
+        number = rows - rows_before
+        if number > 0:
+            most = min(_NEAR_NS * number // max(now_ns - before_ns, 1), self._limit - rows)
+            self._pattern[:] = _PATTERNS[next((each for each in _PATTERNS if each <= most), 1)]
 
     def take(self) -> Taken | None:
         """What has been kept so far, oldest first; None if nothing has. For one thread."""
         columns, marks, rows = self._listed_so_far() if self._arrays is None else self._written()
         if not rows:
             return None
-        self._pattern[:] = _DENSE
-        self._marked = self._held = 0
+        self._pattern[:] = _EACH
+        self._marked, self._held = (0, 0), 0
         places, known = marks.T
         before = self._last_ns or (int(known[0]) if len(known) else self._clock_ns())
         ends = np.append(np.minimum(np.maximum.accumulate(places), rows), rows)

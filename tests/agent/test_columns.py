@@ -60,26 +60,41 @@ class Kept:
 def test_few_events_have_their_own_time_each() -> None:
     made = Kept()
     for i in range(100):
-        made.clock[0] = 1_000 + i
+        made.clock[0] = 1_000 + i * 100_000
         assert made.keep(i)
-    assert made.take() == (list(range(100)), [1_000 + i for i in range(100)])
+    assert made.take() == (list(range(100)), [1_000 + i * 100_000 for i in range(100)])
     assert made.columns.take() is None
 
 
-def test_of_many_events_one_of_sixteen_is_timed_then_one_of_64_until_they_are_taken() -> None:
+@pytest.mark.parametrize(
+    ("apart_ns", "one_of"), [(1, 64), (15_000, 64), (20_000, 16), (60_000, 16), (70_000, 1)]
+)
+def test_so_many_events_are_timed_that_the_others_are_less_than_a_ms_later(
+    apart_ns: int, one_of: int
+) -> None:
     made = Kept()
     for i in range(10_000):
-        made.clock[0] = 1_000 + i
+        made.clock[0] = 1_000 + i * apart_ns
         made.keep(i)
     values, times = made.take()
     assert values == list(range(10_000))
-    late = [1_000 + i - time for i, time in enumerate(times)]
-    assert late[:256] == [0] * 256
-    assert max(late[:4_000]) == 15
-    assert max(late) == 63
-    made.clock[0] = 50_000
+    late = [1_000 + i * apart_ns - time for i, time in enumerate(times)]
+    assert late[:2] == [0, 0 if made.is_compiled else late[1]]
+    assert max(late[2_000:]) == (one_of - 1) * apart_ns < 1_000_000
+    made.clock[0] += 50_000
     made.keep(0)
-    assert made.take() == ([0], [50_000])
+    assert made.take() == ([0], [made.clock[0]])
+
+
+def test_events_that_come_slower_are_timed_each_again() -> None:
+    made = Kept()
+    for i in range(20_000):
+        made.clock[0] += 1_000 if i < 10_000 else 200_000
+        assert made.keep(made.clock[0])
+    values, times = made.take()
+    late = [int(str(value)) - time for value, time in zip(values, times, strict=True)]
+    assert max(late[:10_000]) == 63_000
+    assert max(late[12_000:]) == 0
 
 
 def test_a_full_buffer_takes_no_more_until_it_is_taken() -> None:
