@@ -29,7 +29,7 @@ enum { MOST_LEARNED = 8 }; /* keys of events, for a field */
 
 enum { MUCH = 1 << 18 }; /* so many bytes more, and it is asked whether there is room for them */
 
-enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT }; /* as `Kind` in mql/batch.py */
+enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT, ODD_KIND }; /* as `Kind` in mql/batch.py */
 
 struct slot {
     intptr_t hash;
@@ -46,6 +46,8 @@ struct column {
     size_t spread;      /* bytes that the texts of keys would take if each row had its own */
     size_t text_room;
     uint64_t seen; /* bit k is set if there are values of kind k */
+    const PyTypeObject *type; /* of the last value, and which kind that is */
+    enum kind kind;
 };
 
 struct mark {
@@ -195,35 +197,57 @@ static enum outcome write_utf8(const struct columns *to, struct column *column, 
     return write_key(to, column, row, PyObject_Hash(found), text, (size_t)size);
 }
 
+static enum outcome write_text(const struct columns *to, struct column *column, intptr_t row,
+                               PyObject *found, intptr_t longest) {
+    if (PyUnicode_GetLength(found) > longest) return ODD;
+    column->kinds[row] = TEXT;
+    column->seen |= 1u << TEXT;
+    Py_IncRef(found);
+    enum outcome outcome = write_utf8(to, column, row, found);
+    Py_DecRef(found);
+    return outcome;
+}
+
+/* What the values of a type are; ODD_KIND if they may be anything. */
+static enum kind kind_of(const PyTypeObject *type) {
+    if (type == &PyUnicode_Type) return TEXT;
+    if (type == &PyFloat_Type) return DOUBLE;
+    if (type == &PyLong_Type) return INTEGER;
+    return type == &PyBool_Type ? TRUTH : ODD_KIND;
+}
+
+/* The kind of a value, which is probably of the same type as the one before. What to do then depends
+ * on the column alone: nobody waits for a value that has left the cache, to look for the next one. */
+static inline enum kind kind_in(struct column *column, const PyObject *found) {
+    if (found == NULL) return NOTHING;
+    if (unlikely(found->type != column->type)) {
+        column->type = found->type;
+        column->kind = kind_of(column->type);
+    }
+    return column->kind;
+}
+
 /* Write a value, if it is of a known size, and the same as it would be after JSON. */
 static enum outcome write_value(const struct columns *to, struct column *column, intptr_t row,
                                 PyObject *found, intptr_t longest) {
-    enum kind kind = NOTHING;
+    enum kind kind = kind_in(column, found);
     int64_t bits = 0;
     int beyond = 0;
-    if (found != NULL && is(found, &PyUnicode_Type)) {
-        if (PyUnicode_GetLength(found) > longest) return ODD;
-        kind = TEXT;
-    } else if (found != NULL && is(found, &PyFloat_Type)) {
+    if (kind == TEXT) return write_text(to, column, row, found, longest);
+    if (kind == DOUBLE) {
         double number = PyFloat_AsDouble(found);
-        if (number - number == 0) { /* it is finite; else it is null */
-            kind = DOUBLE;
-            memcpy(&bits, &number, sizeof number);
+        memcpy(&bits, &number, sizeof number);
+        if (number - number != 0) { /* it is not finite, and so null */
+            kind = NOTHING;
+            bits = 0;
         }
-    } else if (found != NULL) {
-        if (!is(found, &PyLong_Type) && !is(found, &PyBool_Type)) return ODD;
-        kind = is(found, &PyLong_Type) ? INTEGER : TRUTH;
+    } else if (kind != NOTHING) {
+        if (kind == ODD_KIND) return ODD;
         bits = PyLong_AsLongLongAndOverflow(found, &beyond);
         if (beyond != 0 || bits == LLONG_MIN) return ODD;
     }
     column->kinds[row] = (uint8_t)kind;
     column->seen |= 1u << kind;
-    if (kind == TEXT) {
-        Py_IncRef(found);
-        enum outcome outcome = write_utf8(to, column, row, found);
-        Py_DecRef(found);
-        return outcome;
-    }
     column->values[row] = bits;
     if (column->slots == NULL) column->ends[row + 1] = column->ends[row];
     return WRITTEN;

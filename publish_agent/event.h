@@ -9,6 +9,8 @@
 
 #include "stable_abi.h"
 
+#define unlikely(condition) __builtin_expect(condition, 0)
+
 enum answer { FAILED = -1, NO, MAYBE };
 
 struct path {
