@@ -370,11 +370,11 @@ class Generation:
         return passed
 
     def _hand_on(self, taken: Taken, now_ms: int, offset_of: OffsetOf) -> Catch | None:
-        """The events of which a few values were kept, for those who want every event."""
+        """The events of which a few values were kept, for those who may want them: that is all."""
         assert self.screen.needs is not None
         published = np.repeat((taken.times + self._epoch_ns) // 1_000_000, taken.sizes)
         every = np.arange(len(published))
-        numbers = {p: every for p in self.screen.always if not self.members[p].ended}
+        numbers = {p: every for member, p in self._places.items() if not member.ended}
         if not numbers:
             return None
         names = map(format_property, self.screen.needs.paths)

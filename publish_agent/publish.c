@@ -25,10 +25,16 @@ struct look {
     long long whole;        /* BOUND: for integers */
 };
 
+/* What events are handed to: how it is called, and its `self`. */
+struct taker {
+    PyCFunction function;
+    PyObject *self;
+};
+
 struct gate {
     PyObject *held;     /* the tuple that all objects below are in */
     PyObject *rejected; /* an iterator that counts, and gives what is returned */
-    PyObject *keep;
+    struct taker keep;
     intptr_t count;
     struct look looks[];
 };
@@ -179,6 +185,17 @@ static enum answer look_at(const struct look *look, PyObject *event) {
     return answer;
 }
 
+static PyObject *call(PyObject *offer, PyObject *event) {
+    return PyObject_CallFunctionObjArgs(offer, event, NULL);
+}
+
+/* A function of ours is called as it is, any other as Python does. Borrowed. */
+static struct taker taker_of(PyObject *offer) {
+    if (!is(offer, &PyCFunction_Type) || PyCFunction_GetFlags(offer) != METH_O)
+        return (struct taker){call, offer};
+    return (struct taker){PyCFunction_GetFunction(offer), PyCFunction_GetSelf(offer)};
+}
+
 /* ---- the gate ---- */
 
 static PyObject *offer(PyObject *self, PyObject *event) {
@@ -188,7 +205,7 @@ static PyObject *offer(PyObject *self, PyObject *event) {
         answer = look_at(&gate->looks[i], event);
     if (answer == FAILED) return NULL;
     if (answer == NO) return PyIter_Next(gate->rejected);
-    return PyObject_CallFunctionObjArgs(gate->keep, event, NULL);
+    return gate->keep.function(gate->keep.self, event);
 }
 
 static PyMethodDef OFFER = {"offer", offer, METH_O, NULL};
@@ -225,7 +242,7 @@ PyObject *make_gate(PyObject *held) {
         }
     }
     gate->rejected = PyTuple_GetItem(held, 1);
-    gate->keep = PyTuple_GetItem(held, 2);
+    gate->keep = taker_of(PyTuple_GetItem(held, 2));
     gate->count = count;
     Py_IncRef(gate->held = held);
     return function_of(&OFFER, gate, held, free_gate);
@@ -273,15 +290,14 @@ PyObject *make_sampler(PyObject *held) {
 
 struct stream {
     PyObject *offer; /* what events are handed to now */
-    PyCFunction function;
-    PyObject *self;
+    struct taker taker;
 };
 
 static PyObject *publish(PyObject *self, PyObject *event) {
     const struct stream *stream = PyCapsule_GetPointer(self, NULL);
     PyObject *offer = stream->offer; /* another thread may exchange it meanwhile */
     Py_IncRef(offer);
-    PyObject *status = stream->function(stream->self, event);
+    PyObject *status = stream->taker.function(stream->taker.self, event);
     Py_DecRef(offer);
     return status;
 }
@@ -291,17 +307,11 @@ static PyMethodDef PUBLISH = {
     "publish($self, event, /)\n--\n\n"
     "Offer an event to the queries that run now. Never blocks or raises."};
 
-static PyObject *call(PyObject *offer, PyObject *event) {
-    return PyObject_CallFunctionObjArgs(offer, event, NULL);
-}
-
 static void set_offer(struct stream *stream, PyObject *offer) {
     PyObject *before = stream->offer;
-    int is_builtin = is(offer, &PyCFunction_Type) && PyCFunction_GetFlags(offer) == METH_O;
     Py_IncRef(offer);
     stream->offer = offer;
-    stream->function = is_builtin ? PyCFunction_GetFunction(offer) : call;
-    stream->self = is_builtin ? PyCFunction_GetSelf(offer) : offer;
+    stream->taker = taker_of(offer);
     if (before != NULL) Py_DecRef(before);
 }
 

@@ -85,7 +85,7 @@ class Running:
         self.states: AgentStates | None = None
         if message.states and made.aggregate is not None and self.time is None:
             self.states = AgentStates(made.aggregate, self.columns, now_ms)
-        needs = _needs(made, self.reads) if self.states and self._passes else None
+        needs = _needs(made, self.reads) if self.states else None
         self.wanted = screener.prepare(_conditions(made), needs)
         self._screener = screener
         self._now_ms = now_ms
@@ -259,6 +259,8 @@ def _needs(made: AgentPlan, fields: Fields) -> Needs | None:
     """The values that are enough of an event, if the order of events does not matter."""
     aggregate = made.aggregate
     if aggregate is None or fields.prefixes or fields.event:
+        return None
+    if any(isinstance(step, Sample | Nothing) for step in made.steps):
         return None
     ordered = any(a.function in _ORDERED for a in aggregate.aggregates)
     if ordered or not set(aggregate.firsts) <= set(aggregate.group_by):

@@ -1,7 +1,8 @@
 """The screen: two Python functions for all subscriptions of a stream, run on the caller's thread.
 
 `offer` is what `publish` does. It throws away what nobody can want, in one expression, the gate,
-and hands on the rest; where all that is needed of that is a few values, it copies those at once.
+and hands on the rest; where all that is needed of that is a few values, it copies those at once,
+and what of them passes is found out later, by the column.
 `sort` gives, for what is left, the positions of the subscriptions that may want it. Subscriptions
 are put together in groups, whose size does not matter:
 
@@ -44,6 +45,9 @@ from publish_agent.wanted import Bound, Place, Test, Tested, Wanted, Wants
 MAX_TESTS = 500
 """Distinct conditions that are tested inline; subscriptions beyond get every event."""
 
+_FEW = 8
+"""So many subscriptions, if they have conditions, may each look through all that is copied."""
+
 _SEARCHED = 4
 """So many texts to be searched in one property are searched at once."""
 
@@ -67,16 +71,17 @@ class Screener(Wants):
 class Screen:
     """A compiled screen: `sort` tells who may want an event, and `taker` asks that.
 
-    `needs` is what is kept of an event where all want every one, if that is enough.
+    `needs` is what is kept of an event that somebody may want, if that is enough for all.
     """
 
     def __init__(self, subscriptions: Sequence[Wanted], reader: Callable[..., Reader]) -> None:
         self._reader = reader
         self._groups, always = _grouped(subscriptions)
         self.always = tuple(always)
-        # What some subscription wants in particular is kept as text. Both kinds together would
-        # change the order of events of the same millisecond, and so that of the groups they begin.
-        self.needs = None if self._groups else _needs([subscriptions[place] for place in always])
+        # All is copied, or nothing is. Both kinds together would change the order of events of the
+        # same millisecond, and so that of the groups they begin.
+        looks_through = not self._groups or len(subscriptions) <= _FEW
+        self.needs = _needs(subscriptions) if looks_through else None
         careful = reader(direct=False)
         body = [s for i, group in enumerate(self._groups) for s in group.sort(careful, i)]
         self._sort_code = statements(_SORT, body=[*careful.body, *body])
@@ -93,7 +98,7 @@ class Screen:
     def join(self, wanted: Wanted, place: Place) -> bool:
         """Take one more in while the screen is in use, if that needs no other code."""
         keys = self._keys(wanted)
-        if keys is None or not keys.join(wanted, place):
+        if self.needs is not None or keys is None or not keys.join(wanted, place):
             return False
         scope = self.sort.__globals__
         scope.update(keys.every, everything=(*scope["everything"], place))
@@ -138,10 +143,13 @@ class Screen:
 
     def _compiled(self, intake: Intake, columns: Columns | None) -> Offer | None:
         """What does the same as `offer`, compiled, and where that is quicker."""
-        if columns is not None:
-            ways = self._ways()
-            return None if ways is None else columns.offer(ways, intake)
-        return sampler(intake) if self.always else gate(self._looks(), intake)
+        if columns is None:
+            return sampler(intake) if self.always else gate(self._looks(), intake, intake.keep)
+        ways = self._ways()
+        copy = None if ways is None else columns.offer(ways, intake)
+        if copy is None or self.always:
+            return copy
+        return gate(self._looks(), intake, copy)
 
     def _ways(self) -> list[Steps] | None:
         """Where the values are that are copied; None if they are not all in the event."""
@@ -177,27 +185,30 @@ class Screen:
 
     def _note(self) -> str:
         looks = [] if self.always else self._looks()
-        if any(look.kind is not Kind.TEST for look in looks):
-            return f"# Compiled, `offer` looks at: {'; '.join(map(str, looks))}.\n"
-        if self.needs is not None and self._ways() is not None:
+        copies = self.needs is not None and self._ways() is not None
+        parts = []
+        if looks and (copies or any(look.kind is not Kind.TEST for look in looks)):
+            parts.append(f"looks at: {'; '.join(map(str, looks))}")
+        if self.needs is not None and copies:
             names = ", ".join(".".join(map(str, path.steps)) for path in self.needs.paths)
-            return f"# Compiled, `offer` copies: {names or 'nothing, and counts'}.\n"
-        return ""
+            parts.append(f"copies: {names or 'nothing, and counts'}")
+        return f"# Compiled, `offer` {', and then '.join(parts)}.\n" if parts else ""
 
     def _offer(self, *, copies: bool, careful: bool) -> tuple[list[ast.stmt], dict[str, object]]:
         """The code of `offer`, and what its blanks are but for those of an intake."""
         if self.always and not copies:
             return statements(_OFFER, body=[ast.Pass()]), {}
         reader = self._reader(direct=not careful and not copies)  # what is missing is copied, too
-        gates = [group.gate(reader, i) for i, group in enumerate(self._groups)]
-        before = [statement for some, _ in gates for statement in some]
-        gate = joined([expression for _, expression in gates], ast.Or())
+        body: list[ast.stmt] = []
+        if not self.always:
+            gates = [group.gate(reader, i) for i, group in enumerate(self._groups)]
+            gate = joined([expression for _, expression in gates], ast.Or())
+            body = [statement for some, _ in gates for statement in some]
+            body += statements(_REJECT, negated(gate))
         if copies:
             assert self.needs is not None
-            body = _copying(self.needs, reader)
-        else:
-            body = statements(_REJECT, negated(gate))
-        code = statements(_OFFER, body=[*reader.body, *before, *body])
+            body += _copying(self.needs, reader)
+        code = statements(_OFFER, body=[*reader.body, *body])
         return code, {**self._names, **reader.names}
 
 
@@ -527,12 +538,12 @@ def _grouped(subscriptions: Sequence[Wanted]) -> tuple[list[_Group], list[Place]
     return [*groups.values()], always
 
 
-def _needs(always: Sequence[Wanted]) -> Needs | None:
-    """What is enough for all subscriptions that want every event, if there are any."""
-    if not always or any(wanted.needs is None for wanted in always):
+def _needs(subscriptions: Sequence[Wanted]) -> Needs | None:
+    """What is enough for all subscriptions, if there are any."""
+    if not subscriptions or any(wanted.needs is None for wanted in subscriptions):
         return None
     union = Needs(())
-    for wanted in always:
+    for wanted in subscriptions:
         union |= wanted.needs or union
     return union if len(union.paths) <= MAX_PROPERTIES else None
 

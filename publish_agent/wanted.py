@@ -101,17 +101,18 @@ class Wants:
         if keyed is not None:
             rest = [c for c in conditions if c is not keyed]
             if len(rest) == 1 and bounded is rest[0]:
-                return Wanted(_key(keyed), _bound(rest[0]))
+                return Wanted(_key(keyed), _bound(rest[0]), needs=needs)
             test, constants = self._test(rest)
-            return Wanted(_key(keyed), None, test, constants)
+            return Wanted(_key(keyed), None, test, constants, needs=needs)
         match len(conditions):
             case 0:
                 return Wanted(needs=needs)
             case 1:
                 bound = _bound(conditions[0])
-                return Wanted(bound=bound) if bound else Wanted(condition=conditions[0])
+                condition = None if bound else conditions[0]
+                return Wanted(bound=bound, condition=condition, needs=needs)
             case _:
-                return Wanted(condition=And(tuple(conditions)))
+                return Wanted(condition=And(tuple(conditions)), needs=needs)
 
     def _test(self, conditions: list[Condition]) -> tuple[Test | None, tuple[object, ...]]:
         """A test of what is left after a look-up; those of the same form share one function."""

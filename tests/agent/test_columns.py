@@ -10,6 +10,7 @@ import threading
 import pyarrow as pa
 import pytest
 
+import mql
 from mql.batch import plain, to_python
 from mql.syntax import Property
 from mql.values import read_json
@@ -55,6 +56,46 @@ class Kept:
         if taken is None:
             return [], []
         return to_python(plain(taken.columns[0])), taken.times.repeat(taken.sizes).tolist()
+
+
+@pytest.mark.parametrize(
+    ("wheres", "are_copied"),
+    [
+        (["n >= 5"], True),
+        (["k == 'a'"], True),
+        (["k == 'a' and n < 3", "t ==~ /.*a.*/", "n in (1, 2)"], True),
+        (["not n == 5", "k == 'a' and n > 3"], True),
+        (["n == 1 or k == 'b'"], True),
+        (["n >= 5", "1 == 1"], True),
+        (["e['l'][*] == 1"], False),
+        ([f"n >= {i}" for i in range(8)], True),
+        ([f"n >= {i}" for i in range(9)], False),
+        ([f"p{i} == 1" for i in range(7)], False),
+    ],
+)
+def test_values_are_all_that_is_kept_for_counts_of_what_passes(
+    wheres: list[str],
+    are_copied: bool,  # noqa: FBT001
+) -> None:
+    bench = Bench()
+    for number, where in enumerate(wheres):
+        text = f"select count(*), sum(n), k from s where {where} window 1 group by k"
+        bench.subscribe(number, text, states=True, tick=False)
+    bench.tick()
+    bench.tick()
+    assert not bench.refusals()
+    events = [{"n": i % 9, "k": "abc"[i % 3], "t": "xa"[i % 2], "l": [i % 4]} for i in range(360)]
+    events += [{"n": [1], "k": "a"}, {"k": "a", "n": None}]
+    bench.publish(*events)
+    present = bench.state.queries.streams[0]._present
+    assert present is not None
+    assert (present.screen.needs is not None) == are_copied
+    assert len(present.intake.rows) < 3 or not are_copied
+    bench.settle()
+    for number, where in enumerate(wheres):
+        passed = mql.run(f"select * from s where {where}", {"s": events}).rows()
+        assert bench.got(number).total.shipped == len(passed), where
+        assert bench.got(number).total.seen == len(events)
 
 
 def test_few_events_have_their_own_time_each() -> None:

@@ -126,13 +126,14 @@ def test_what_is_made_is_freed_without_the_cycle_collector() -> None:
         taken = intake()
         index = {"x": 1}
         stream = Stream("s")
-        offer = gate([Look(Kind.KEYS, ("a",), index, Marks(index).bits, flag=True)], taken)
+        looks = [Look(Kind.KEYS, ("a",), index, Marks(index).bits, flag=True)]
+        offer = gate(looks, taken, taken.keep)
         assert offer is not None
         stream.taker = Taker(offer, taken.lost)
         assert stream.publish({"a": "x"}) is Status.ACCEPTED
         assert stream.publish({"a": "y"}) is Status.SKIPPED
         publish = stream.publish
-        del offer, taken
+        del offer, taken, looks
         stream.taker = None
         assert sys.getrefcount(index) == 2
         assert publish({"a": "x"}) is Status.SKIPPED
@@ -190,7 +191,8 @@ def test_a_key_is_found_however_many_there_are_and_whatever_equals_it(number: in
     index: dict[object, int] = dict.fromkeys([*map(str, range(number)), *range(number), "", -1], 1)
     marks = Marks(index)
     assert len(marks.bits) <= 16_384
-    offer = gate([Look(Kind.KEYS, ("a",), index, marks.bits)], intake())
+    taken = intake()
+    offer = gate([Look(Kind.KEYS, ("a",), index, marks.bits)], taken, taken.keep)
     assert offer is not None
     for key in index:
         same = float(key) if isinstance(key, int) else key

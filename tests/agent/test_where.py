@@ -125,6 +125,38 @@ def test_an_agent_passes_what_the_interpreter_passes(
 
 
 @thorough
+@given(
+    st.lists(wheres(), min_size=1, max_size=3),
+    st.lists(event_bodies() | odd_events(), max_size=12),
+    st.booleans(),
+)
+def test_an_agent_counts_what_passes_as_it_would_pass_it_on(
+    wanted: list[Condition],
+    events: list[object],
+    all_too: bool,  # noqa: FBT001 - drawn
+) -> None:
+    bench = Bench()
+    for number, where in enumerate(wanted):
+        text = f"select count(*), n from s where {format_condition(where)} window 1 group by n"
+        note(text)
+        bench.subscribe(number, text, tick=False, states=True)
+    if all_too:
+        bench.subscribe(99, "select count(*) from s window 1", tick=False, states=True)
+    bench.tick()
+    bench.tick()
+    assert not bench.refusals()
+    bench.publish(*events)
+    now_ms = bench.now_us // 1000
+    bench.tick(0)
+    bench.settle()
+    texts = [read_json(encode(event)) for event in events]
+    for number, where in enumerate(wanted):
+        kept = [e for e in texts if holds(where, event_scope(_normal_event(e), now_ms))]  # type: ignore[arg-type]
+        assert bench.got(number).total.shipped == len(kept), format_condition(where)
+        assert bench.got(number).total.seen == len(events)
+
+
+@thorough
 @given(st.lists(wheres(), min_size=1, max_size=6), st.lists(odd_events(), max_size=12))
 def test_whatever_types_a_program_uses_its_events_pass_as_their_json_does(
     wanted: list[Condition], events: list[object]
