@@ -47,10 +47,9 @@ _HIT = "u77"
 _LINK = 1
 _CREDIT = 1 << 60
 _COUNTRIES = ("KR", "US", "BR", "DE", "IN", "JP", "GB", "FR")
-_WINDOWED = (
-    "select count(*), average(latency_ms), max(latency_ms), country from s "
-    "window 10 group by country"
-)
+_AGGREGATE = "select count(*), average(latency_ms), max(latency_ms), country from s"
+_WINDOWED = f"{_AGGREGATE} window 10 group by country"
+_WINDOWED_GETS = f"{_AGGREGATE} where method == 'GET' window 10 group by country"
 
 
 def users(number: int) -> list[str]:
@@ -114,6 +113,7 @@ CASES = (
     Case("1,000 over 20 fields", fields(1_000), caller_ns=500, jvm_ns=280_000, wide=True),
     Case("1,000 mixed", mixed(1_000), caller_ns=3_000),
     Case("a windowed aggregate", [_WINDOWED], 6, total_ns=500),
+    Case("the same of all GETs", [_WINDOWED_GETS], total_ns=500),
 )
 
 

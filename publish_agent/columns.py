@@ -25,6 +25,8 @@ LONGEST = 1_000
 """Characters of a text that is kept as it is."""
 MAX_PROPERTIES = 8
 
+_MARKED = 256
+"""So many events of a drain are marked each with their time: who publishes some at once may pause,"""
 _NEAR_NS = 1_000_000
 """So soon after one that is marked with its time come others, while they come as fast as before."""
 _PATTERNS = {64: bytes([1, *[0] * 63]), 16: bytes([1, *[0] * 15]) * 4, 1: bytes([1]) * 64}
@@ -126,7 +128,7 @@ class Columns:
         """Mark as many of the events to come as it takes at their present rate."""
         (rows_before, before_ns), self._marked = self._marked, (rows, now_ns)
         number = rows - rows_before
-        if number > 0:
+        if number > 0 and rows >= _MARKED:
             most = min(_NEAR_NS * number // max(now_ns - before_ns, 1), self._limit - rows)
             self._pattern[:] = _PATTERNS[next((each for each in _PATTERNS if each <= most), 1)]
 

@@ -120,7 +120,7 @@ def test_so_many_events_are_timed_that_the_others_are_less_than_a_ms_later(
     values, times = made.take()
     assert values == list(range(10_000))
     late = [1_000 + i * apart_ns - time for i, time in enumerate(times)]
-    assert late[:2] == [0, 0 if made.is_compiled else late[1]]
+    assert max(late[:256]) == 0
     assert max(late[2_000:]) == (one_of - 1) * apart_ns < 1_000_000
     made.clock[0] += 50_000
     made.keep(0)
