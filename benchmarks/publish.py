@@ -49,6 +49,7 @@ _CREDIT = 1 << 60
 _COUNTRIES = ("KR", "US", "BR", "DE", "IN", "JP", "GB", "FR")
 _AGGREGATE = "select count(*), average(latency_ms), max(latency_ms), country from s"
 _WINDOWED = f"{_AGGREGATE} window 10 group by country"
+_GETS = "select user_id, path, latency_ms from s where method == 'GET'"
 _WINDOWED_GETS = f"{_AGGREGATE} where method == 'GET' window 10 group by country"
 
 
@@ -114,6 +115,7 @@ CASES = (
     Case("1,000 mixed", mixed(1_000), caller_ns=3_000),
     Case("a windowed aggregate", [_WINDOWED], 6, total_ns=500),
     Case("the same of all GETs", [_WINDOWED_GETS], total_ns=500),
+    Case("rows of all GETs", [_GETS]),
 )
 
 

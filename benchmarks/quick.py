@@ -37,6 +37,7 @@ LIMITS = {
     "1,000 mixed": 40.0,
     "a windowed aggregate": 8.0,
     "the same of all GETs": 16.0,
+    "rows of all GETs": 16.0,
 }
 _ALIKE = 1.5
 """So many times what one user costs, ten thousand may."""

@@ -26,9 +26,9 @@ LONGEST = 1_000
 MAX_PROPERTIES = 8
 
 _MARKED = 256
-"""So many events of a drain are marked each with their time: who publishes some at once may pause,"""
+"""So many events of a drain are marked with their time each: who publishes some may pause then."""
 _NEAR_NS = 1_000_000
-"""So soon after one that is marked with its time come others, while they come as fast as before."""
+"""So soon after one that is marked come others later, while they come as fast as before."""
 _PATTERNS = {64: bytes([1, *[0] * 63]), 16: bytes([1, *[0] * 15]) * 4, 1: bytes([1]) * 64}
 """Which of 64 events are marked, where one of so many is."""
 _EACH = _PATTERNS[1]
@@ -43,15 +43,17 @@ _MARKS_AT_ONCE = 16
 class Needs:
     """All that a query needs of an event, in the order in which it is kept.
 
-    `keys` are those of its properties that are texts, mostly.
+    `keys` are those of its properties that are texts, mostly. With `in_order` one event has to stay
+    behind the other, also where one of them cannot be kept so.
     """
 
     paths: tuple[Property, ...]
     keys: frozenset[Property] = frozenset()
+    in_order: bool = False
 
     def __or__(self, other: Needs) -> Needs:
         paths = tuple(dict.fromkeys(self.paths + other.paths))
-        return Needs(paths, self.keys | other.keys)
+        return Needs(paths, self.keys | other.keys, self.in_order or other.in_order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,14 @@ class Columns:
     each event, as 1 or 0, whether it is to be marked.
     """
 
-    __slots__ = ("_arrays", "_clock_ns", "_held", "_keys", "_last_ns", "_limit", "_listed",
-                 "_marked", "_pattern", "_room", "_width", "ticks", "values")  # fmt: skip
+    __slots__ = ("_arrays", "_clock_ns", "_held", "_in_order", "_keys", "_last_ns", "_limit",
+                 "_listed", "_marked", "_pattern", "_room", "_width", "ticks",
+                 "values")  # fmt: skip
 
     def __init__(self, needs: Needs, clock_ns: Callable[[], int], room: Room, limit: int) -> None:
         self._keys = tuple(path in needs.keys for path in needs.paths)
         self._width = len(needs.paths)
+        self._in_order = needs.in_order
         self._arrays: object = None
         self.values: list[object] = []
         self._listed: list[tuple[int, int]] = []
@@ -100,7 +104,8 @@ class Columns:
         if self._arrays is None:
             return None
         marks = (self._pattern, self._grant, self._clock_ns)
-        to = (tuple(paths), LONGEST, self._limit, *marks, intake.full.add, self._arrays)
+        rules = LONGEST, self._limit, self._in_order
+        to = (tuple(paths), *rules, *marks, intake.full.add, self._arrays)
         return native.copier(to, intake)
 
     def mark(self) -> bool:

@@ -58,6 +58,7 @@ struct columns {
     intptr_t width;
     intptr_t rows, room;
     size_t turns; /* how often a row was begun, or all were taken */
+    int closed;   /* until they are taken, events are kept whole: to stay in order */
     intptr_t marked, marks_room;
     int granted; /* marks for which there is room without asking */
     long long granted_at; /* bytes that there were when those were granted */
@@ -71,6 +72,7 @@ struct copier {
     PyObject *mark, *clock, *full, *accepted, *keep;
     struct columns *to;
     intptr_t limit; /* of rows */
+    int in_order; /* so, behind one that is kept whole */
     size_t seen;
     intptr_t longest; /* text, in characters */
     intptr_t count;
@@ -330,7 +332,7 @@ static void forget_rows(struct columns *columns) {
     intptr_t rows = columns->rows;
     for (intptr_t i = 0; i < columns->width; i++) forget_texts(columns, &columns->columns[i]);
     columns->rows = columns->marked = 0;
-    columns->granted = 0;
+    columns->granted = columns->closed = 0;
     columns->turns++;
     if (columns->room > 8 * (rows + FIRST_ROOM)) {
         columns->room /= 2; /* if it fails, an array is longer than that */
@@ -437,7 +439,7 @@ static enum outcome mark_row(const struct copier *copier) {
 }
 
 static enum outcome copy_row(struct copier *copier, PyObject *event) {
-    if (!is(event, &PyDict_Type)) return ODD;
+    if (copier->to->closed || !is(event, &PyDict_Type)) return ODD;
     if (copier->to->rows >= copier->limit || !has_room(copier->to)) return NO_ROOM;
     enum outcome outcome = write_row(copier, event);
     if (outcome != WRITTEN) return outcome;
@@ -450,7 +452,9 @@ static PyObject *copy(PyObject *self, PyObject *event) {
     struct copier *copier = PyCapsule_GetPointer(self, NULL);
     switch (copy_row(copier, event)) {
         case WRITTEN: Py_IncRef(copier->accepted); return copier->accepted;
-        case ODD: return PyObject_CallFunctionObjArgs(copier->keep, event, NULL);
+        case ODD:
+            copier->to->closed |= copier->in_order;
+            return PyObject_CallFunctionObjArgs(copier->keep, event, NULL);
         case NO_ROOM: return PyObject_CallFunctionObjArgs(copier->full, NULL);
         case RAISED: break;
     }
@@ -467,8 +471,8 @@ static void free_copier(PyObject *self) {
     PyMem_Free(copier);
 }
 
-/* What copies the values at some paths. `held` is (paths, longest, limit, pattern, mark, clock, full,
- * columns, accepted, keep). */
+/* What copies the values at some paths. `held` is (paths, longest, limit, in_order, pattern, mark,
+ * clock, full, columns, accepted, keep). */
 PyObject *make_copier(PyObject *held) {
     struct copier *copier = PyMem_Calloc(1, sizeof *copier);
     if (copier == NULL) return PyErr_NoMemory();
@@ -478,13 +482,14 @@ PyObject *make_copier(PyObject *held) {
         copier->fields[i] = path_of(PyTuple_GetItem(paths, i));
     copier->longest = PyLong_AsLong(PyTuple_GetItem(held, 1));
     copier->limit = PyLong_AsLong(PyTuple_GetItem(held, 2));
-    copier->pattern = PyByteArray_AsString(PyTuple_GetItem(held, 3));
-    copier->mark = PyTuple_GetItem(held, 4);
-    copier->clock = PyTuple_GetItem(held, 5);
-    copier->full = PyTuple_GetItem(held, 6);
-    copier->to = PyCapsule_GetPointer(PyTuple_GetItem(held, 7), NULL);
-    copier->accepted = PyTuple_GetItem(held, 8);
-    copier->keep = PyTuple_GetItem(held, 9);
+    copier->in_order = PyObject_IsTrue(PyTuple_GetItem(held, 3));
+    copier->pattern = PyByteArray_AsString(PyTuple_GetItem(held, 4));
+    copier->mark = PyTuple_GetItem(held, 5);
+    copier->clock = PyTuple_GetItem(held, 6);
+    copier->full = PyTuple_GetItem(held, 7);
+    copier->to = PyCapsule_GetPointer(PyTuple_GetItem(held, 8), NULL);
+    copier->accepted = PyTuple_GetItem(held, 9);
+    copier->keep = PyTuple_GetItem(held, 10);
     Py_IncRef(copier->held = held);
     return function_of(&COPY, copier, held, free_copier);
 }

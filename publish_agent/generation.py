@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial, reduce
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import Ints
+from mql.batch import Ints, plain, to_python
 from mql.format import format_property
 from mql.kernels import from_numpy
 from mql.ledger import Tally
 from mql.planner.fields import Fields
+from mql.syntax import Property
 from mql.values import read_json_lines
 from publish_agent.budget import Budget
 from publish_agent.columns import Columns, Taken
@@ -205,8 +207,8 @@ class Generation:
 
     def drain(self, now_ms: int, offset_of: OffsetOf) -> Drain:
         """Read the counters and the rows; verify the rows for each query that may want them."""
-        rows = self.intake.drain()
         taken = self._columns.take() if self._columns is not None else None
+        rows = self.intake.drain()
         copied = int(taken.sizes.sum()) if taken else 0
         intake = self.intake
         sampled, vain = intake.sampled.take(), intake.vain.take()
@@ -233,10 +235,11 @@ class Generation:
         if not self._careful and odd > max(total // _OFTEN, _ENOUGH):
             self._careful = True
             self._bind()
-        catches = [
-            self._sort_out(some, weight, now_ms, offset_of) for weight, some in _by_weight(rows)
-        ]
-        catches.append(self._hand_on(taken, now_ms, offset_of) if taken else None)
+        parts = [partial(self._sort_out, some, weight) for weight, some in _by_weight(rows)]
+        if taken is not None:  # where order matters, what is kept as text came behind it
+            place = 0 if self.screen.keeps_order else len(parts)
+            parts.insert(place, partial(self._hand_on, taken))
+        catches = [part(now_ms, offset_of) for part in parts]
         dropped = full + failed + sampled
         found = [catch for catch in catches if catch is not None]
         return Drain(found, total + dropped, len(rows) + copied, dropped)
@@ -377,11 +380,14 @@ class Generation:
         numbers = {p: every for member, p in self._places.items() if not member.ended}
         if not numbers:
             return None
+        few = len(every) <= _FEW and self.screen.tests
+        events = _events(self.screen.needs.paths, taken.columns) if few else None
+        passed = {} if events is None else self._judge(events, numbers)
         names = map(format_property, self.screen.needs.paths)
         columns = dict(zip(names, taken.columns, strict=True))
         columns[ROW] = from_numpy(every)
         decoded = Decoded(pa.RecordBatch.from_arrays([*columns.values()], [*columns]))
-        return self._hand_out(decoded, 1, numbers, published, now_ms, offset_of)
+        return self._hand_out(decoded, 1, numbers, published, now_ms, offset_of, passed)
 
     def _hand_out(
         self,
@@ -458,6 +464,26 @@ def _read(texts: Sequence[bytes]) -> list[dict[str, object]] | None:
         return None
     are_objects = all(type(event) is dict for event in events)
     return cast("list[dict[str, object]]", events) if are_objects else None
+
+
+def _events(
+    paths: Sequence[Property], columns: Sequence[pa.Array]
+) -> list[dict[str, object]] | None:
+    """What is known of some events, as events; None if a path leads through a list."""
+    if not paths or not all(isinstance(step, str) for path in paths for step in path.steps):
+        return None
+    events: list[dict[str, object]] = [{} for _ in range(len(columns[0]))]
+    for path, column in zip(paths, columns, strict=True):
+        *outer, last = map(str, path.steps)
+        for event, value in zip(events, to_python(plain(column)), strict=True):
+            if value is not None:
+                reduce(_inner, outer, event)[last] = value
+    return events
+
+
+def _inner(outer: dict[str, Any], key: str) -> dict[str, Any]:
+    inner: dict[str, Any] = outer.setdefault(key, {})
+    return inner
 
 
 def _by_weight(rows: list[Row]) -> list[tuple[int, list[Row]]]:

@@ -164,10 +164,11 @@ def take_columns(arrays: object) -> tuple[int, bytes, tuple[Written, ...]]:
 def copier(to: tuple[object, ...], intake: Intake) -> Offer | None:
     """What copies values; events with others are kept as text.
 
-    `to` are the paths (`Steps`), the characters of the longest text, the limit of rows, the pattern
-    (a bytearray of 64, which says of each event whether it is marked), what gives the time of a
-    mark, and grants 15 more, for the number of rows and bytes so far (None: there is no room), the
-    clock, what counts where there is no room, and arrays.
+    `to` are the paths (`Steps`), the characters of the longest text, the limit of rows, whether all
+    that comes behind such an event is text, until columns are taken, the pattern (a bytearray of
+    64, which says of each event whether it is marked), what gives the time of a mark, and grants 15
+    more, for the number of rows and bytes so far (None: there is no room), the clock, what counts
+    where there is no room, and arrays.
     """
     compiled = library()
     if compiled is None:

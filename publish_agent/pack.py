@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.batch import EVENT, TIME, Ints, is_null
+from mql.batch import EVENT, TIME, Ints, is_null, plain
 from mql.planner.fields import Fields
 from mql.syntax import Property
 from mql.wire.payload import write_batch, write_rows
@@ -94,13 +94,14 @@ def _payload(
     columns = batch.select(list(names))
     if len(union) < batch.num_rows:
         columns = kernels.take(columns, union)
+    arrays = map(plain, columns.columns)
     times = wanted[0][1].times
     if len(times) < len(union):
         rows = np.concatenate([survivors.rows for _, survivors in wanted])
         every = pa.concat_arrays([survivors.times for _, survivors in wanted])
         _, firsts = np.unique(rows, return_index=True)
         times = kernels.take(every, firsts)
-    return pa.RecordBatch.from_arrays([times, *columns.columns], [TIME, *names])
+    return pa.RecordBatch.from_arrays([times, *arrays], [TIME, *names])
 
 
 def _known(times: pa.Array, now_ms: int) -> Ints:

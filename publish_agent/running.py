@@ -85,7 +85,7 @@ class Running:
         self.states: AgentStates | None = None
         if message.states and made.aggregate is not None and self.time is None:
             self.states = AgentStates(made.aggregate, self.columns, now_ms)
-        needs = _needs(made, self.reads) if self.states else None
+        needs = _needs(made, self.reads, adds_up=self.states is not None)
         self.wanted = screener.prepare(_conditions(made), needs)
         self._screener = screener
         self._now_ms = now_ms
@@ -255,19 +255,18 @@ def _conditions(made: AgentPlan) -> tuple[Condition, ...]:
     return tuple(c for s in made.steps if isinstance(s, Filter) for c in s.conditions)
 
 
-def _needs(made: AgentPlan, fields: Fields) -> Needs | None:
-    """The values that are enough of an event, if the order of events does not matter."""
-    aggregate = made.aggregate
-    if aggregate is None or fields.prefixes or fields.event:
+def _needs(made: AgentPlan, fields: Fields, *, adds_up: bool) -> Needs | None:
+    """The values that are enough of an event, if they are few."""
+    if fields.prefixes or fields.event or any(path.has_any for path in fields.paths):
         return None
     if any(isinstance(step, Sample | Nothing) for step in made.steps):
         return None
+    aggregate = made.aggregate if adds_up else None
+    if aggregate is None:
+        return Needs(fields.paths, in_order=True)
     ordered = any(a.function in _ORDERED for a in aggregate.aggregates)
-    if ordered or not set(aggregate.firsts) <= set(aggregate.group_by):
-        return None
-    if any(path.has_any for path in fields.paths):
-        return None
-    return Needs(fields.paths, frozenset(aggregate.group_by))
+    in_order = ordered or not set(aggregate.firsts) <= set(aggregate.group_by)
+    return Needs(fields.paths, frozenset(aggregate.group_by), in_order)
 
 
 def reads(made: AgentPlan, time: Property | None) -> Fields:

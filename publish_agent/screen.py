@@ -78,8 +78,6 @@ class Screen:
         self._reader = reader
         self._groups, always = _grouped(subscriptions)
         self.always = tuple(always)
-        # All is copied, or nothing is. Both kinds together would change the order of events of the
-        # same millisecond, and so that of the groups they begin.
         looks_through = not self._groups or len(subscriptions) <= _FEW
         self.needs = _needs(subscriptions) if looks_through else None
         careful = reader(direct=False)
@@ -94,6 +92,16 @@ class Screen:
         names = {**self._names, **careful.names, **NAMES}
         self.sort: Callable[[object], tuple[Place, ...]] = run(self._sort_code, names, "sort")
         self._functions: dict[tuple[bool, bool], tuple[FunctionType, dict[str, object]]] = {}
+
+    @property
+    def tests(self) -> bool:
+        """Whether some subscription does not want every event."""
+        return bool(self._groups)
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether what is copied has to stay in order, with what is kept as text behind it."""
+        return self.needs is not None and self.needs.in_order
 
     def join(self, wanted: Wanted, place: Place) -> bool:
         """Take one more in while the screen is in use, if that needs no other code."""
@@ -129,6 +137,8 @@ class Screen:
         quick = self._compiled(intake, columns)
         if quick is not None:
             return Taker(quick, intake.lost)
+        if self.keeps_order:
+            columns = None  # made in Python, it does not know what was kept otherwise
         form = columns is not None, careful
         if form not in self._functions:
             code, names = self._offer(copies=form[0], careful=careful)
@@ -179,7 +189,8 @@ class Screen:
 
     def source(self) -> str:
         """The functions as text, and how compiled code does what the first one does."""
-        offer, _ = self._offer(copies=self.needs is not None, careful=False)
+        copies = self.needs is not None and not self.keeps_order
+        offer, _ = self._offer(copies=copies, careful=False)
         code = "\n\n\n".join(map(ast.unparse, [*offer, *self._sort_code]))
         return self._note() + code
 

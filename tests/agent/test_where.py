@@ -92,6 +92,10 @@ def odd_events() -> SearchStrategy[object]:
     return st.tuples(event_bodies(), st.integers(0, 2), st.sampled_from(ODD)).map(change)
 
 
+TIMES = st.sampled_from([1, 40])
+"""How often the same events come: few are tested one by one, many by the column."""
+
+
 def wheres() -> SearchStrategy[Condition]:
     return conditions(paths(), clock=True)
 
@@ -128,11 +132,13 @@ def test_an_agent_passes_what_the_interpreter_passes(
 @given(
     st.lists(wheres(), min_size=1, max_size=3),
     st.lists(event_bodies() | odd_events(), max_size=12),
+    TIMES,
     st.booleans(),
 )
 def test_an_agent_counts_what_passes_as_it_would_pass_it_on(
     wanted: list[Condition],
     events: list[object],
+    times: int,
     all_too: bool,  # noqa: FBT001 - drawn
 ) -> None:
     bench = Bench()
@@ -145,15 +151,55 @@ def test_an_agent_counts_what_passes_as_it_would_pass_it_on(
     bench.tick()
     bench.tick()
     assert not bench.refusals()
-    bench.publish(*events)
+    bench.publish(*(events * times))
     now_ms = bench.now_us // 1000
     bench.tick(0)
     bench.settle()
     texts = [read_json(encode(event)) for event in events]
     for number, where in enumerate(wanted):
         kept = [e for e in texts if holds(where, event_scope(_normal_event(e), now_ms))]  # type: ignore[arg-type]
-        assert bench.got(number).total.shipped == len(kept), format_condition(where)
-        assert bench.got(number).total.seen == len(events)
+        assert bench.got(number).total.shipped == len(kept) * times, format_condition(where)
+        assert bench.got(number).total.seen == len(events) * times
+
+
+@thorough
+@given(
+    wheres() | st.just(Constant(value=True)),
+    st.lists(event_bodies() | odd_events(), max_size=12),
+    TIMES,
+    st.sets(st.integers(0, 20)),
+    st.booleans(),
+)
+def test_rows_of_few_values_come_as_they_are_and_in_order(
+    where: Condition,
+    events: list[object],
+    times: int,
+    drains: set[int],
+    others: bool,  # noqa: FBT001 - drawn
+) -> None:
+    bench = Bench()
+    text = f"select n, a, d from s where {format_condition(where)}"
+    note(text)
+    bench.subscribe(0, text, tick=False)
+    if others:
+        bench.subscribe(1, "select count(*), a from s window 1 group by a", tick=False, states=True)
+    bench.tick()
+    bench.tick()
+    assert not bench.refusals()
+    for number, event in enumerate(events * times):
+        bench.publish(event)
+        if number in drains:
+            bench.tick(0)
+    now_ms = bench.now_us // 1000
+    bench.tick(0)
+    bench.settle()
+    normal = [_normal_event(read_json(encode(event))) for event in events]  # type: ignore[arg-type]
+    kept = [e for e in normal if holds(where, event_scope(e, now_ms))] * times
+    rows = [{name: row[name] for name in "nad"} for row in bench.got(0).rows]
+    assert rows == [{name: event.get(name) for name in "nad"} for event in kept]
+    assert bench.got(0).total.seen == len(events) * times
+    if others:
+        assert bench.got(1).total.shipped == len(events) * times
 
 
 @thorough
