@@ -114,8 +114,8 @@ CASES = (
     Case("1,000 over 20 fields", fields(1_000), caller_ns=500, jvm_ns=280_000, wide=True),
     Case("1,000 mixed", mixed(1_000), caller_ns=3_000),
     Case("a windowed aggregate", [_WINDOWED], 6, total_ns=500),
-    Case("the same of all GETs", [_WINDOWED_GETS], total_ns=500),
-    Case("rows of all GETs", [_GETS]),
+    Case("the same of all GETs", [_WINDOWED_GETS], 8, total_ns=500),
+    Case("rows of all GETs", [_GETS], 8, 0, 2),
 )
 
 
