@@ -32,6 +32,10 @@ WHERES = (
     "not (a == 'y' and m like '%x_')",
 )
 COUNTED = "select count(*), sum(n), max(b), a, e['c']['d'] from s window 1 group by a, e['c']['d']"
+COPIED = (
+    "select a, m, e['c']['d'], e['l'][-1]['k'] from s where b >= 0.5 or a == 'x'",
+    "select first(b), last(m), count(*), a from s where not a == 'y' window 1 group by a",
+)
 
 
 class Key:
@@ -106,10 +110,10 @@ def main(rounds: int) -> int:
     dice = random.Random(1)  # noqa: S311 - repeatable
     asked = [[f"{ALL} where {where}"] for where in WHERES]
     offered = 0
-    for queries in [*asked, [text for some in asked for text in some], [COUNTED]]:
+    for queries in [*asked, [text for some in asked for text in some], [COUNTED], [*COPIED]]:
         bench = Bench()
         for number, text in enumerate(queries):
-            bench.subscribe(number, text, tick=False)
+            bench.subscribe(number, text, tick=False, states="count(" in text)
         bench.tick()
         bench.tick()
         assert not bench.refusals()
