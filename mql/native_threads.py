@@ -1,0 +1,176 @@
+"""Threads, locks and events of the system, whatever gevent or eventlet has put in their place.
+
+A patch replaces the attributes of the modules `_thread` and `threading`. This module has a copy of
+`_thread` of its own, made by the interpreter, which no patch reaches, before or after its import.
+Its threads are daemons. At exit they are gone before the interpreter is taken down: who meets that
+on its way back from C++ ends the process with SIGABRT.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from importlib.machinery import BuiltinImporter
+from importlib.util import module_from_spec
+from time import monotonic
+from types import BuiltinFunctionType, ModuleType
+
+_CUT_AGAIN_S = 0.05
+_LONGEST_EXIT_S = 10.0
+"""Longer than any call into C takes. Who is not back after it waits for code of the host."""
+_SET_NAME = 15
+"""`PR_SET_NAME`, of Linux."""
+
+
+def _copy_of_thread() -> ModuleType:
+    """A module `_thread` of our own, or the one of all where the interpreter makes no other."""
+    spec = BuiltinImporter.find_spec("_thread")
+    assert spec is not None
+    made = module_from_spec(spec)
+    BuiltinImporter.exec_module(made)
+    return made
+
+
+_native = _copy_of_thread()
+
+ARE_REAL = isinstance(_native.start_new_thread, BuiltinFunctionType)
+"""Whether threads can be had here; else `Thread.start` raises RuntimeError."""
+
+
+def make_lock() -> threading.Lock:
+    """A lock. A thread that holds it must not wait for another greenlet."""
+    lock: threading.Lock = _native.allocate_lock()
+    return lock
+
+
+def thread_ident() -> int:
+    """The number of the running thread, the same for all of its greenlets."""
+    ident: int = _native.get_ident()
+    return ident
+
+
+class Event:
+    """What happens once; also in a signal handler."""
+
+    def __init__(self) -> None:
+        self._lock = make_lock()
+        self._lock.acquire()
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Wake all who wait."""
+        self._is_set = True
+        with contextlib.suppress(RuntimeError):  # the lock is free: it had been set
+            self._lock.release()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for it; whether it has happened. Stops all greenlets of this thread."""
+        timeout_s = -1 if timeout_s is None else max(0.0, timeout_s)
+        if not self._is_set and self._lock.acquire(timeout=timeout_s):
+            self.set()
+        return self._is_set
+
+
+class Thread:
+    """A daemon thread. `threading` does not know it, and so no patch does.
+
+    At exit it is cut short unless it `is_left`: which is for a thread that may stay in a call of
+    the system's, as in the look-up of a name, and calls nothing that is written in C++.
+    """
+
+    def __init__(self, target: Callable[[], None], name: str, *, is_left: bool = False) -> None:
+        self._target = target
+        self._name = name
+        self.is_left = is_left
+        self._ident = 0
+        self._started, self._ended = False, Event()
+        self._end = make_lock()
+        """Held to end, and to cut: a number of a thread that has ended may be another one's."""
+
+    def start(self) -> None:
+        """Start. Raises RuntimeError where no thread can be started, and at exit."""
+        if _exiting.is_set() or not ARE_REAL:
+            raise RuntimeError("no thread can be started")
+        self._started = True
+        _running.add(self)
+        try:
+            _native.start_new_thread(self._run, ())
+        except BaseException:
+            self._started = False
+            _running.discard(self)
+            raise
+
+    def is_alive(self) -> bool:
+        """Whether it has been started, and not ended."""
+        return self._started and not self._ended.is_set()
+
+    def is_current(self) -> bool:
+        """Whether this is the thread that asks."""
+        return self._ident == thread_ident() and self.is_alive()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for its end; whether it is there. Stops all greenlets of this thread."""
+        return not self.is_alive() or self._ended.wait(timeout_s)
+
+    def cut(self) -> None:
+        """Raise `Cut` in the thread as soon as it runs code of Python."""
+        with self._end:
+            if self._ident and self.is_alive():
+                ident, error = ctypes.c_ulong(self._ident), ctypes.py_object(Cut)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
+
+    def _run(self) -> None:
+        self._ident = thread_ident()
+        try:
+            try:
+                _show_name(self._name)
+                self._target()
+            finally:
+                self._note_end()
+        except Cut:
+            self._note_end()
+
+    def _note_end(self) -> None:
+        _running.discard(self)
+        with self._end:
+            self._ended.set()
+
+
+class Cut(BaseException):
+    """Ends a thread that has no more time. Not to be caught, but to tidy up at once."""
+
+
+_running: set[Thread] = set()
+_exiting = Event()
+
+
+def _show_name(name: str) -> None:
+    """Have `top -H` show a thread's name, where the system is Linux."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def _end_all() -> None:
+    """At exit: return when no thread of ours can come back from C++ any more."""
+    _exiting.set()
+    end_s = monotonic() + _LONGEST_EXIT_S
+    for thread in tuple(_running):
+        while not thread.is_left and not thread.join(_CUT_AGAIN_S) and monotonic() < end_s:
+            thread.cut()
+
+
+def _after_fork() -> None:
+    """In the child: the threads are the parent's."""
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_end_all)
