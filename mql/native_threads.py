@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -19,9 +20,11 @@ from importlib.util import module_from_spec
 from time import monotonic
 from types import BuiltinFunctionType, ModuleType
 
-_CUT_AGAIN_S = 0.05
+_CUT_AGAIN_S = 0.5
+"""Code in C may have cleared the first one away."""
 _LONGEST_EXIT_S = 10.0
 """Longer than any call into C takes. Who is not back after it waits for code of the host."""
+_LOOK_S = 0.02
 _SET_NAME = 15
 """`PR_SET_NAME`, of Linux."""
 
@@ -88,9 +91,10 @@ class Thread:
 
     def __init__(self, target: Callable[[], None], name: str, *, is_left: bool = False) -> None:
         self._target = target
-        self._name = name
+        self.name = name
         self.is_left = is_left
         self._ident = 0
+        self._cut_s = -math.inf
         self._started, self._ended = False, Event()
         self._end = make_lock()
         """Held to end, and to cut: a number of a thread that has ended may be another one's."""
@@ -121,9 +125,10 @@ class Thread:
         return not self.is_alive() or self._ended.wait(timeout_s)
 
     def cut(self) -> None:
-        """Raise `Cut` in the thread as soon as it runs code of Python."""
+        """Raise `Cut` in the thread as soon as it runs code of Python, and let it tidy up."""
         with self._end:
-            if self._ident and self.is_alive():
+            if self._ident and self.is_alive() and monotonic() - self._cut_s > _CUT_AGAIN_S:
+                self._cut_s = monotonic()
                 ident, error = ctypes.c_ulong(self._ident), ctypes.py_object(Cut)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
 
@@ -131,7 +136,7 @@ class Thread:
         self._ident = thread_ident()
         try:
             try:
-                _show_name(self._name)
+                _show_name(self.name)
                 self._target()
             finally:
                 self._note_end()
@@ -152,6 +157,11 @@ _running: set[Thread] = set()
 _exiting = Event()
 
 
+def running() -> list[str]:
+    """The names of all threads that have been started, and have not ended."""
+    return [thread.name for thread in tuple(_running)]
+
+
 def _show_name(name: str) -> None:
     """Have `top -H` show a thread's name, where the system is Linux."""
     with contextlib.suppress(AttributeError, OSError):
@@ -163,7 +173,7 @@ def _end_all() -> None:
     _exiting.set()
     end_s = monotonic() + _LONGEST_EXIT_S
     for thread in tuple(_running):
-        while not thread.is_left and not thread.join(_CUT_AGAIN_S) and monotonic() < end_s:
+        while not thread.is_left and not thread.join(_LOOK_S) and monotonic() < end_s:
             thread.cut()
 
 

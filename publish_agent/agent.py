@@ -8,11 +8,11 @@ import multiprocessing
 import multiprocessing.util
 import os
 import socket
-import threading
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from mql.native_threads import ARE_REAL, make_lock
 from publish_agent.figures import Figures
 from publish_agent.intake import Status
 from publish_agent.keys import read_keys
@@ -81,8 +81,11 @@ class Agent:
         self._keys = read_keys(*curve) if curve[0] and curve[1] else None  # type: ignore[arg-type]
         self._streams: dict[str, Stream] = {}
         self._worker: Worker | None = None
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._closed = False
+        self._off = self._settings.disabled or not ARE_REAL
+        if not ARE_REAL:
+            _log.warning("the agent is off: greenlets stand for all threads of this interpreter")
         _agents.add(self)
 
     def stream(self, name: str) -> Stream:
@@ -140,7 +143,7 @@ class Agent:
             stream = self._streams[name] = Stream(name)
             if self._closed:
                 stream.taker = CLOSED
-            elif not self._settings.disabled:
+            elif not self._off:
                 self._offer(stream)
             return stream
 
@@ -167,12 +170,12 @@ class Agent:
     def _after_fork(self) -> None:
         """In the child: the parent's thread and sockets are not ours. Begin anew."""
         _forsaken.append(self._worker)
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._worker = None
         if self._closed:
             return
         for stream in self._streams.values():
-            stream.taker = None if self._settings.disabled else _Starter(self).taker()
+            stream.taker = None if self._off else _Starter(self).taker()
 
     def _start_again(self) -> None:
         """In a forked child that publishes, or where it was not possible before."""

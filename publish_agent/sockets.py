@@ -6,11 +6,11 @@ on a source job that does not let it in; it may do so later, so it is tried agai
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
+import posix
 import random
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from enum import Enum
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from mql.native_threads import Thread
 from publish_agent.keys import Keys
 from publish_agent.settings import split_address
 from publish_agent.state import Send
@@ -163,10 +164,10 @@ def _check_descriptors() -> None:
     """Raise OSError if descriptors are short: libzmq would end the process then."""
     held: list[int] = []
     try:
-        held.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_DESCRIPTORS))
+        held.extend(posix.open(os.devnull, os.O_RDONLY) for _ in range(_DESCRIPTORS))
     finally:
         for descriptor in held:
-            os.close(descriptor)
+            posix.close(descriptor)
 
 
 def _read(readable: zmq.Socket[bytes]) -> Iterator[list[bytes]]:
@@ -183,7 +184,7 @@ class Resolver:
     def __init__(self, addresses: tuple[str, ...], wake: Callable[[], None]) -> None:
         self._addresses = addresses
         self._wake = wake
-        self._running: threading.Thread | None = None
+        self._running: Thread | None = None
         self.found: deque[str] = deque()
         """Endpoints, `tcp://ADDRESS:PORT`."""
 
@@ -198,7 +199,7 @@ class Resolver:
             if _is_literal(split_address(address)[0]):
                 self.found.append(address)
         if self.needed and (self._running is None or not self._running.is_alive()):
-            self._running = threading.Thread(target=self._run, name="mql-resolver", daemon=True)
+            self._running = Thread(self._run, "mql-resolver", is_left=True)
             self._running.start()
 
     def _run(self) -> None:
@@ -207,19 +208,19 @@ class Resolver:
             if _is_literal(host):
                 continue
             try:
-                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = _socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
             except OSError:
                 continue
             for family, *_, place in found:
-                text = f"[{place[0]}]" if family == socket.AF_INET6 else place[0]
+                text = f"[{place[0]}]" if family == _socket.AF_INET6 else place[0]
                 self.found.append(f"tcp://{text}:{port}")
         self._wake()
 
 
 def _is_literal(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
-            socket.inet_pton(family, host)
+            _socket.inet_pton(family, host)
         except OSError:
             continue
         return True

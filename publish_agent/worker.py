@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
-import socket
-import threading
 import time
+from _socket import socketpair
 from collections import deque
 
+from mql.host_log import log_apart
+from mql.native_threads import Event, Thread
 from publish_agent.figures import Figures
 from publish_agent.identity import Identity
 from publish_agent.keys import Keys
@@ -30,6 +32,8 @@ _PAUSE_S, _LONGEST_S = 0.5, 60.0
 """Before an agent that failed begins anew: longer each time."""
 LINGER_MS = 200
 CLOSE_S = 0.4
+_CUT_S = 0.05
+"""Who closes waits so much longer for a thread that was cut short, since it had no time left."""
 
 
 class Worker:
@@ -40,12 +44,13 @@ class Worker:
         self._keys = keys
         self._new: deque[Stream] = deque()
         self._all: list[Stream] = []
-        self._stop = threading.Event()
+        self._stop = Event()
+        self._close_by_s = math.inf
         self._state: AgentState | None = None
-        self._reader, self._writer = socket.socketpair()
+        self._reader, self._writer = socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="mql-agent", daemon=True)
+        self._thread = Thread(self._run, "mql-agent")
 
     def start(self) -> None:
         """Begin. Raises RuntimeError where no thread can be started."""
@@ -69,10 +74,12 @@ class Worker:
 
     def close(self) -> None:
         """Send what is left, say goodbye, and end; within half a second, whatever happens."""
+        self._close_by_s = min(self._close_by_s, time.monotonic() + CLOSE_S)
         self._stop.set()
         self._wake()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(CLOSE_S)
+        if not self._thread.is_current() and not self._thread.join(CLOSE_S):
+            self._thread.cut()
+            self._thread.join(_CUT_S)
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: it will wake anyway; closed: it has ended
@@ -87,8 +94,8 @@ class Worker:
                 planned("select a from s where b == 1", "")  # or the first query waits for this
                 sockets = Sockets(self._keys)
                 self._loop(sockets)
-            except Exception:  # noqa: BLE001 - a host never hears of our bugs, but in its log
-                _log.exception("the agent begins anew")
+            except Exception as error:  # noqa: BLE001 - a host hears of our bugs in its log alone
+                log_apart(_log, "the agent begins anew", error)
                 self._new.extend(self._all)
                 pause_s = _PAUSE_S if time.monotonic() - began_s > _LONGEST_S else pause_s * 2
                 pause_s = min(pause_s, _LONGEST_S)
@@ -96,10 +103,14 @@ class Worker:
                 for stream in self._all:
                     stream.taker = CLOSED if self._stop.is_set() else None
                 if sockets is not None:
-                    sockets.close(LINGER_MS)
+                    sockets.close(self._linger_ms())
             self._stop.wait(pause_s)
         self._reader.close()
         self._writer.close()
+
+    def _linger_ms(self) -> int:
+        left_s = self._close_by_s - time.monotonic()
+        return int(max(0.0, min(left_s * 1_000, LINGER_MS)))
 
     def _loop(self, sockets: Sockets) -> None:
         identity = Identity(secrets.token_hex(8), os.getpid(), secrets.token_hex(16))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mql.ledger import Tally
+from mql.native_threads import Thread
 from mql.wire.messages import Goodbye, Hello, Unsubscribe
 from publish_agent import Agent, Status, Stream
 from publish_agent.intake import Intake, Room
@@ -413,12 +414,12 @@ def test_a_process_without_descriptors_goes_on_and_so_does_the_agent_later(
 def test_a_process_that_can_start_no_thread_goes_on(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: threading.Thread) -> None:
+    def refuse(_: Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     agent = Agent("checkout", router.address)
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
+        patched.setattr(Thread, "start", refuse)
         assert agent.publish("requests", {"n": 1}) is Status.SKIPPED
         assert agent.publish("requests", {"n": 2}) is Status.SKIPPED
     agent.close()
