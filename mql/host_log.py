@@ -20,18 +20,18 @@ from mql.native_threads import Thread
 _WAITING_MAX = 100
 """Lines that wait to be written; the oldest is given up for a further one."""
 
-_waiting: deque[tuple[logging.Logger, str, BaseException]] = deque(maxlen=_WAITING_MAX)
+_waiting: deque[tuple[logging.Logger, str, BaseException | None]] = deque(maxlen=_WAITING_MAX)
 
 
-def log_apart(logger: logging.Logger, message: str, error: BaseException) -> None:
-    """Log an error with its traceback, as soon as the host can. Never waits, never raises."""
+def log_apart(logger: logging.Logger, message: str, error: BaseException | None = None) -> None:
+    """Log an error, with its traceback, as soon as the host can. Never waits, never raises."""
     _waiting.append((logger, message, error))
     if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
         ctypes.pythonapi.Py_AddPendingCall(_pending_call, None)
         return
     try:
         Thread(_log_all, "mql-log", is_left=True).start()
-    except RuntimeError:  # there are no more threads, which the line may be about
+    except (RuntimeError, MemoryError):  # there are no more threads: what the line may be about
         _log_all()
 
 

@@ -56,6 +56,12 @@ def thread_ident() -> int:
     return ident
 
 
+def thread_id() -> int:
+    """The number that the system has for the running thread."""
+    number: int = _native.get_native_id()
+    return number
+
+
 class Event:
     """What happens once; also in a signal handler."""
 
@@ -111,6 +117,11 @@ class Thread:
             self._started = False
             _running.discard(self)
             raise
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it ever ran. One that found no memory for its first call never does."""
+        return self._ident != 0
 
     def is_alive(self) -> bool:
         """Whether it has been started, and not ended."""
@@ -173,7 +184,8 @@ def _end_all() -> None:
     _exiting.set()
     end_s = monotonic() + _LONGEST_EXIT_S
     for thread in tuple(_running):
-        while not thread.is_left and not thread.join(_LOOK_S) and monotonic() < end_s:
+        is_met = thread.has_begun and not thread.is_left
+        while is_met and not thread.join(_LOOK_S) and monotonic() < end_s:
             thread.cut()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import multiprocessing
 import multiprocessing.util
 import os
@@ -12,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from mql.native_threads import ARE_REAL, make_lock
 from publish_agent.figures import Figures
 from publish_agent.intake import Status
 from publish_agent.keys import read_keys
-from publish_agent.queries import MAX_STREAMS, is_stream_name
+from publish_agent.notes import NOTES, Line
+from publish_agent.queries import MAX_NAME, MAX_STREAMS, is_stream_name
 from publish_agent.settings import Settings, read_settings
 from publish_agent.stream import CLOSED, Stream, Taker
 from publish_agent.worker import Worker
@@ -24,10 +23,12 @@ from publish_agent.worker import Worker
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-_log = logging.getLogger("publish_agent")
-
+MAX_REFUSED = 1_000
+"""Names of streams that are refused, and remembered."""
 _AGAIN_S = 5.0
 """After so long it is tried again to start."""
+_LATE = -10
+"""The priority of the goodbye among the finalizers of a child: others may still publish before."""
 
 
 class Agent:
@@ -80,23 +81,25 @@ class Agent:
         curve = self._settings.key, self._settings.server_key
         self._keys = read_keys(*curve) if curve[0] and curve[1] else None  # type: ignore[arg-type]
         self._streams: dict[str, Stream] = {}
+        self._refused: dict[str, Stream] = {}
         self._worker: Worker | None = None
-        self._lock = make_lock()
+        self._turns: list[None] = [None]
+        """Holds one turn to start the thread, which is taken and put back; no lock to wait for."""
+        self._not_before_s = 0.0
+        self._idle = Taker(self._awake, _nobody_is_there)
+        """What a stream has until there is a thread that knows of it."""
         self._closed = False
-        self._off = self._settings.disabled or not ARE_REAL
-        if not ARE_REAL:
-            _log.warning("the agent is off: greenlets stand for all threads of this interpreter")
         _agents.add(self)
 
     def stream(self, name: str) -> Stream:
         """The stream of a name; keep it, and call its `publish`."""
-        stream = self._streams.get(name)
-        return self._begin(name) if stream is None else stream
+        found = self._streams.get(name) if type(name) is str else None
+        return self._find(name) if found is None else found
 
     def publish(self, stream: str, event: object) -> Status:
         """Offer an event to the queries that run now on a stream. Never blocks or raises."""
-        found = self._streams.get(stream)
-        return (self._begin(stream) if found is None else found).publish(event)
+        found = self._streams.get(stream) if type(stream) is str else None
+        return (self._find(stream) if found is None else found).publish(event)
 
     def lost(self, stream: str, number: int) -> None:
         """Say that so many events of a stream were lost before they could be published.
@@ -116,94 +119,131 @@ class Agent:
 
     def close(self) -> None:
         """Send what is left and stop, within half a second. Events are no longer taken."""
-        with self._lock:
-            self._closed = True
-            worker, self._worker = self._worker, None
-            for stream in self._streams.values():
-                stream.taker = stream.taker or CLOSED
+        self._closed = True
+        for stream in list(self._streams.values()):
+            if stream.taker in (None, self._idle):
+                stream.taker = CLOSED
         _agents.discard(self)
+        worker = self._worker
         if worker is not None:
             worker.close()
-        for stream in self._streams.values():
+        self._worker = None
+        for stream in list(self._streams.values()):
             stream.taker = CLOSED
 
     def _figures(self) -> Figures:
         worker = self._worker
         return Figures() if worker is None else worker.figures()
 
-    def _begin(self, name: str) -> Stream:
-        """Make a stream, and start the thread if it does not run."""
-        if len(self._streams) >= MAX_STREAMS or not is_stream_name(name):
-            _log.warning("no stream %.100r: %d are allowed, by name", name, MAX_STREAMS)
-            return Stream(name)
-        with self._lock:
-            stream = self._streams.get(name)
-            if stream is not None:
-                return stream
-            stream = self._streams[name] = Stream(name)
-            if self._closed:
-                stream.taker = CLOSED
-            elif not self._off:
-                self._offer(stream)
-            return stream
+    # Streams. A signal handler, a finalizer or another thread may come in between anywhere; nothing
+    # here waits for anything, and all that is shared changes in one step of a dict or a list.
 
-    def _offer(self, *streams: Stream) -> None:
-        """Hand streams to the background thread, which starts with the first ones."""
+    def _find(self, name: object) -> Stream:
+        """The stream of a name that is new, no exact text, or refused."""
         try:
-            worker = self._worker or self._start()
-        except (OSError, RuntimeError):  # no descriptors, no threads: the service has other worries
-            _log.exception("the agent cannot start; it will try again")
-            for stream in self._streams.values():
-                stream.taker = _Starter(self, monotonic() + _AGAIN_S).taker()
-            return
-        for stream in streams:
-            worker.offer(stream)
+            text = _text_of(name)
+            if text is None:
+                return self._refuse("", Line.BAD_NAME, f"a {type(name).__name__}")
+            found = self._streams.get(text) or self._refused.get(text)
+            return self._make(text) if found is None else found
+        except Exception:  # noqa: BLE001 - there is no memory for it
+            return _NONE
 
-    def _start(self) -> Worker:
-        worker = Worker(self._settings, self._keys)
-        worker.start()
-        self._worker = worker
-        if multiprocessing.parent_process() is not None:  # which skips what is to do at exit
-            multiprocessing.util.Finalize(None, _at_exit, exitpriority=0)
-        return worker
-
-    def _after_fork(self) -> None:
-        """In the child: the parent's thread and sockets are not ours. Begin anew."""
-        _forsaken.append(self._worker)
-        self._lock = make_lock()
-        self._worker = None
+    def _make(self, name: str) -> Stream:
+        """Make a stream, and start the thread if it does not run."""
+        if len(self._streams) >= MAX_STREAMS:
+            return self._refuse(name, Line.TOO_MANY_STREAMS, f"{name[:MAX_NAME]!r}")
+        if not is_stream_name(name):
+            return self._refuse(name, Line.BAD_NAME, f"{name[:MAX_NAME]!r}")
+        made = Stream(name)
+        if self._worker is None and not self._settings.disabled:
+            made.taker = self._idle
+        stream = self._streams.setdefault(name, made)
+        self._begin()
         if self._closed:
+            stream.taker = CLOSED
+        return stream
+
+    def _refuse(self, name: str, line: Line, detail: str) -> Stream:
+        """Skip the events of a stream, and have the thread say so."""
+        NOTES.note(line, detail)
+        if self._worker is None:
+            self._start()
+        if len(name) > MAX_NAME or len(self._refused) >= MAX_REFUSED:
+            return _NONE
+        return self._refused.setdefault(name, Stream(name))
+
+    # The thread
+
+    def _begin(self) -> None:
+        """Have the thread look at what there is; it starts with the first stream."""
+        worker = self._worker
+        if worker is None:
+            self._start()
+        else:
+            worker.wake()
+
+    def _start(self) -> None:
+        """Start the thread, unless that is done already, right now, or too soon."""
+        turns = self._turns
+        if self._settings.disabled or self._closed or monotonic() < self._not_before_s:
             return
-        for stream in self._streams.values():
-            stream.taker = None if self._off else _Starter(self).taker()
+        try:
+            turns.pop()
+        except IndexError:
+            return
+        try:
+            if self._worker is None or not self._worker.has_begun:
+                self._not_before_s = monotonic() + _AGAIN_S
+                self._start_worker(turns)
+        except Exception as error:  # noqa: BLE001 - the service has other worries, and none of ours
+            NOTES.note(Line.CANNOT_START, repr(error))
+        finally:
+            turns.append(None)
 
-    def _start_again(self) -> None:
-        """In a forked child that publishes, or where it was not possible before."""
-        with self._lock:
-            if self._worker is None and not self._closed:
-                for stream in self._streams.values():
-                    stream.taker = None
-                self._offer(*self._streams.values())
+    def _start_worker(self, turns: list[None]) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+        worker = Worker(self._settings, self._keys, self._streams)
+        if turns is not self._turns:  # a fork came in between: what was made is the parent's too
+            _forsaken.append(worker)
+            return
+        self._worker = worker
+        try:
+            worker.start()
+        except BaseException:
+            self._worker = None
+            raise
+        if self._closed:
+            worker.stop()
 
-
-class _Starter:
-    """What a stream has in a forked child until the first event there, or until a time has come."""
-
-    def __init__(self, agent: Agent, not_before_s: float = 0.0) -> None:
-        self._agent = agent
-        self._not_before_s = not_before_s
-
-    def taker(self) -> Taker:
-        """What a stream hands its events to meanwhile."""
-        return Taker(self._offer, self._lost)
-
-    def _offer(self, event: object) -> Status:  # noqa: ARG002 - the taker's shape
-        if monotonic() >= self._not_before_s:
-            self._agent._start_again()  # noqa: SLF001 - our own
+    def _awake(self, event: object) -> Status:  # noqa: ARG002 - the taker's shape
+        """What `publish` does until there is a thread that knows of the stream."""
+        self._start()
         return Status.SKIPPED
 
-    def _lost(self, number: int) -> None:
-        """Nobody is there to be told."""
+    def _after_fork(self) -> None:
+        """In the child: the parent's thread and sockets are not ours. The first event begins."""
+        _forsaken.append(self._worker)
+        self._worker = None
+        self._turns = [None]
+        self._not_before_s = 0.0
+        if not self._closed:
+            for stream in list(self._streams.values()):
+                stream.taker = None if self._settings.disabled else self._idle
+
+
+_NONE = Stream("")
+"""Stands for all streams that there cannot be; what is published to it is skipped."""
+
+
+def _text_of(name: object) -> str | None:
+    """A name as an exact text, without any code of its own; None if it is no text."""
+    return str.__str__(name) if issubclass(type(name), str) else None
+
+
+def _nobody_is_there(number: int) -> None:
+    """It is not known yet whether a query runs."""
 
 
 _agents: set[Agent] = set()
@@ -219,7 +259,18 @@ def _after_fork() -> None:
 def _at_exit() -> None:
     for agent in list(_agents):
         agent.close()
+    NOTES.say(monotonic())
+
+
+def _in_child(_: object) -> None:
+    """In a child of multiprocessing, which ends without what is registered with `atexit`."""
+    multiprocessing.util.Finalize(None, _at_exit, exitpriority=_LATE)
 
 
 os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
+# A child drops all finalizers when it is about to run, after it has imported the main module; and
+# then calls what was registered so. Where this is imported only later, it has a parent by now.
+multiprocessing.util.register_after_fork(_in_child, _in_child)
+if multiprocessing.parent_process() is not None:
+    _in_child(None)

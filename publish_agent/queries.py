@@ -109,6 +109,11 @@ class Queries:
         for running in list(link.queries.values()):
             self.end(link, running)
 
+    def forget(self, link: Link) -> None:
+        """End all queries of a link that never comes back."""
+        self.end_all(link)
+        self._clocks.pop(link.number, None)
+
     def renew_us(self) -> int | None:
         """When the next change of subscriptions is due."""
         dues = (stream.due_us() for stream in self._streams.values())

@@ -1,4 +1,4 @@
-"""The agent's sockets: one DEALER for each address of a source job, and names looked up.
+"""The agent's sockets: one DEALER for each address of a source job.
 
 A socket only takes messages while it is connected, so nothing stale waits in it. ZeroMQ gives up
 on a source job that does not let it in; it may do so later, so it is tried again.
@@ -6,23 +6,18 @@ on a source job that does not let it in; it may do so later, so it is tried agai
 
 from __future__ import annotations
 
-import _socket
 import contextlib
-import os
-import posix
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from mql.native_threads import Thread
 from publish_agent.keys import Keys
-from publish_agent.settings import split_address
+from publish_agent.room import NoRoomError, check_descriptors
 from publish_agent.state import Send
 
 _QUEUED = 1_000
@@ -38,13 +33,10 @@ _REFUSED = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSED
 _LARGEST = 1 << 20
-_MOST = 64
-"""Source jobs that one agent serves."""
 _MOST_AT_ONCE = 200
 """Messages read of one socket before others have their turn."""
-_DESCRIPTORS = 32
-"""So many have to be free before a socket is made."""
 
 
 class Change(Enum):
@@ -67,27 +59,42 @@ class _Line:
 class Sockets:
     """All sockets of an agent; for one thread."""
 
-    def __init__(self, keys: Keys | None) -> None:
-        """Raises OSError where descriptors are short."""
-        _check_descriptors()
+    def __init__(self, keys: Keys | None, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._keys = keys
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context = context
         self._poller = zmq.Poller()
         self._ready: set[object] = set()
         self._lines: dict[str, _Line] = {}
         self._by_link: dict[int, _Line] = {}
+        self._made = 0
         self._refused: dict[int, float] = {}
 
     def wake_by(self, descriptor: int) -> None:
         """Also wake when a file descriptor has something to read."""
         self._poller.register(descriptor, zmq.POLLIN)
 
-    def connect(self, endpoint: str) -> None:
-        """Connect to `tcp://ADDRESS:PORT`, once. Raises OSError where descriptors are short."""
-        if endpoint in self._lines or len(self._lines) >= _MOST:
-            return
-        _check_descriptors()
-        made = self._context.socket(zmq.DEALER)
+    def connect(self, endpoint: str) -> bool:
+        """Connect to `tcp://ADDRESS:PORT`; False where that cannot be, now or at all."""
+        try:
+            check_descriptors()
+            made = self._context.socket(zmq.DEALER)
+        except (NoRoomError, zmq.ZMQError):
+            return False
+        try:
+            self._set(made, endpoint)
+            monitor = made.get_monitor_socket(_EVENTS)
+            made.connect(endpoint)
+        except zmq.ZMQError:
+            made.close(0)
+            return False
+        line = _Line(self._made, endpoint, made, monitor)
+        self._made += 1
+        self._lines[endpoint] = self._by_link[line.link] = line
+        self._poller.register(made, zmq.POLLIN)
+        self._poller.register(monitor, zmq.POLLIN)
+        return True
+
+    def _set(self, made: zmq.Socket[bytes], endpoint: str) -> None:
         made.linger = 0
         made.immediate = True
         made.sndhwm = made.rcvhwm = _QUEUED
@@ -101,13 +108,21 @@ class Sockets:
         if self._keys is not None:
             made.curve_publickey, made.curve_secretkey = self._keys.public, self._keys.secret
             made.curve_serverkey = self._keys.server
-        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSED
-        monitor = made.get_monitor_socket(events)
-        made.connect(endpoint)
-        line = _Line(len(self._by_link), endpoint, made, monitor)
-        self._lines[endpoint] = self._by_link[line.link] = line
-        self._poller.register(made, zmq.POLLIN)
-        self._poller.register(monitor, zmq.POLLIN)
+
+    def disconnect(self, endpoint: str) -> int:
+        """Let an endpoint go; gives its link, whose number is never used again."""
+        line = self._lines.pop(endpoint)
+        del self._by_link[line.link]
+        self._refused.pop(line.link, None)
+        self._ready -= {line.socket, line.monitor}
+        self._poller.unregister(line.socket)
+        self._poller.unregister(line.monitor)
+        _close(line, 0)
+        return line.link
+
+    def link_of(self, endpoint: str) -> int:
+        """The number of the connection to an endpoint."""
+        return self._lines[endpoint].link
 
     def wait(self, timeout_ms: int) -> None:
         """Wait until something is there to read, or the time is over."""
@@ -155,19 +170,13 @@ class Sockets:
     def close(self, linger_ms: int) -> None:
         """Close, giving the network so long to take what was sent."""
         for line in self._lines.values():
-            line.socket.disable_monitor()
-            line.socket.close(linger_ms)
-        self._context.destroy(linger_ms)
+            _close(line, linger_ms)
 
 
-def _check_descriptors() -> None:
-    """Raise OSError if descriptors are short: libzmq would end the process then."""
-    held: list[int] = []
-    try:
-        held.extend(posix.open(os.devnull, os.O_RDONLY) for _ in range(_DESCRIPTORS))
-    finally:
-        for descriptor in held:
-            posix.close(descriptor)
+def _close(line: _Line, linger_ms: int) -> None:
+    line.socket.disable_monitor()
+    line.monitor.close(0)
+    line.socket.close(linger_ms)
 
 
 def _read(readable: zmq.Socket[bytes]) -> Iterator[list[bytes]]:
@@ -176,52 +185,3 @@ def _read(readable: zmq.Socket[bytes]) -> Iterator[list[bytes]]:
             yield readable.recv_multipart(zmq.NOBLOCK)
         except zmq.ZMQError:
             return
-
-
-class Resolver:
-    """Looks names up in a thread of its own, since that may take seconds."""
-
-    def __init__(self, addresses: tuple[str, ...], wake: Callable[[], None]) -> None:
-        self._addresses = addresses
-        self._wake = wake
-        self._running: Thread | None = None
-        self.found: deque[str] = deque()
-        """Endpoints, `tcp://ADDRESS:PORT`."""
-
-    @property
-    def needed(self) -> bool:
-        """Whether there are names to look up, which may come to mean other addresses."""
-        return any(not _is_literal(split_address(a)[0]) for a in self._addresses)
-
-    def look_up(self) -> None:
-        """Begin to look up, unless that goes on already."""
-        for address in self._addresses:
-            if _is_literal(split_address(address)[0]):
-                self.found.append(address)
-        if self.needed and (self._running is None or not self._running.is_alive()):
-            self._running = Thread(self._run, "mql-resolver", is_left=True)
-            self._running.start()
-
-    def _run(self) -> None:
-        for address in self._addresses:
-            host, port = split_address(address)
-            if _is_literal(host):
-                continue
-            try:
-                found = _socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
-            except OSError:
-                continue
-            for family, *_, place in found:
-                text = f"[{place[0]}]" if family == _socket.AF_INET6 else place[0]
-                self.found.append(f"tcp://{text}:{port}")
-        self._wake()
-
-
-def _is_literal(host: str) -> bool:
-    for family in (_socket.AF_INET, _socket.AF_INET6):
-        try:
-            _socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False

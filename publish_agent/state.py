@@ -107,6 +107,8 @@ class AgentState:
         self._offered = 0
         self._peeks = Peeks()
         self._lag_us = 0
+        self._uncredited = 0
+        """Events that links which are no more could not send."""
 
     def figures(self) -> Figures:
         """This agent in numbers; any thread may ask."""
@@ -122,7 +124,7 @@ class AgentState:
             buffered_bytes=self._room.used,
             lag_us=self._lag_us,
             unkept=self.queries.dropped,
-            uncredited=sum(link.dropped for link in links),
+            uncredited=self._uncredited + sum(link.dropped for link in links),
             spent=spent,
         )
 
@@ -146,6 +148,22 @@ class AgentState:
             if made.welcomed:
                 made.heard_us = now_us
             made.lose()
+
+    def answers(self, link: int) -> bool:
+        """Whether a source job is there, at the other end of a link."""
+        made = self.links.get(link)
+        return made is not None and made.welcomed
+
+    def forget(self, link: int) -> None:
+        """A link is no more, and never comes back: its queries end."""
+        made = self.links.pop(link, None)
+        if made is None:
+            return
+        self._uncredited += made.dropped
+        self.queries.forget(made)
+        for other in self.links.values():
+            if other.twin is made:
+                other.twin = None
 
     def receive(self, link: int, frames: Sequence[bytes], now_us: int) -> list[Send]:
         """A message came. Never raises: what makes no sense is counted."""
