@@ -1,7 +1,7 @@
 """The lines that the agent writes into the log of its host: each at most once a minute.
 
-A line is noted on any thread. The agent's own thread says it, or the exit of the process, so that
-`publish` meets no lock of a log handler, and a handler that publishes is never called by `publish`.
+A line is noted on any thread, and said where the host may log: so `publish` meets no lock of a log
+handler, and never calls a handler that publishes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from enum import Enum
+
+from mql.host_log import log_apart
 
 PAUSE_S = 60.0
 """The least time between two lines of a kind."""
@@ -23,6 +25,7 @@ class Line(Enum):
 
     BAD_NAME = "events of a stream with such a name are skipped"
     TOO_MANY_STREAMS = "an agent has no more streams, events of further ones are skipped"
+    NO_THREADS = "the agent is off: greenlets stand for all threads of this interpreter"
     CANNOT_START = "the agent cannot start, and will try again"
     NO_ROOM = "the agent waits until the process has room for it"
     BEGAN_AGAIN = "the agent failed, and begins again"
@@ -42,15 +45,27 @@ class Notes:
             self._noted.setdefault(line, detail[:DETAIL_MAX])
 
     def say(self, now_s: float) -> None:
-        """Say what has been noted and is due, whatever a log handler does with it."""
+        """Say what is due, on the agent's thread: apart from it, so that no handler holds it up."""
+        for message in self.due(now_s):
+            log_apart(_log, message)
+
+    def say_here(self, now_s: float) -> None:
+        """Say what is due where there may be no more threads."""
+        for message in self.due(now_s):
+            with suppress(Exception):  # of a log handler
+                _log.error(message)
+
+    def due(self, now_s: float) -> list[str]:
+        """What has been noted and is to be said now."""
+        due = []
         for line in list(self._noted):
             if now_s < self._due_s.get(line, now_s):
                 continue
             self._due_s[line] = now_s + PAUSE_S
             detail = self._noted.pop(line, None)
-            if detail is not None:  # another thread has said it
-                with suppress(Exception):
-                    _log.warning("%s: %s", line.value, detail)
+            if detail is not None:  # else another thread has taken it
+                due.append(f"{line.value}: {detail}" if detail else line.value)
+        return due
 
 
 NOTES = Notes()
