@@ -18,11 +18,14 @@ GRACE_ANSWERS = 3
 """For so long, and in so many answers, a name has not given an address before that is let go."""
 
 
-class _Given(NamedTuple):
-    """An answer of a name: which one, and when."""
+class _Absence(NamedTuple):
+    """How many answers of a name have lacked an endpoint, and since when."""
 
-    number: int
-    time_s: float
+    answers: int
+    since_s: float
+
+
+_PRESENT = _Absence(0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,11 @@ class Changes:
 
 
 class Addresses:
-    """The endpoints of an agent, and in which answer of each name they were last."""
+    """The endpoints of an agent, and for each name that gave one, whether it still does."""
 
     def __init__(self, most: int = MAX_ADDRESSES) -> None:
         self._most = most
-        self._kept: dict[str, dict[str, _Given]] = {}
-        self._last: dict[str, _Given] = {}
+        self._kept: dict[str, dict[str, _Absence]] = {}
 
     def take(
         self, name: str, given: Collection[str], now_s: float, answers: Callable[[str], bool]
@@ -51,38 +53,40 @@ class Addresses:
         """
         if not given:
             return Changes([], [], 0)
-        number = self._last[name].number + 1 if name in self._last else 0
-        last = self._last[name] = _Given(number, now_s)
+        self._note(name, given, now_s)
         new = [endpoint for endpoint in dict.fromkeys(given) if endpoint not in self._kept]
-        for endpoint in given:
-            if endpoint in self._kept:
-                self._kept[endpoint][name] = last
-        silent = [endpoint for endpoint in self._kept if not answers(endpoint)]
-        gone = [
-            endpoint for endpoint in silent if self._is_absent(endpoint, GRACE_ANSWERS, GRACE_S)
-        ]
+        absent = {
+            endpoint: max(absence.since_s for absence in by_name.values())
+            for endpoint, by_name in self._kept.items()
+            if all(absence.answers for absence in by_name.values()) and not answers(endpoint)
+        }
+        gone = [endpoint for endpoint in absent if self._is_over(endpoint, now_s)]
         missing = len(self._kept) - len(gone) + len(new) - self._most
         if missing > 0:
-            absent = [e for e in silent if e not in gone and self._is_absent(e, 1, 0.0)]
-            gone += sorted(absent, key=self._given_s)[:missing]
+            rest = [endpoint for endpoint in absent if endpoint not in gone]
+            gone += sorted(rest, key=absent.__getitem__)[:missing]
         for endpoint in gone:
             del self._kept[endpoint]
         room = self._most - len(self._kept)
-        self._kept |= {endpoint: {name: last} for endpoint in new[:room]}
+        self._kept |= {endpoint: {name: _PRESENT} for endpoint in new[:room]}
         return Changes(gone, new[:room], len(new[room:]))
 
     def drop(self, endpoint: str) -> None:
         """It could not be connected to. It is new when it is given again."""
         del self._kept[endpoint]
 
-    def _is_absent(self, endpoint: str, answers: int, span_s: float) -> bool:
-        """Whether each name has given so many answers without it, over such a time."""
-        return all(
-            self._last[name].number - given.number >= answers
-            and self._last[name].time_s - given.time_s >= span_s
-            for name, given in self._kept[endpoint].items()
-        )
+    def _note(self, name: str, given: Collection[str], now_s: float) -> None:
+        """Note which endpoints are in an answer, and which are not."""
+        for endpoint, by_name in self._kept.items():
+            if endpoint in given:
+                by_name[name] = _PRESENT
+            elif name in by_name:
+                answers, since_s = by_name[name]
+                by_name[name] = _Absence(answers + 1, since_s if answers else now_s)
 
-    def _given_s(self, endpoint: str) -> float:
-        """When it was given last."""
-        return max(given.time_s for given in self._kept[endpoint].values())
+    def _is_over(self, endpoint: str, now_s: float) -> bool:
+        """Whether each name has given so many answers without it, over so long a time."""
+        return all(
+            absence.answers >= GRACE_ANSWERS and now_s - absence.since_s >= GRACE_S
+            for absence in self._kept[endpoint].values()
+        )

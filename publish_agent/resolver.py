@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
-import socket
 from collections import deque
 from collections.abc import Callable
 
+from mql.native_threads import Thread
 from publish_agent.settings import split_address
-from publish_agent.thread import Thread
 
 LookUp = Callable[[str, int], list[str]]
 """The endpoints (`tcp://ADDRESS:PORT`) of a host's name and a port. It may raise, and be slow."""
@@ -16,8 +16,8 @@ LookUp = Callable[[str, int], list[str]]
 
 def endpoints_of(host: str, port: int) -> list[str]:
     """What the system's resolver gives. Raises OSError, or UnicodeError for what is no name."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    places = [(family == socket.AF_INET6, str(place[0])) for family, *_, place in found]
+    found = _socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
+    places = [(family == _socket.AF_INET6, str(place[0])) for family, *_, place in found]
     return [f"tcp://[{text}]:{port}" if is_6 else f"tcp://{text}:{port}" for is_6, text in places]
 
 
@@ -39,8 +39,8 @@ class Resolver:
         """Begin to look up, unless that goes on already, or no thread can be had for it."""
         self.found.extend((literal, [literal]) for literal in self._literals)
         before = self._thread
-        if self._names and not (before and before.is_alive and before.has_begun):
-            self._thread = Thread(self._run)
+        if self._names and not (before and before.is_alive() and before.has_begun):
+            self._thread = Thread(self._run, "mql-resolver", is_left=True)
             with contextlib.suppress(RuntimeError, MemoryError):
                 self._thread.start()
 
@@ -52,9 +52,9 @@ class Resolver:
 
 
 def _is_literal(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
-            socket.inet_pton(family, host)
+            _socket.inet_pton(family, host)
         except OSError:
             continue
         return True
