@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from mql.native_threads import ARE_REAL
 from publish_agent.figures import Figures
 from publish_agent.intake import Status
 from publish_agent.keys import read_keys
@@ -89,6 +90,10 @@ class Agent:
         self._idle = Taker(self._awake, _nobody_is_there)
         """What a stream has until there is a thread that knows of it."""
         self._closed = False
+        self._off = self._settings.disabled or not ARE_REAL
+        if not ARE_REAL:
+            NOTES.note(Line.NO_THREADS, "")
+            NOTES.say_here(monotonic())
         _agents.add(self)
 
     def stream(self, name: str) -> Stream:
@@ -156,7 +161,7 @@ class Agent:
         if not is_stream_name(name):
             return self._refuse(name, Line.BAD_NAME, f"{name[:MAX_NAME]!r}")
         made = Stream(name)
-        if self._worker is None and not self._settings.disabled:
+        if self._worker is None and not self._off:
             made.taker = self._idle
         stream = self._streams.setdefault(name, made)
         self._begin()
@@ -186,7 +191,7 @@ class Agent:
     def _start(self) -> None:
         """Start the thread, unless that is done already, right now, or too soon."""
         turns = self._turns
-        if self._settings.disabled or self._closed or monotonic() < self._not_before_s:
+        if self._off or self._closed or monotonic() < self._not_before_s:
             return
         try:
             turns.pop()
@@ -230,7 +235,7 @@ class Agent:
         self._not_before_s = 0.0
         if not self._closed:
             for stream in list(self._streams.values()):
-                stream.taker = None if self._settings.disabled else self._idle
+                stream.taker = None if self._off else self._idle
 
 
 _NONE = Stream("")
@@ -259,7 +264,7 @@ def _after_fork() -> None:
 def _at_exit() -> None:
     for agent in list(_agents):
         agent.close()
-    NOTES.say(monotonic())
+    NOTES.say_here(monotonic())
 
 
 def _in_child(_: object) -> None:

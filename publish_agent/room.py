@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
-from _thread import allocate_lock, get_native_id, start_new_thread
+import posix
+import resource
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import zmq
 
+from mql.native_threads import Event, Thread, thread_id
+
 DESCRIPTORS = 32
 """So many have to be free before a socket is made."""
-THREADS = 8
+THREADS = 6
 """So many have to be free before a context is made: it takes two, and others take some, too."""
-CONTEXT_BYTES = 400 * 1024 * 1024
-"""The address space of a context: stacks of its threads, and what glibc reserves for each."""
+ARENA_BYTES = 64 * 1024 * 1024
+"""The address space that glibc reserves for what a thread allocates."""
+STACK_BYTES = 8 * 1024 * 1024
+"""A thread's stack, where the system sets no other limit."""
 _WAIT_S = 1.0
 _LOOK_S = 0.001
 _TASKS = Path("/proc/self/task")
@@ -34,12 +40,12 @@ def check_descriptors() -> None:
     """Raise NoRoomError if descriptors are short."""
     held: list[int] = []
     try:
-        held.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(DESCRIPTORS))
+        held.extend(posix.open(os.devnull, os.O_RDONLY) for _ in range(DESCRIPTORS))
     except OSError as error:
         raise NoRoomError(f"fewer than {DESCRIPTORS} free file descriptors: {error}") from None
     finally:
         for descriptor in held:
-            os.close(descriptor)
+            posix.close(descriptor)
 
 
 def check_memory(size: int) -> None:
@@ -52,41 +58,51 @@ def check_memory(size: int) -> None:
 
 def check_threads() -> None:
     """Raise NoRoomError if threads are short. When this returns, all that were started are gone."""
-    gate, running = allocate_lock(), list[int]()
-    ended: list[int] = []
+    gate, tasks, started = Event(), list[int](), list[Thread]()
 
     def run() -> None:
-        running.append(get_native_id())
-        with gate:
-            ended.append(get_native_id())
+        tasks.append(thread_id())
+        gate.wait(_WAIT_S)
 
-    started = 0
-    with gate:
-        try:
-            for _ in range(THREADS):
-                start_new_thread(run, ())
-                started += 1
-        except (RuntimeError, MemoryError) as error:
-            raise NoRoomError(f"fewer than {THREADS} free threads: {error}") from None
-        finally:
-            _wait_until(lambda: len(running) == started)
-    _wait_until(lambda: len(ended) == started)
-    _wait_until(lambda: not any((_TASKS / str(task)).exists() for task in ended))
-    if len(ended) < started:
-        raise NoRoomError("threads that were started did not run")
+    try:
+        for number in range(THREADS):
+            thread = Thread(run, f"mql-room-{number}")
+            thread.start()
+            started.append(thread)
+        _wait_until(lambda: len(tasks) == THREADS)
+    except (RuntimeError, MemoryError) as error:
+        raise NoRoomError(f"fewer than {THREADS} free threads: {error}") from None
+    finally:
+        gate.set()
+        for thread in started:
+            thread.join(_WAIT_S)
+        _wait_until(lambda: not any((_TASKS / str(task)).exists() for task in tasks))
+    if len(tasks) < THREADS:
+        raise NoRoomError(f"{THREADS - len(tasks)} threads that were started did not run")
 
 
-def make_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """A context, with its threads, which it would else start later. Raises NoRoomError."""
+def make_context(memory: int) -> zmq.Context[zmq.Socket[bytes]]:
+    """A context, with its threads, which it would else start later. Raises NoRoomError.
+
+    So many bytes of memory are left then for what the threads do.
+    """
     check_descriptors()
-    check_memory(CONTEXT_BYTES)
+    check_memory(memory + THREADS * (_stack_bytes() + ARENA_BYTES))
     check_threads()
     made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     made.socket(zmq.PAIR).close(0)
     return made
 
 
+def _stack_bytes() -> int:
+    with suppress(OSError, ValueError):
+        limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
+        if limit != resource.RLIM_INFINITY:
+            return limit
+    return STACK_BYTES
+
+
 def _wait_until(holds: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + _WAIT_S
-    while not holds() and time.monotonic() < end_s:
-        time.sleep(_LOOK_S)
+    end_s, never = monotonic() + _WAIT_S, Event()
+    while not holds() and monotonic() < end_s:
+        never.wait(_LOOK_S)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
-import socket
 import time
 import traceback
+from _socket import socketpair
 from collections.abc import Mapping
 
 import zmq
 
+from mql.native_threads import Event, Thread
 from publish_agent.addresses import MAX_ADDRESSES, Addresses
 from publish_agent.figures import Figures
 from publish_agent.identity import Identity
@@ -25,7 +27,6 @@ from publish_agent.settings import Settings
 from publish_agent.sockets import Change, Sockets
 from publish_agent.state import AgentState, Send
 from publish_agent.stream import CLOSED, Stream
-from publish_agent.thread import Bell, Thread
 
 _EPOCH_NS = time.time_ns() - time.monotonic_ns()
 _LONGEST_WAIT_MS = 1_000
@@ -36,6 +37,8 @@ _AGAIN_S = 5.0
 """After so long an agent for which there was no room looks again."""
 LINGER_MS = 200
 CLOSE_S = 0.4
+_CUT_S = 0.05
+"""Who closes waits so much longer for a thread that was cut short, since it had no time left."""
 
 
 class Worker:
@@ -52,15 +55,15 @@ class Worker:
         self._keys = keys
         self._streams = streams
         self._adopted = 0
-        self._stop = False
+        self._stop = Event()
+        self._close_by_s = math.inf
         self._pause_s = _PAUSE_S
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._state: AgentState | None = None
-        self._bell = Bell()
-        self._reader, self._writer = socket.socketpair()
+        self._reader, self._writer = socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        self._thread = Thread(self._run)
+        self._thread = Thread(self._run, "mql-agent")
 
     def start(self) -> None:
         """Begin. Raises RuntimeError or MemoryError where no thread can be started."""
@@ -88,27 +91,34 @@ class Worker:
 
     def stop(self) -> None:
         """Have it send what is left, say goodbye, and end."""
-        self._stop = True
-        self._bell.ring()
+        self._stop.set()
         self.wake()
 
     def close(self) -> None:
         """Stop, and wait for that; no longer than half a second, whatever happens."""
+        self._close_by_s = min(self._close_by_s, time.monotonic() + CLOSE_S)
         self.stop()
-        self._thread.join(CLOSE_S)
+        if not self._thread.is_current() and not self._thread.join(CLOSE_S):
+            self._thread.cut()
+            self._thread.join(_CUT_S)
 
     def _run(self) -> None:
-        while not self._stop:
-            pause_s = _LONGEST_S
-            with contextlib.suppress(Exception):  # no memory even to say so
-                pause_s = self._live()
-            if not self._stop:
-                self._bell.wait(pause_s)
-        if self._context is not None:
-            self._context.destroy(LINGER_MS)
-        self._let_go()
-        self._reader.close()
-        self._writer.close()
+        try:
+            while not self._stop.is_set():
+                pause_s = _LONGEST_S
+                with contextlib.suppress(Exception):  # no memory even to say so
+                    pause_s = self._live()
+                self._stop.wait(pause_s)
+        finally:
+            if self._context is not None:
+                self._context.destroy(self._linger_ms())
+            self._let_go()
+            self._reader.close()
+            self._writer.close()
+
+    def _linger_ms(self) -> int:
+        left_s = self._close_by_s - time.monotonic()
+        return int(max(0.0, min(left_s * 1_000, LINGER_MS)))
 
     def _live(self) -> float:
         """Run until it is stopped or fails. Gives the pause before the next time."""
@@ -132,17 +142,17 @@ class Worker:
         keep_scratch()
         planned("select a from s where b == 1", "")  # or the first query waits for this
         if self._context is None:
-            self._context = make_context()
+            self._context = make_context(self._settings.memory)
         sockets = Sockets(self._keys, self._context)
         try:
             self._loop(sockets)
         finally:
-            sockets.close(LINGER_MS)
+            sockets.close(self._linger_ms())
 
     def _let_go(self) -> None:
         """Take no more events from any stream, for now or for ever."""
         for stream in list(self._streams.values()):
-            stream.taker = CLOSED if self._stop else None
+            stream.taker = CLOSED if self._stop.is_set() else None
 
     def _loop(self, sockets: Sockets) -> None:
         identity = Identity(secrets.token_hex(8), os.getpid(), secrets.token_hex(16))
@@ -157,17 +167,17 @@ class Worker:
         resolver, addresses = Resolver(self._settings.source_jobs, self.wake), Addresses()
         sockets.wake_by(self._reader.fileno())
         look_up_us = 0
-        while not self._stop:
+        while not self._stop.is_set():
             now_us = _now_us()
             if not look_up_us or abs(now_us - look_up_us) > _LOOK_UP_US:
                 look_up_us = now_us
                 resolver.look_up()
             check_memory(self._settings.memory)
-            _reach(resolver, addresses, state, sockets)
+            reach(resolver, addresses, state, sockets)
             self._step(state, sockets)
             NOTES.say(time.monotonic())
             wait_us = state.next_wake_us() - _now_us()
-            if not self._stop:
+            if not self._stop.is_set():
                 sockets.wait(max(0, min(-(-wait_us // 1000), _LONGEST_WAIT_MS)))
         _send(state.goodbye(_now_us()), state, sockets)
 
@@ -193,7 +203,7 @@ class Worker:
                 self._adopted += 1
 
 
-def _reach(resolver: Resolver, addresses: Addresses, state: AgentState, sockets: Sockets) -> None:
+def reach(resolver: Resolver, addresses: Addresses, state: AgentState, sockets: Sockets) -> None:
     """Connect to the addresses that have been found, and let go those that are no more."""
     while resolver.found:
         name, given = resolver.found.popleft()

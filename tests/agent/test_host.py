@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mql.ledger import Tally
-from mql.native_threads import Thread
 from mql.wire.messages import Goodbye, Hello, Unsubscribe
 from publish_agent import Agent, Status, Stream
 from publish_agent.intake import Intake, Room
@@ -409,21 +408,6 @@ def test_a_process_without_descriptors_goes_on_and_so_does_the_agent_later(
     router.run(router.peers, 20)
     process.kill()
     process.communicate()
-
-
-def test_a_process_that_can_start_no_thread_goes_on(
-    router: Router, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    agent = Agent("checkout", router.address)
-    with monkeypatch.context() as patched:
-        patched.setattr(Thread, "start", refuse)
-        assert agent.publish("requests", {"n": 1}) is Status.SKIPPED
-        assert agent.publish("requests", {"n": 2}) is Status.SKIPPED
-    agent.close()
-    assert agent.publish("requests", {"n": 3}) is Status.CLOSED
 
 
 # The end of the process
