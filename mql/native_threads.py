@@ -12,7 +12,9 @@ import atexit
 import contextlib
 import ctypes
 import math
+import mmap
 import os
+import resource
 import threading
 from collections.abc import Callable
 from importlib.machinery import BuiltinImporter
@@ -27,6 +29,12 @@ _LONGEST_EXIT_S = 10.0
 _LOOK_S = 0.02
 _SET_NAME = 15
 """`PR_SET_NAME`, of Linux."""
+
+
+ARENA_BYTES = 64 * 1024 * 1024
+"""The address space that glibc reserves for what a thread allocates."""
+_STACK_BYTES = 8 * 1024 * 1024
+"""A thread's stack, where the system sets no limit."""
 
 
 def _copy_of_thread() -> ModuleType:
@@ -60,6 +68,22 @@ def thread_id() -> int:
     """The number that the system has for the running thread."""
     number: int = _native.get_native_id()
     return number
+
+
+def thread_bytes() -> int:
+    """The address space that a thread takes, with its stack."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    stack = _STACK_BYTES if limit == resource.RLIM_INFINITY else limit
+    size: int = max(stack, _native.stack_size()) + ARENA_BYTES
+    return size
+
+
+def check_space(size: int) -> None:
+    """Raise MemoryError where so much more address space cannot be had. It is not touched."""
+    try:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError as error:
+        raise MemoryError(f"less than {size:,} bytes of memory: {error}") from None
 
 
 class Event:
@@ -106,9 +130,13 @@ class Thread:
         """Held to end, and to cut: a number of a thread that has ended may be another one's."""
 
     def start(self) -> None:
-        """Start. Raises RuntimeError where no thread can be started, and at exit."""
+        """Start. Raises RuntimeError where no thread can be started, and at exit.
+
+        Raises MemoryError where its first call would find no memory, which Python says on stderr.
+        """
         if _exiting.is_set() or not ARE_REAL:
             raise RuntimeError("no thread can be started")
+        check_space(thread_bytes())
         self._started = True
         _running.add(self)
         try:

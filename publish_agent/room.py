@@ -6,27 +6,20 @@ them. A service that takes the last of them within that moment can still be ende
 
 from __future__ import annotations
 
-import mmap
 import os
 import posix
-import resource
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 import zmq
 
-from mql.native_threads import Event, Thread, thread_id
+from mql.native_threads import Event, Thread, check_space, thread_bytes, thread_id
 
 DESCRIPTORS = 32
 """So many have to be free before a socket is made."""
 THREADS = 6
 """So many have to be free before a context is made: it takes two, and others take some, too."""
-ARENA_BYTES = 64 * 1024 * 1024
-"""The address space that glibc reserves for what a thread allocates."""
-STACK_BYTES = 8 * 1024 * 1024
-"""A thread's stack, where the system sets no other limit."""
 _WAIT_S = 1.0
 _LOOK_S = 0.001
 _TASKS = Path("/proc/self/task")
@@ -51,9 +44,9 @@ def check_descriptors() -> None:
 def check_memory(size: int) -> None:
     """Raise NoRoomError if so many bytes more cannot be had. They are not touched."""
     try:
-        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
-    except (OSError, MemoryError) as error:
-        raise NoRoomError(f"less than {size:,} bytes of memory: {error}") from None
+        check_space(size)
+    except MemoryError as error:
+        raise NoRoomError(str(error)) from None
 
 
 def check_threads() -> None:
@@ -87,19 +80,11 @@ def make_context(memory: int) -> zmq.Context[zmq.Socket[bytes]]:
     So many bytes of memory are left then for what the threads do.
     """
     check_descriptors()
-    check_memory(memory + THREADS * (_stack_bytes() + ARENA_BYTES))
+    check_memory(memory + THREADS * thread_bytes())
     check_threads()
     made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     made.socket(zmq.PAIR).close(0)
     return made
-
-
-def _stack_bytes() -> int:
-    with suppress(OSError, ValueError):
-        limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
-        if limit != resource.RLIM_INFINITY:
-            return limit
-    return STACK_BYTES
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -149,7 +149,7 @@ def test_after_two_hundred_addresses_an_agent_still_connects(
         resolver.look_up()
         assert looked_up.wait(5)
         reach(resolver, addresses, state, sockets)
-        descriptors.append(len(os.listdir("/proc/self/fd")))
+        descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
     assert max(descriptors[100:]) <= max(descriptors[:100]) + 20
 
     def step() -> list[Hello]:

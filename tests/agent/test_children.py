@@ -66,7 +66,6 @@ if __name__ == "__main__":
         ("forkserver", "import"),
         ("spawn", "import"),
         ("forkserver", "child"),
-        ("spawn", "child"),
     ],
 )
 def test_the_last_events_of_a_child_come_and_its_goodbye(

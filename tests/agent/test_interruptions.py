@@ -1,4 +1,4 @@
-"""Signal handlers, finalizers and callbacks of the garbage collector publish, anywhere in between."""
+"""Signal handlers, finalizers and callbacks of the garbage collector publish, in between."""
 
 from __future__ import annotations
 
