@@ -14,6 +14,7 @@ from tests.agent.router import ALL, ROOT, Router
 
 pytestmark = [
     pytest.mark.timeout(60),
+    pytest.mark.alone,
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 from mql.wire.messages import Subscribe
 from tests.agent.router import ALL, Router, program
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = [pytest.mark.timeout(100), pytest.mark.alone]
 
 COUNT = "select count(*), sum(n) from requests window 1 group by k"
 
