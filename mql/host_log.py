@@ -20,12 +20,19 @@ from mql.native_threads import Thread
 _WAITING_MAX = 100
 """Lines that wait to be written; the oldest is given up for a further one."""
 
-_waiting: deque[tuple[logging.Logger, str, BaseException | None]] = deque(maxlen=_WAITING_MAX)
+_Line = tuple[logging.Logger, int, str, tuple[object, ...], BaseException | None]
+_waiting: deque[_Line] = deque(maxlen=_WAITING_MAX)
 
 
-def log_apart(logger: logging.Logger, message: str, error: BaseException | None = None) -> None:
-    """Log an error, with its traceback, as soon as the host can. Never waits, never raises."""
-    _waiting.append((logger, message, error))
+def log_apart(
+    logger: logging.Logger,
+    level: int,
+    message: str,
+    *arguments: object,
+    error: BaseException | None = None,
+) -> None:
+    """Log a line as soon as the host can, with an error's traceback. Never waits, never raises."""
+    _waiting.append((logger, level, message, arguments, error))
     if not isinstance(_thread.start_new_thread, BuiltinFunctionType):
         ctypes.pythonapi.Py_AddPendingCall(_pending_call, None)
         return
@@ -38,9 +45,9 @@ def log_apart(logger: logging.Logger, message: str, error: BaseException | None 
 def _log_all() -> None:
     with contextlib.suppress(IndexError):  # all are written
         while True:
-            logger, message, error = _waiting.popleft()
+            logger, level, message, arguments, error = _waiting.popleft()
             with contextlib.suppress(Exception):  # of a filter of the host
-                logger.error(message, exc_info=error)
+                logger.log(level, message, *arguments, exc_info=error)
 
 
 def _log_in_greenlet(_nothing: object) -> int:

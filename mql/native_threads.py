@@ -120,7 +120,7 @@ class Thread:
     """
 
     def __init__(self, target: Callable[[], None], name: str, *, is_left: bool = False) -> None:
-        self._target = target
+        self._target: Callable[[], None] | None = target
         self.name = name
         self.is_left = is_left
         self._ident = 0
@@ -173,14 +173,22 @@ class Thread:
 
     def _run(self) -> None:
         self._ident = thread_ident()
-        try:
-            try:
-                _show_name(self.name)
-                self._target()
-            finally:
+        while not self._ended.is_set():
+            with contextlib.suppress(Cut):
+                self._work()
                 self._note_end()
-        except Cut:
-            self._note_end()
+
+    def _work(self) -> None:
+        """Call the target, once; what it held is gone when this has returned or was cut."""
+        target, self._target = self._target, None
+        if target is None:
+            return
+        _show_name(self.name)
+        try:
+            target()
+        except Exception as error:  # noqa: BLE001 - as `threading` does
+            told = (type(error), error, error.__traceback__, None)
+            threading.excepthook(threading.ExceptHookArgs(told))
 
     def _note_end(self) -> None:
         _running.discard(self)
@@ -194,6 +202,11 @@ class Cut(BaseException):
 
 _running: set[Thread] = set()
 _exiting = Event()
+
+
+def is_own() -> bool:
+    """Whether this is a thread of ours, not one of the host's."""
+    return any(thread.is_current() for thread in tuple(_running))
 
 
 def running() -> list[str]:

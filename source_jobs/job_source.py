@@ -8,7 +8,6 @@ with JobSource("tcp://other:7767", query, "errors", agent.publish, agent.lost):
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from types import TracebackType
 from typing import Self
 
 from mql.errors import MQLError
+from mql.host_log import log_apart
 from mql.layout import END, START
+from mql.native_threads import Thread
 from source_jobs.client import connect
 from source_jobs.client.window import LiveWindow
 
@@ -74,7 +75,7 @@ class JobSource:
         except BaseException:
             self._client.close()
             raise
-        self._thread = threading.Thread(target=self._run, name="mql-job-source", daemon=True)
+        self._thread = Thread(self._run, "mql-job-source")
         self._thread.start()
 
     @property
@@ -85,7 +86,7 @@ class JobSource:
     def close(self) -> None:
         """Stop, and wait until the rows that have come are published."""
         self._answer.close()
-        if self._thread is not threading.current_thread():
+        if not self._thread.is_current():
             self._thread.join()
         self._client.close()
 
@@ -107,7 +108,8 @@ class JobSource:
         except MQLError as error:
             self.error = error
         if self.ended != "closed":
-            _log.warning("the source of %s has ended: %s", self.stream, self.error or self.ended)
+            why = self.error or self.ended
+            log_apart(_log, logging.WARNING, "the source of %s has ended: %s", self.stream, why)
 
     def _take(self, window: LiveWindow) -> None:
         taken = self.taken

@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Self, TypeVar, cast
 
 import mql
 from mql.layout import layout_of
+from mql.native_threads import make_lock
 from mql.planner.plan import plan
 from mql.wire.messages import Ask, Ended, Rejected
 from source_jobs.client.http_calls import make_calls
@@ -95,7 +95,7 @@ class Client:
         self._replies: dict[int, Mailbox[bytes | Rejected]] = {}
         self._numbers = itertools.count(1)
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._link = link(self._deliver)
         atexit.register(self.close)
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mql.errors import MQLError, QueryError, Span
+from mql.native_modules import native_module
 from source_jobs.client.items import SourceJobError
 
+if TYPE_CHECKING:
+    import http.client
+    import ssl
+
+_client, _ssl = native_module("http.client"), native_module("ssl")
 _NOT_FOUND = 404
 _GOOD = range(200, 300)
 _MOST_ERROR = 1 << 20
 
-TROUBLE = (OSError, http.client.HTTPException)
+TROUBLE: tuple[type[OSError], type[http.client.HTTPException]] = (OSError, _client.HTTPException)
 """What a connection that fails may raise."""
 
 
@@ -45,10 +50,11 @@ class Calls:
         """A request's connection and response. Raises MQLError where it is refused, and TROUBLE."""
         url = urlsplit(self.base)
         assert url.hostname is not None
+        connection: http.client.HTTPConnection
         if self.context is None:
-            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout_s)
+            connection = _client.HTTPConnection(url.hostname, url.port, timeout=timeout_s)
         else:
-            connection = http.client.HTTPSConnection(
+            connection = _client.HTTPSConnection(
                 url.hostname, url.port, timeout=timeout_s, context=self.context
             )
         sent = dict(headers or {})
@@ -65,6 +71,11 @@ class Calls:
             connection.close()
             raise
         return connection, response
+
+    def look(self, path: str, timeout_s: float) -> None:
+        """Ask for something, and leave the answer. Raises what `open` does."""
+        connection, _ = self.open("GET", path, timeout_s)
+        connection.close()
 
     def json(self, method: str, path: str, timeout_s: float, body: object = None) -> object:
         """What a request is answered. Raises MQLError, also where nobody answers."""
@@ -89,7 +100,7 @@ def make_calls(address: str, token: str | None, ca: str | Path | None) -> Calls:
         _ = url.port
         context = None
         if url.scheme == "https":
-            context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+            context = _ssl.create_default_context(cafile=None if ca is None else str(ca))
     except (ValueError, OSError) as error:
         raise ValueError(f"{address!r} cannot be used: {error}") from None
     return Calls(address.rstrip("/"), token, context)

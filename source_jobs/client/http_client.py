@@ -8,17 +8,18 @@ answer had come to; where the query is gone it is asked anew, and the answer has
 from __future__ import annotations
 
 import atexit
-import threading
 import time
 from types import TracebackType
 from typing import Self, cast
 
 from mql.layout import layout_of
+from mql.native_threads import make_lock
 from mql.planner.plan import plan
 from mql.wire.messages import Ask
 from source_jobs.client.http_calls import TROUBLE, Calls
 from source_jobs.client.http_following import Following
 from source_jobs.client.items import SourceJobError
+from source_jobs.client.mailbox import call_apart
 from source_jobs.client.subscription import Subscription
 
 TIMEOUT_S = 2.0
@@ -34,7 +35,7 @@ class HttpClient:
         self._followings: set[Following] = set()
         self._closed = False
         self._up = False
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         atexit.register(self.close)
 
     @property
@@ -79,7 +80,7 @@ class HttpClient:
             query, layout, consumed=following.consumed, leave=lambda: self._leave(following)
         )
         if timeout_s is not None:
-            following.ask(timeout_s)
+            call_apart(lambda: following.ask(timeout_s))
         self._followings.add(following)
         following.start(subscription.deliver)
         if timeout_s is not None:
@@ -153,12 +154,11 @@ class HttpClient:
         """Why the source job cannot be asked, or nothing."""
         self._up = False
         try:
-            connection, _ = self._calls.open("GET", "/readyz", timeout_s)
+            call_apart(lambda: self._calls.look("/readyz", timeout_s))
         except SourceJobError as error:
             return str(error)
         except TROUBLE as error:
             return str(error) or type(error).__name__
-        connection.close()
         self._up = True
         return ""
 
@@ -168,7 +168,7 @@ class HttpClient:
 
     def _call(self, method: str, path: str, body: object = None) -> object:
         self._check_open()
-        return self._calls.json(method, path, TIMEOUT_S * 2, body)
+        return call_apart(lambda: self._calls.json(method, path, TIMEOUT_S * 2, body))
 
     def _check_open(self) -> None:
         if self._closed:

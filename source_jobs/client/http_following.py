@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection, HTTPResponse
 from struct import Struct
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mql.errors import MQLError, QueryError
+from mql.native_threads import Event, Thread, make_lock
 from mql.wire.codec import MAX_HEADER, MAX_PAYLOAD, ProtocolError, to_clients
 from mql.wire.messages import Answer, Answering, Ask, Ended, Rejected, ToClient
 from source_jobs.client.http_calls import TROUBLE, Calls, GoneError
 from source_jobs.client.items import Closed, Piece, SourceJobError, Started
+from source_jobs.client.mailbox import Mailbox
 from source_jobs.client.question import Question
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection, HTTPResponse
 
 ACCEPT = "application/vnd.mql.frames"
 CREDIT = 16 << 20
@@ -52,12 +55,13 @@ class Following:
         self._deliver: Callable[[Delivered], None] = _nobody
         self._text = ask.query
         self._question = Question(ask, _now_us())
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._identity: str | None = None
         self._number = 0
-        self._closing = threading.Event()
+        self._closing = Event()
         self._connection: HTTPConnection | None = None
-        self._thread = threading.Thread(target=self._run, name="mql-http-client", daemon=True)
+        self._gone: Mailbox[None] = Mailbox()
+        self._thread = Thread(self._serve, "mql-http-client", is_left=True)
 
     def ask(self, timeout_s: float) -> None:
         """Ask the query. Raises MQLError."""
@@ -87,12 +91,20 @@ class Following:
         connection = self._connection
         if connection is not None and connection.sock is not None:
             with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                connection.sock.shutdown(_socket.SHUT_RDWR)
 
     def join(self, timeout_s: float) -> None:
         """Wait until the thread has said goodbye."""
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout_s)
+        if self._thread.is_alive() and not self._thread.is_current():
+            with contextlib.suppress(TimeoutError):
+                self._gone.get(timeout_s)
+                self._thread.join(timeout_s)
+
+    def _serve(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._gone.put(None)
 
     def _run(self) -> None:
         attempts = 0

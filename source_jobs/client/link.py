@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
-import socket
-import threading
 import time
+from _socket import socketpair
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from mql.host_log import log_apart
+from mql.native_threads import Thread
 from source_jobs.client.items import Action, Deliver, Reply, Transmit
+from source_jobs.client.mailbox import Mailbox
 from source_jobs.client.state import ClientState
 from source_jobs.keys import KeyPair
 
@@ -48,8 +50,9 @@ class Link:
         """Connect. Raises ValueError if the address is none."""
         self._state = state
         self._deliver = deliver
-        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-        self._wake, self._waker = socket.socketpair()
+        self._commands: deque[Command] = deque()
+        self._gone: Mailbox[None] = Mailbox()
+        self._wake, self._waker = socketpair()
         self._wake.setblocking(False)
         self._waker.setblocking(False)
         self._context = zmq.Context()
@@ -65,12 +68,12 @@ class Link:
             raise ValueError(
                 f"{address!r} is no address such as tcp://host:7767 ({error})"
             ) from None
-        self._thread = threading.Thread(target=self._run, name="mql-client", daemon=True)
+        self._thread = Thread(self._run, "mql-client")
         self._thread.start()
 
     def post(self, command: Command) -> None:
         """Have a command run in the thread; never waits, also in a signal handler."""
-        self._commands.put(command)
+        self._commands.append(command)
         with contextlib.suppress(OSError):
             self._waker.send(b"!")
 
@@ -82,7 +85,9 @@ class Link:
             return self._state.close()
 
         self.post(close)
-        self._thread.join(timeout_s)
+        with contextlib.suppress(TimeoutError):
+            self._gone.get(timeout_s)
+            self._thread.join(timeout_s)
 
     def _connect(self, address: str, keys: tuple[KeyPair, bytes] | None) -> None:
         options = {
@@ -115,11 +120,12 @@ class Link:
                 wait_us = self._state.next_wake_us() - _now_us()
                 poller.poll(max(0, wait_us // 1_000 + 1))
                 self._turn()
-        except Exception:  # noqa: BLE001 - a bug of ours must not leave readers waiting
-            _log.exception("the client's thread ended")
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not leave readers waiting
+            log_apart(_log, logging.ERROR, "the client's thread ended", error=error)
             self._do(self._state.close())
         finally:
             self._close_sockets()
+            self._gone.put(None)
 
     def _turn(self) -> None:
         """Take what has come and been wished, then what time brings."""
@@ -132,9 +138,8 @@ class Link:
                 self._knock_us = _now_us() + _REFUSED_US
         if self._knock_us is not None and _now_us() >= self._knock_us:
             self._knock_again()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._do(self._commands.get_nowait()(_now_us()))
+        while self._commands:
+            self._do(self._commands.popleft()(_now_us()))
         with contextlib.suppress(zmq.Again):
             for _ in range(_AT_ONCE):
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
