@@ -11,7 +11,7 @@ SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
 .PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
-.PHONY: simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick bench-job bench-peers bench-service
+.PHONY: greenlets exits simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick bench-job bench-peers bench-service
 .PHONY: peers lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
@@ -69,6 +69,12 @@ fuzz-frames: $(READY) ## throw COUNT=1000000 random and mutated frames at agent 
 
 audit: $(READY) ## ask for known vulnerabilities of what is locked; says so where there is nobody to ask
 	$(BIN)/python -m tests.audit
+
+greenlets: $(READY) ## real programs under gevent and eventlet, 1,000 requests each; two minutes
+	MQL_REQUESTS=$(or $(REQUESTS),1000) $(BIN)/python -m pytest tests/greenlets
+
+exits: $(READY) ## COUNT=300 processes that end while a thread of ours is in the middle of C++
+	MQL_EXITS=$(or $(COUNT),300) $(BIN)/python -m pytest tests/test_native_threads.py
 
 simulate: $(READY) ## agents, source jobs and clients over a network that goes wrong, SEEDS times
 	$(BIN)/python -m tests.simulator --seeds $(SEEDS) --jobs 2

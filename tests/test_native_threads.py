@@ -1,0 +1,101 @@
+"""Threads of the system's, whatever is patched, that never meet the end of the interpreter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(110)
+
+ROOT = Path(__file__).resolve().parents[1]
+EXITS = int(os.environ.get("MQL_EXITS", "16"))
+"""`make exits` has more."""
+
+REAL = """
+import sys
+import threading, time
+from mql import native_threads
+how, library = sys.argv[1:3]
+made = native_threads.Thread(lambda: None, "before") if how == "made before" else None
+if library == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+else:
+    import eventlet
+    eventlet.monkey_patch()
+assert native_threads.ARE_REAL
+idents, go_on = [native_threads.thread_ident()], native_threads.Event()
+
+def wait():
+    idents.append(native_threads.thread_ident())
+    assert go_on.wait(20)
+
+waits = native_threads.Thread(wait, "waits")
+waits.start()
+assert not waits.join(0.05) and waits.is_alive()
+ticks = []
+ticker = threading.Thread(target=lambda: ticks.append(time.sleep(0.01)))
+ticker.start()
+ticker.join()
+assert ticks and waits.is_alive() and native_threads.running() == ["waits"]
+go_on.set()
+assert waits.join(20) and not waits.is_alive() and native_threads.running() == []
+assert len(set(idents)) == 2
+"""
+
+IN_CPP = """
+import io, os, random, sys, time
+import pyarrow as pa
+from mql.native_threads import Thread
+
+rows = pa.RecordBatch.from_pydict({"a": pa.array(range(1_000))})
+
+class Slow(io.RawIOBase):
+    def writable(self): return True
+    def write(self, data): sum(range(2_000)); return len(data)
+    def flush(self): sum(range(2_000))
+    def close(self): sum(range(20_000)); super().close()
+
+def busy():
+    while True:
+        made = pa.PythonFile(Slow(), "w")
+        with pa.ipc.new_stream(made, rows.schema) as stream:
+            for _ in range(10):
+                stream.write_batch(rows)
+        del made, stream
+
+dice = random.Random(int(sys.argv[1]))
+for number in range(int(sys.argv[2])):
+    wait_s = dice.uniform(0.0, 0.05)
+    pid = os.fork()
+    if pid == 0:
+        Thread(busy, "busy").start()
+        time.sleep(wait_s)
+        sys.exit(7)
+    ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if ended != 7:
+        print("number", number, "ended with", ended)
+"""
+
+
+def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+
+
+@pytest.mark.parametrize("how", ["imported before", "made before"])
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_a_thread_is_one_of_the_systems_whatever_is_patched(how: str, library: str) -> None:
+    done = run(REAL, how, library)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_exit_meets_a_thread_of_ours_in_the_middle_of_cpp() -> None:
+    done = run(IN_CPP, 1, EXITS)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
