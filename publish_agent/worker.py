@@ -95,6 +95,7 @@ class Worker:
             finally:
                 for stream in self._all:
                     stream.taker = CLOSED if self._stop.is_set() else None
+                    stream.peek = None
                 if sockets is not None:
                     sockets.close(LINGER_MS)
             self._stop.wait(pause_s)
