@@ -526,11 +526,12 @@ PyObject *make_copier(PyObject *held) {
 
 enum { MARK_BYTES = sizeof(struct mark), MARK_CLOCK_AT = offsetof(struct mark, clock_ns) };
 
-static const struct constant CONSTANTS[] = {
-    CONSTANT(MAX_FIELDS), CONSTANT(PATTERN), CONSTANT(MARKS_AT_ONCE), CONSTANT(COPIER_ITEMS),
-    CONSTANT(PARTS), CONSTANT(MARK_BYTES), CONSTANT(MARK_CLOCK_AT),
-    CONSTANT(NOTHING), CONSTANT(TRUTH), CONSTANT(INTEGER), CONSTANT(DOUBLE), CONSTANT(TEXT),
-    {NULL, 0},
-};
-
-const struct constant *constants_of_copy(void) { return CONSTANTS; }
+const struct constant *constants_of_copy(void) {
+    static const struct constant constants[] = {
+        CONSTANT(MAX_FIELDS), CONSTANT(PATTERN), CONSTANT(MARKS_AT_ONCE), CONSTANT(COPIER_ITEMS),
+        CONSTANT(PARTS), CONSTANT(MARK_BYTES), CONSTANT(MARK_CLOCK_AT),
+        CONSTANT(NOTHING), CONSTANT(TRUTH), CONSTANT(INTEGER), CONSTANT(DOUBLE), CONSTANT(TEXT),
+        {NULL, 0},
+    };
+    return constants;
+}

@@ -102,14 +102,15 @@ class Look:
         return f"{found} of {', '.join(ways)}" if ways else found
 
 
-_GATES = {
+_PUBLISH = {
+    "READS_OBJECTS": 1,
     **{kind.name: int(kind) for kind in Kind},
     "KINDS": len(Kind),
     "GATE_ITEMS": 3,
     "LOOK_ITEMS": 6,
     "SAMPLER_ITEMS": 3,
 }
-_COPIES = {
+_COPY = {
     "MAX_FIELDS": MAX_FIELDS,
     "PATTERN": PATTERN,
     "MARKS_AT_ONCE": MARKS_AT_ONCE,
@@ -123,6 +124,8 @@ _COPIES = {
     "DOUBLE": ValueKind.DOUBLE,
     "TEXT": ValueKind.STRING,
 }
+CONSTANTS = {"constants_of_publish": _PUBLISH, "constants_of_copy": _COPY}
+"""What the compiled code has to agree with, by table."""
 
 
 @cache
@@ -133,9 +136,7 @@ def library() -> ctypes.PyDLL | None:
     loaded = load(ctypes.PyDLL, LIBRARY)
     if loaded is None:
         return None
-    if not agrees(loaded, "constants_of_publish", _GATES):
-        return None
-    if not agrees(loaded, "constants_of_copy", _COPIES) or not loaded.reads_objects():
+    if not all(agrees(loaded, table, constants) for table, constants in CONSTANTS.items()):
         return None
     makers = (
         f"make_{kind}" for kind in ("gate", "columns", "copier", "sampler", "publish", "giver")

@@ -424,14 +424,15 @@ PyObject *make_giver(PyObject *status) { return PyCFunction_NewEx(&GIVE, status,
 
 /* ---- what Python compares before it uses any of this ---- */
 
-static const struct constant CONSTANTS[] = {
-    CONSTANT(KEYS), CONSTANT(ANY_KEYS), CONSTANT(BOUND), CONSTANT(KEYED_BOUND), CONSTANT(TEXTS),
-    CONSTANT(SEARCH), CONSTANT(TEST), CONSTANT(KINDS),
-    CONSTANT(GATE_ITEMS), CONSTANT(LOOK_ITEMS), CONSTANT(SAMPLER_ITEMS),
-    {NULL, 0},
-};
-
-const struct constant *constants_of_publish(void) { return CONSTANTS; }
-
-/* Whether objects look as `stable_abi.h` says: they do not in each build of Python. */
-int reads_objects(void) { return is((const PyObject *)&PyUnicode_Type, &PyType_Type); }
+/* READS_OBJECTS says whether objects look as in `stable_abi.h`: they do not in each build of Python. */
+const struct constant *constants_of_publish(void) {
+    static struct constant constants[] = {
+        {"READS_OBJECTS", 0},
+        CONSTANT(KEYS), CONSTANT(ANY_KEYS), CONSTANT(BOUND), CONSTANT(KEYED_BOUND), CONSTANT(TEXTS),
+        CONSTANT(SEARCH), CONSTANT(TEST), CONSTANT(KINDS),
+        CONSTANT(GATE_ITEMS), CONSTANT(LOOK_ITEMS), CONSTANT(SAMPLER_ITEMS),
+        {NULL, 0},
+    };
+    constants[0].value = is((const PyObject *)&PyUnicode_Type, &PyType_Type);
+    return constants;
+}

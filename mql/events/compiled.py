@@ -38,7 +38,7 @@ def load(loader: type[_Library], path: Path) -> _Library | None:
 def agrees(library: ctypes.CDLL, table: str, expected: Constants) -> bool:
     """Whether a table of the library has these constants; the log says so if it has not."""
     try:
-        found = _read(library, table)
+        found = constants_of(library, table)
     except AttributeError:
         found = {}
     differing = [
@@ -64,7 +64,7 @@ def layout(name: str, structure: type[ctypes.Structure]) -> Constants:
     return {name: ctypes.sizeof(structure), **places}
 
 
-def _read(library: ctypes.CDLL, table: str) -> Constants:
+def constants_of(library: ctypes.CDLL, table: str) -> Constants:
     """The constants of a table, which ends with a name that is NULL."""
     function = getattr(library, table)
     function.argtypes, function.restype = (), ctypes.POINTER(_Constant)
