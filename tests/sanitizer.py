@@ -62,7 +62,7 @@ def environment() -> Mapping[str, str]:
     preload = runtime()
     if preload is None:
         return os.environ
-    options = "detect_leaks=0:malloc_context_size=8"
+    options = "detect_leaks=0:malloc_context_size=8:quarantine_size_mb=64"
     return os.environ | {
         "LD_PRELOAD": preload,
         "ASAN_OPTIONS": options,
