@@ -184,8 +184,12 @@ def decoding() -> None:
         tree = decoder._Tree([("a",), ("b", "c")])
         setattr(tree.nodes[0], name, value)
         assert compiled.read_columns(*right[:2], tree.nodes, *right[3:], last) == -1, (name, value)
-    deep = decoder._Tree([("a",) * 40])
-    assert compiled.read_columns(*right[:2], deep.nodes, len(deep.nodes), *right[4:], last) == -1
+    for depth, taken in ((33, 1), (34, 0), (60, 0)):
+        line = np.frombuffer(b'{"a":' * depth + b"1" + b"}" * depth + b"\n", np.uint8)
+        deep = decoder._Tree([("a",) * depth])
+        held = decoder._Arrays(1, np.zeros((1, len(line) + 32), np.uint8))
+        begun = line.ctypes.data, len(line), deep.nodes, len(deep.nodes)
+        assert compiled.read_columns(*begun, held.table.ctypes.data, 1, 1, last) == taken, depth
     assert compiled.count_lines(None, 5) == compiled.count_lines(data, -1) == -1
     searching(data, size)
 

@@ -93,7 +93,7 @@ def main() -> int:
         build(PUBLISH, Path(folder, PUBLISH_NAME))
         build(DECODER, Path(folder, DECODER_NAME))
         command = (sys.executable, "-m", "pytest", "-p", "tests.sanitized", *TESTS)
-        env = {**environment(), LIBRARIES: folder}
+        env = {"MQL_EXAMPLES": "50", **environment(), LIBRARIES: folder}
         return subprocess.run(command, check=False, cwd=ROOT, env=env).returncode
 
 

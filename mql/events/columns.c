@@ -368,7 +368,7 @@ static inline Text read_value(Reader *reader, Text at, const Node *node, int dep
     Text from = at, end = reader->end;
     int escaped = 0;
     if (*at == '{' && node->children) {
-        at = read_object(reader, at, node, depth + 1);
+        at = depth < MAX_DEPTH ? read_object(reader, at, node, depth + 1) : NULL;
         if (at && column) put_text(reader, column, JSON, from, at);
         return at;
     }
@@ -562,20 +562,17 @@ int64_t count_lines(Text data, int64_t size) {
     return lines;
 }
 
-/* How deep the nodes are; -1 if they are no tree in the order of a walk, or not of these columns. */
-static int depth_of(const Node *nodes, int32_t node_count, const Node *node, int64_t column_count, int depth) {
-    int32_t first = node->first_child, children = node->children;
-    int deepest = depth;
-    if (depth > MAX_DEPTH || children < 0 || node->column < -1 || node->column >= column_count) return -1;
-    if (node->first_column < 0 || node->end_column > column_count) return -1;
-    if (node->key_size < 0 || (node->key_size && !node->key)) return -1;
-    if (children && (first <= node - nodes || first > node_count - children)) return -1;
-    for (int32_t i = 0; i < children; i++) {
-        int below = depth_of(nodes, node_count, nodes + first + i, column_count, depth + 1);
-        if (below < 0) return -1;
-        if (below > deepest) deepest = below;
+/* Whether all nodes point to nodes after them, and to columns that there are. */
+static int are_nodes(const Node *nodes, int32_t node_count, int64_t column_count) {
+    for (int32_t i = 0; i < node_count; i++) {
+        const Node *node = nodes + i;
+        int32_t first = node->first_child, children = node->children;
+        if (children < 0 || (children && (first <= i || first > node_count - children))) return 0;
+        if (node->column < -1 || node->column >= column_count) return 0;
+        if (node->first_column < 0 || node->end_column > column_count) return 0;
+        if (node->key_size < 0 || (node->key_size && !node->key)) return 0;
     }
-    return deepest;
+    return 1;
 }
 
 /* Read lines that are an object each, from `{` to `}` without a space around it. Returns how many
@@ -587,7 +584,7 @@ int64_t read_columns(Text data, int64_t size, const Node *nodes, int32_t node_co
     if (!data || size < 1 || size > INT32_MAX || data[size - 1] != '\n') return -1;
     if (!nodes || node_count < 1 || column_count < 0 || (column_count && !columns)) return -1;
     if (rows < 0 || (rows && !line_ends)) return -1;
-    if (depth_of(nodes, node_count, nodes, column_count, 0) < 0) return -1;
+    if (!are_nodes(nodes, node_count, column_count)) return -1;
     Reader reader = {.start = data, .end = data + size, .nodes = nodes, .columns = columns};
     for (int i = 0; i < GUESSES; i++) reader.guesses[i] = NO_GUESS;
     for (int64_t i = 0; i < column_count; i++) columns[i].offsets[0] = 0;
