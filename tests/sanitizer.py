@@ -39,6 +39,9 @@ TESTS = (
     *("tests/agent/test_peeks.py", "tests/agent/test_protocol.py", "tests/agent/test_ledger.py"),
 )
 
+OF_THE_ALLOCATOR = "tests/agent/test_columns.py::test_memory_of_one_drain_is_there_for_the_next"
+"""It is about that of glibc, in whose place there is another."""
+
 
 @cache
 def runtime() -> str | None:
@@ -92,7 +95,8 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         build(PUBLISH, Path(folder, PUBLISH_NAME))
         build(DECODER, Path(folder, DECODER_NAME))
-        command = (sys.executable, "-m", "pytest", "-p", "tests.sanitized", *TESTS)
+        options = ("-p", "tests.sanitized", "--deselect", OF_THE_ALLOCATOR)
+        command = (sys.executable, "-m", "pytest", *options, *TESTS)
         env = {"MQL_EXAMPLES": "50", **environment(), LIBRARIES: folder}
         return subprocess.run(command, check=False, cwd=ROOT, env=env).returncode
 
