@@ -11,7 +11,8 @@ SECONDS_EACH := $(or $(SECONDS),60)
 TARGETS := parser wire payload events agent job client
 
 .PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
-.PHONY: greenlets exits simulate faults soak fuzz fuzz-frames audit bench bench-files bench-live bench-budget bench-publish bench-quick bench-job bench-peers bench-service
+.PHONY: greenlets exits simulate faults soak fuzz fuzz-frames sanitize audit bench bench-files bench-live bench-budget bench-publish
+.PHONY: bench-quick bench-job bench-peers bench-service
 .PHONY: peers lock clean
 
 demo: $(READY) ## an incident, found in recorded events and in three running services; half a minute
@@ -66,6 +67,9 @@ fuzz: $(READY) ## fuzz each target (SECONDS=60 each, TARGETS='parser job'), led 
 
 fuzz-frames: $(READY) ## throw COUNT=1000000 random and mutated frames at agent and source job
 	$(BIN)/python -m tests.fuzz frames --count $(or $(COUNT),1000000)
+
+sanitize: $(READY) ## all tests of what is compiled, built by gcc with sanitizers of addresses and undefined behaviour
+	$(BIN)/python -m tests.sanitizer
 
 audit: $(READY) ## ask for known vulnerabilities of what is locked; says so where there is nobody to ask
 	$(BIN)/python -m tests.audit

@@ -236,6 +236,7 @@ class Agent:
         if not self._closed:
             for stream in list(self._streams.values()):
                 stream.taker = None if self._off else self._idle
+                stream.peek = None
 
 
 _NONE = Stream("")

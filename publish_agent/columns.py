@@ -19,24 +19,22 @@ from mql.events.cells import Cells
 from mql.syntax import Property
 from publish_agent import native
 from publish_agent.intake import Intake, Room
-from publish_agent.native import Offer, Steps
+from publish_agent.native import MARK_BYTES, MARKS_AT_ONCE, PATTERN, Offer, Steps
 
 LONGEST = 1_000
 """Characters of a text that is kept as it is."""
-MAX_PROPERTIES = 8
 
 _MARKED = 256
 """So many events of a drain are marked with their time each: who publishes some may pause then."""
 _NEAR_NS = 1_000_000
 """So soon after one that is marked come others later, while they come as fast as before."""
-_PATTERNS = {64: bytes([1, *[0] * 63]), 16: bytes([1, *[0] * 15]) * 4, 1: bytes([1]) * 64}
-"""Which of 64 events are marked, where one of so many is."""
+_PATTERNS = {
+    each: bytes(place % each == 0 for place in range(PATTERN)) for each in (PATTERN, 16, 1)
+}
+"""Which events of a pattern are marked, where one of so many is."""
 _EACH = _PATTERNS[1]
 _VALUE_BYTES = 100
 """What a value takes, about, where it is kept as an object of Python, and is no long text."""
-_MARK_BYTES = 16
-_MARKS_AT_ONCE = 16
-"""So many marks are granted at once to compiled code, as in `copy.c`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ class Columns:
             self._listed.append((rows, time_ns))
         return time_ns is not None
 
-    def _grant(self, rows: int, size: int, marks: int = _MARKS_AT_ONCE) -> int | None:
+    def _grant(self, rows: int, size: int, marks: int = MARKS_AT_ONCE) -> int | None:
         """The time, if there is room for so many marks behind rows of so many bytes."""
         room = self._room
         room.used += max(size - self._held, 0)
@@ -124,7 +122,7 @@ class Columns:
         if rows >= self._limit or room.used >= room.limit:
             self._pattern[:] = _EACH  # until there is
             return None
-        room.used += _MARK_BYTES * marks
+        room.used += MARK_BYTES * marks
         now_ns = self._clock_ns()
         self._mark_some(rows, now_ns)
         return now_ns

@@ -15,9 +15,9 @@
 
 #include "event.h"
 
-enum { MAX_FIELDS = 8 }; /* as MAX_PROPERTIES in columns.py */
+enum { MAX_FIELDS = 8, PATTERN = 64, MARKS_AT_ONCE = 16, COPIER_ITEMS = 11 };
 
-enum { FIRST_ROOM = 256, PATTERN = 64, MARKS_AT_ONCE = 16 }; /* the last two as in columns.py */
+enum { FIRST_ROOM = 256 };
 
 enum { SLOTS = 1024, MOST_KEYS = SLOTS / 2, PROBES = 4 };
 
@@ -29,7 +29,7 @@ enum { MOST_LEARNED = 8 }; /* keys of events, for a field */
 
 enum { MUCH = 1 << 18 }; /* so many bytes more, and it is asked whether there is room for them */
 
-enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT, ODD_KIND }; /* as `Kind` in mql/batch.py */
+enum kind { NOTHING, TRUTH, INTEGER, DOUBLE, TEXT, ODD_KIND };
 
 struct slot {
     intptr_t hash;
@@ -255,8 +255,11 @@ static enum outcome write_value(const struct columns *to, struct column *column,
     return WRITTEN;
 }
 
+/* What capsules of columns are called, so that no other is taken for one. */
+static const char *const COLUMNS = "publish_agent.columns";
+
 static void free_columns(PyObject *self) {
-    struct columns *columns = PyCapsule_GetPointer(self, NULL);
+    struct columns *columns = PyCapsule_GetPointer(self, COLUMNS);
     for (intptr_t i = 0; i < columns->width; i++) {
         struct column *column = &columns->columns[i];
         PyMem_Free(column->kinds);
@@ -271,9 +274,13 @@ static void free_columns(PyObject *self) {
 
 /* Columns without rows, at most MAX_FIELDS; `keys` says of each whether it is one of keys. */
 PyObject *make_columns(PyObject *keys) {
+    if (!is_tuple(keys) || PyTuple_Size(keys) > MAX_FIELDS)
+        return refuse("columns are made of a tuple of at most MAX_FIELDS truths");
+    for (intptr_t i = 0; i < PyTuple_Size(keys); i++)
+        if (!is(PyTuple_GetItem(keys, i), &PyBool_Type)) return refuse("that is no truth");
     struct columns *columns = PyMem_Calloc(1, sizeof *columns);
     if (columns == NULL) return PyErr_NoMemory();
-    PyObject *self = PyCapsule_New(columns, NULL, free_columns);
+    PyObject *self = PyCapsule_New(columns, COLUMNS, free_columns);
     if (self == NULL) {
         PyMem_Free(columns);
         return NULL;
@@ -343,7 +350,8 @@ static void forget_rows(struct columns *columns) {
 /* All rows: their number, their marks, and of each column kinds, values, ends, texts and what kinds
  * there are. None are left, unless there is no memory. */
 PyObject *take_columns(PyObject *self) {
-    struct columns *columns = PyCapsule_GetPointer(self, NULL);
+    struct columns *columns = PyCapsule_GetPointer(self, COLUMNS);
+    if (columns == NULL) return NULL;
     PyObject *parts[MOST_PARTS] = {NULL};
     intptr_t size = 2 + PARTS * columns->width;
     PyObject *taken = PyTuple_New(size); /* anything may run */
@@ -471,25 +479,59 @@ static void free_copier(PyObject *self) {
     PyMem_Free(copier);
 }
 
+static int are_paths(PyObject *paths, intptr_t count) {
+    if (!is_tuple_of(paths, count)) return 0;
+    for (intptr_t i = 0; i < count; i++)
+        if (!is_path(PyTuple_GetItem(paths, i))) return 0;
+    return 1;
+}
+
+static int is_pattern(PyObject *value) {
+    return is(value, &PyByteArray_Type) && PyByteArray_Size(value) == PATTERN;
+}
+
 /* What copies the values at some paths. `held` is (paths, longest, limit, in_order, pattern, mark,
  * clock, full, columns, accepted, keep). */
 PyObject *make_copier(PyObject *held) {
+    if (!is_tuple_of(held, COPIER_ITEMS)) return refuse("a copier is made of COPIER_ITEMS");
+    PyObject *paths = PyTuple_GetItem(held, 0), *longest = PyTuple_GetItem(held, 1);
+    PyObject *limit = PyTuple_GetItem(held, 2), *in_order = PyTuple_GetItem(held, 3);
+    struct columns *to = PyCapsule_GetPointer(PyTuple_GetItem(held, 8), COLUMNS);
+    if (to == NULL) return NULL;
+    if (!are_paths(paths, to->width)) return refuse("there is to be a path for each column");
+    if (!is_whole_in(longest, 0, INT64_MAX) || !is_whole_in(limit, 0, INT64_MAX))
+        return refuse("a limit is an integer, and not negative");
+    if (!is(in_order, &PyBool_Type)) return refuse("whether it is in order is a truth");
+    if (!is_pattern(PyTuple_GetItem(held, 4))) return refuse("a pattern is of PATTERN bytes");
     struct copier *copier = PyMem_Calloc(1, sizeof *copier);
     if (copier == NULL) return PyErr_NoMemory();
-    PyObject *paths = PyTuple_GetItem(held, 0);
-    copier->count = PyTuple_Size(paths);
-    for (intptr_t i = 0; i < copier->count && i < MAX_FIELDS; i++)
+    copier->count = to->width;
+    for (intptr_t i = 0; i < copier->count; i++)
         copier->fields[i] = path_of(PyTuple_GetItem(paths, i));
-    copier->longest = PyLong_AsLong(PyTuple_GetItem(held, 1));
-    copier->limit = PyLong_AsLong(PyTuple_GetItem(held, 2));
-    copier->in_order = PyObject_IsTrue(PyTuple_GetItem(held, 3));
+    copier->longest = (intptr_t)whole_of(longest);
+    copier->limit = (intptr_t)whole_of(limit);
+    copier->in_order = PyObject_IsTrue(in_order);
     copier->pattern = PyByteArray_AsString(PyTuple_GetItem(held, 4));
     copier->mark = PyTuple_GetItem(held, 5);
     copier->clock = PyTuple_GetItem(held, 6);
     copier->full = PyTuple_GetItem(held, 7);
-    copier->to = PyCapsule_GetPointer(PyTuple_GetItem(held, 8), NULL);
+    copier->to = to;
     copier->accepted = PyTuple_GetItem(held, 9);
     copier->keep = PyTuple_GetItem(held, 10);
     Py_IncRef(copier->held = held);
     return function_of(&COPY, copier, held, free_copier);
+}
+
+/* ---- what Python compares before it uses any of this ---- */
+
+enum { MARK_BYTES = sizeof(struct mark), MARK_CLOCK_AT = offsetof(struct mark, clock_ns) };
+
+const struct constant *constants_of_copy(void) {
+    static const struct constant constants[] = {
+        CONSTANT(MAX_FIELDS), CONSTANT(PATTERN), CONSTANT(MARKS_AT_ONCE), CONSTANT(COPIER_ITEMS),
+        CONSTANT(PARTS), CONSTANT(MARK_BYTES), CONSTANT(MARK_CLOCK_AT),
+        CONSTANT(NOTHING), CONSTANT(TRUTH), CONSTANT(INTEGER), CONSTANT(DOUBLE), CONSTANT(TEXT),
+        {NULL, 0},
+    };
+    return constants;
 }

@@ -65,9 +65,9 @@ static inline PyObject *step_into(PyObject *value, PyObject *step, enum answer *
     }
     if (is(value, &PyList_Type)) {
         if (!is(step, &PyLong_Type)) return NULL;
-        intptr_t size = PyList_Size(value), at = PyLong_AsLong(step);
+        long long size = PyList_Size(value), at = PyLong_AsLongLong(step);
         if (at < 0) at += size;
-        if (at >= 0 && at < size) found = PyList_GetItem(value, at);
+        if (at >= 0 && at < size) found = PyList_GetItem(value, (intptr_t)at);
         return found == NULL || is_null(found) ? NULL : found;
     }
     if (!is_known(value)) *answer = MAYBE;
@@ -99,6 +99,50 @@ static inline void let_go(PyObject *held) {
 static inline struct path path_of(PyObject *steps) {
     intptr_t count = PyTuple_Size(steps);
     return (struct path){count > 0 ? PyTuple_GetItem(steps, 0) : NULL, steps, count};
+}
+
+/* ---- what Python hands over ---- */
+
+/* A name that Python knows too, and what it stands for here. */
+struct constant {
+    const char *name;
+    int64_t value;
+};
+
+#define CONSTANT(name) {#name, name}
+
+/* What was handed over is not as `native.py` says. */
+static inline PyObject *refuse(const char *reason) {
+    PyErr_SetString(PyExc_ValueError, reason);
+    return NULL;
+}
+
+static inline int is_tuple(const PyObject *value) { return is(value, &PyTuple_Type); }
+
+static inline int is_tuple_of(PyObject *value, intptr_t size) {
+    return is_tuple(value) && PyTuple_Size(value) == size;
+}
+
+/* An integer; the next one that there is here for one beyond 64 bits. */
+static inline long long whole_of(PyObject *integer) {
+    int beyond;
+    long long whole = PyLong_AsLongLongAndOverflow(integer, &beyond);
+    return beyond == 0 ? whole : beyond > 0 ? INT64_MAX : INT64_MIN;
+}
+
+static inline int is_whole_in(PyObject *value, long long least, long long most) {
+    if (!is(value, &PyLong_Type)) return 0;
+    long long whole = whole_of(value);
+    return least <= whole && whole <= most;
+}
+
+static inline int is_path(PyObject *steps) {
+    if (!is_tuple(steps)) return 0;
+    for (intptr_t i = 0; i < PyTuple_Size(steps); i++) {
+        PyObject *step = PyTuple_GetItem(steps, i);
+        if (!is(step, &PyUnicode_Type) && !is_whole_in(step, -INT64_MAX, INT64_MAX - 1)) return 0;
+    }
+    return 1;
 }
 
 /* A function with a capsule as its `self`. That takes over what is allocated, and the reference to

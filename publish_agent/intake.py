@@ -86,6 +86,10 @@ class Counter:
         """Count one more; gives the status."""
         return next(self.ticks)
 
+    def total(self) -> int:
+        """How often it was added to."""
+        return sys.maxsize - self.ticks.__length_hint__()
+
     def take(self) -> int:
         """How often it was added to since the last time."""
         before, self._left = self._left, self.ticks.__length_hint__()

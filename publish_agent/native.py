@@ -2,7 +2,8 @@
 
 A gate is a list of looks at an event, one for each group of subscriptions (`screen.py`). It lets an
 event through if one of the looks does. Whether the compiled code is there changes what `publish`
-costs, never what becomes of an event.
+costs, never what becomes of an event. It is used only where it agrees with what is written here
+(`mql.events.compiled`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from enum import IntEnum
 from functools import cache, partial
 from pathlib import Path
 
+from mql.batch import Kind as ValueKind
+from mql.events.compiled import agrees, load
 from publish_agent.intake import Intake, Status
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
@@ -23,6 +26,18 @@ LIBRARY = Path(__file__).with_name("_compiled.so")
 
 Offer = Callable[[object], Status]
 """Takes an event, or not, and tells what became of it. Never raises."""
+
+MAX_FIELDS = 8
+"""Properties of an event that are copied."""
+PATTERN = 64
+"""Events of which a pattern says whether they are marked with their time."""
+MARKS_AT_ONCE = 16
+"""Marks that are granted at once."""
+MARK_BYTES = 16
+"""A row, and when it was published (clock, ns): eight bytes each."""
+
+_PARTS = 5
+"""What there is of each column: kinds, values, offsets, text, and which kinds there are."""
 
 _MARKS_OF_A_KEY = 8
 _LEAST_MARKS, _MOST_MARKS = 512, 1 << 17
@@ -87,32 +102,70 @@ class Look:
         return f"{found} of {', '.join(ways)}" if ways else found
 
 
+_PUBLISH = {
+    "READS_OBJECTS": 1,
+    **{kind.name: int(kind) for kind in Kind},
+    "KINDS": len(Kind),
+    "GATE_ITEMS": 3,
+    "LOOK_ITEMS": 6,
+    "SAMPLER_ITEMS": 3,
+}
+_COPY = {
+    "MAX_FIELDS": MAX_FIELDS,
+    "PATTERN": PATTERN,
+    "MARKS_AT_ONCE": MARKS_AT_ONCE,
+    "COPIER_ITEMS": 11,
+    "PARTS": _PARTS,
+    "MARK_BYTES": MARK_BYTES,
+    "MARK_CLOCK_AT": MARK_BYTES // 2,
+    "NOTHING": ValueKind.NULL,
+    "TRUTH": ValueKind.BOOL,
+    "INTEGER": ValueKind.INT,
+    "DOUBLE": ValueKind.DOUBLE,
+    "TEXT": ValueKind.STRING,
+}
+CONSTANTS = {"constants_of_publish": _PUBLISH, "constants_of_copy": _COPY}
+"""What the compiled code has to agree with, by table."""
+
+
 @cache
 def library() -> ctypes.PyDLL | None:
     """The compiled code, or None where it was not built, or cannot be used."""
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None
-    try:
-        loaded = ctypes.PyDLL(str(LIBRARY))
-    except OSError:
+    loaded = load(ctypes.PyDLL, LIBRARY)
+    if loaded is None:
+        return None
+    if not all(agrees(loaded, table, constants) for table, constants in CONSTANTS.items()):
         return None
     makers = (
         f"make_{kind}" for kind in ("gate", "columns", "copier", "sampler", "publish", "giver")
     )
-    for name in (*makers, "take_columns"):
+    for name in (*makers, "take_columns", "skipped"):
         function = getattr(loaded, name)
         function.argtypes, function.restype = (ctypes.py_object,), ctypes.py_object
     loaded.exchange.argtypes, loaded.exchange.restype = (ctypes.py_object,) * 2, None
     return loaded
 
 
-def publisher(offer: Offer) -> tuple[Offer, Callable[[Offer], None]] | None:
-    """A `publish` that hands its events to something, and what lets it hand them to another."""
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A `publish` that counts events, and what lets it hand them to something (None: count)."""
+
+    publish: Offer
+    exchange: Callable[[Offer | None], None]
+    skipped: Callable[[], int]
+    """How many it has counted so far."""
+
+
+def publisher(idle: Status) -> Publisher | None:
+    """A `publish` that gives this status for what it counts."""
     compiled = library()
     if compiled is None:
         return None
-    publish: Offer = compiled.make_publish(offer)
-    return publish, partial(compiled.exchange, publish)
+    publish = compiled.make_publish(idle)
+    exchange, skipped = compiled.exchange, compiled.skipped
+    return Publisher(publish, partial(exchange, publish), partial(skipped, publish))
 
 
 def giver(status: Status) -> Offer | None:
@@ -158,7 +211,7 @@ def take_columns(arrays: object) -> tuple[int, bytes, tuple[Written, ...]]:
     compiled = library()
     assert compiled is not None
     rows, marks, *parts = compiled.take_columns(arrays)
-    return rows, marks, tuple(zip(*[iter(parts)] * 5, strict=True))
+    return rows, marks, tuple(zip(*[iter(parts)] * _PARTS, strict=True))
 
 
 def copier(to: tuple[object, ...], intake: Intake) -> Offer | None:

@@ -47,7 +47,7 @@ class Notes:
     def say(self, now_s: float) -> None:
         """Say what is due, on the agent's thread: apart from it, so that no handler holds it up."""
         for message in self.due(now_s):
-            log_apart(_log, logging.WARNING, "%s", message)
+            log_apart(_log, logging.ERROR, "%s", message)
 
     def say_here(self, now_s: float) -> None:
         """Say what is due where there may be no more threads."""

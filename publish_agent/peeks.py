@@ -1,4 +1,8 @@
-"""When the agent looks at an event of each stream: about once a second, for some milliseconds."""
+"""When the agent looks at an event of each stream: about once a second, for some milliseconds.
+
+A look is over with the first event, which ends it by itself, or else after its span, also where the
+agent's thread wakes late.
+"""
 
 from __future__ import annotations
 
@@ -37,5 +41,5 @@ class Peeks:
         self._open = some(MAX_PEEKS)
         self._next_us = now_us + PEEK_US
         for stream in self._open:
-            stream.peek(now_us)
+            stream.peek(now_us, PEEK_SPAN_US)
         self.due_us = now_us + PEEK_SPAN_US if self._open else self._next_us

@@ -10,7 +10,9 @@
 
 #include "event.h"
 
-enum kind { KEYS, ANY_KEYS, BOUND, KEYED_BOUND, TEXTS, SEARCH, TEST }; /* as in native.py */
+enum kind { KEYS, ANY_KEYS, BOUND, KEYED_BOUND, TEXTS, SEARCH, TEST, KINDS };
+
+enum { GATE_ITEMS = 3, LOOK_ITEMS = 6, SAMPLER_ITEMS = 3 }; /* of the tuples that make them */
 
 struct look {
     enum kind kind;
@@ -100,9 +102,9 @@ static enum answer keyed_bound(const struct look *look, PyObject *key, PyObject 
     PyObject *number = PyDict_GetItemWithError(look->first, key);
     PyObject *whole = number == NULL ? NULL : PyDict_GetItemWithError(look->second, key);
     if (whole == NULL) return PyErr_Occurred() != NULL ? raised() : NO;
+    if (!is(number, &PyFloat_Type) || !is(whole, &PyLong_Type)) return MAYBE;
     double least = PyFloat_AsDouble(number);
-    int beyond;
-    long long least_whole = PyLong_AsLongLongAndOverflow(whole, &beyond);
+    long long least_whole = whole_of(whole);
     enum answer answer = NO;
     PyObject *held, *value = follow(event, &look->other, &answer, &held);
     if (value != NULL && is_number(value))
@@ -130,25 +132,32 @@ static const char *find(const char *text, size_t size, const char *wanted, size_
 static const char *after_any(const char *text, const char *end, PyObject *texts) {
     const char *first = NULL;
     for (intptr_t i = 0; i < PyTuple_Size(texts); i++) {
-        char *wanted;
-        intptr_t length;
-        PyBytes_AsStringAndSize(PyTuple_GetItem(texts, i), &wanted, &length);
-        const char *found = find(text, (size_t)(end - text), wanted, (size_t)length);
+        PyObject *wanted = PyTuple_GetItem(texts, i);
+        intptr_t length = PyBytes_Size(wanted);
+        const char *found =
+            find(text, (size_t)(end - text), PyBytes_AsString(wanted), (size_t)length);
         if (found != NULL && (first == NULL || found + length < first)) first = found + length;
     }
     return first;
 }
 
-/* Of each group of texts one has to be in it, one group behind the other. */
-static enum answer holds_texts(const struct look *look, PyObject *value) {
-    if (!is(value, &PyUnicode_Type)) return MAYBE;
-    intptr_t size;
-    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
-    if (text == NULL) return raised(); /* half a surrogate pair */
+/* Of each group of texts one has to be in it, one group after the other. */
+static enum answer holds_in_order(const struct look *look, const char *text, intptr_t size) {
     const char *end = text + size;
     for (intptr_t i = 0; text != NULL && i < PyTuple_Size(look->first); i++)
         text = after_any(text, end, PyTuple_GetItem(look->first, i));
     return text == NULL ? NO : MAYBE;
+}
+
+/* A text is held meanwhile: half a surrogate pair in it may run what others put for "strict". */
+static enum answer holds_texts(const struct look *look, PyObject *value) {
+    if (!is(value, &PyUnicode_Type)) return MAYBE;
+    intptr_t size;
+    Py_IncRef(value);
+    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+    enum answer answer = text == NULL ? raised() : holds_in_order(look, text, size);
+    Py_DecRef(value);
+    return answer;
 }
 
 static enum answer called(PyObject *function, PyObject *argument) {
@@ -179,7 +188,7 @@ static enum answer look_at(const struct look *look, PyObject *event) {
         case KEYED_BOUND: answer = keyed_bound(look, value, event); break;
         case TEXTS: answer = holds_texts(look, value); break;
         case SEARCH: answer = searched(look, value); break;
-        case TEST: break;
+        case TEST: case KINDS: break;
     }
     let_go(held);
     return answer;
@@ -216,30 +225,70 @@ static void free_gate(PyObject *self) {
     PyMem_Free(gate);
 }
 
-/* A gate. `held` is (looks, rejected, keep), each look (kind, flag, path, other path, first,
- * second). */
+/* Tuples of texts, as UTF-8. */
+static int are_texts(PyObject *groups) {
+    if (!is_tuple(groups)) return 0;
+    for (intptr_t i = 0; i < PyTuple_Size(groups); i++) {
+        PyObject *texts = PyTuple_GetItem(groups, i);
+        if (!is_tuple(texts)) return 0;
+        for (intptr_t text = 0; text < PyTuple_Size(texts); text++)
+            if (!is(PyTuple_GetItem(texts, text), &PyBytes_Type)) return 0;
+    }
+    return 1;
+}
+
+/* A dict, and the marks of its keys. */
+static int read_index(struct look *look) {
+    if (!is(look->first, &PyDict_Type) || !is(look->second, &PyByteArray_Type)) return 0;
+    uintptr_t size = (uintptr_t)PyByteArray_Size(look->second);
+    look->marks = (const uint8_t *)PyByteArray_AsString(look->second);
+    look->mask = size * 8 - 1;
+    return size > 0 && (size & (size - 1)) == 0;
+}
+
+static int read_bound(struct look *look) {
+    if (!is(look->first, &PyFloat_Type) || !is(look->second, &PyLong_Type)) return 0;
+    look->number = PyFloat_AsDouble(look->first);
+    look->whole = whole_of(look->second);
+    return 1;
+}
+
+/* Read (kind, flag, path, other path, first, second); false if it is none. */
+static int read_look(struct look *look, PyObject *given) {
+    if (!is_tuple_of(given, LOOK_ITEMS)) return 0;
+    PyObject *kind = PyTuple_GetItem(given, 0), *flag = PyTuple_GetItem(given, 1);
+    PyObject *path = PyTuple_GetItem(given, 2), *other = PyTuple_GetItem(given, 3);
+    if (!is_whole_in(kind, 0, KINDS - 1) || !is(flag, &PyBool_Type)) return 0;
+    if (!is_path(path) || !is_path(other)) return 0;
+    look->kind = (enum kind)whole_of(kind);
+    look->flag = PyObject_IsTrue(flag);
+    look->path = path_of(path);
+    look->other = path_of(other);
+    look->first = PyTuple_GetItem(given, 4);
+    look->second = PyTuple_GetItem(given, 5);
+    switch (look->kind) {
+        case KEYS: case ANY_KEYS: return read_index(look);
+        case BOUND: return read_bound(look);
+        case KEYED_BOUND: return is(look->first, &PyDict_Type) && is(look->second, &PyDict_Type);
+        case TEXTS: return are_texts(look->first);
+        case SEARCH: case TEST: case KINDS: break;
+    }
+    return 1;
+}
+
+/* A gate. `held` is (looks, rejected, keep). */
 PyObject *make_gate(PyObject *held) {
+    if (!is_tuple_of(held, GATE_ITEMS)) return refuse("a gate is made of (looks, rejected, keep)");
     PyObject *looks = PyTuple_GetItem(held, 0);
+    if (!is_tuple(looks)) return refuse("the looks of a gate are a tuple");
+    if (!PyIter_Check(PyTuple_GetItem(held, 1))) return refuse("what counts is no iterator");
     intptr_t count = PyTuple_Size(looks);
     struct gate *gate = PyMem_Calloc(1, sizeof *gate + (size_t)count * sizeof gate->looks[0]);
     if (gate == NULL) return PyErr_NoMemory();
     for (intptr_t i = 0; i < count; i++) {
-        PyObject *given = PyTuple_GetItem(looks, i);
-        struct look *look = &gate->looks[i];
-        look->kind = (enum kind)PyLong_AsLong(PyTuple_GetItem(given, 0));
-        look->flag = PyObject_IsTrue(PyTuple_GetItem(given, 1));
-        look->path = path_of(PyTuple_GetItem(given, 2));
-        look->other = path_of(PyTuple_GetItem(given, 3));
-        look->first = PyTuple_GetItem(given, 4);
-        look->second = PyTuple_GetItem(given, 5);
-        if (look->kind == BOUND) {
-            int beyond;
-            look->number = PyFloat_AsDouble(look->first);
-            look->whole = PyLong_AsLongLongAndOverflow(look->second, &beyond);
-        } else if (look->kind == KEYS || look->kind == ANY_KEYS) {
-            look->marks = (const uint8_t *)PyByteArray_AsString(look->second);
-            look->mask = (uintptr_t)PyByteArray_Size(look->second) * 8 - 1;
-        }
+        if (read_look(&gate->looks[i], PyTuple_GetItem(looks, i))) continue;
+        PyMem_Free(gate);
+        return refuse("there is no such look");
     }
     gate->rejected = PyTuple_GetItem(held, 1);
     gate->keep = taker_of(PyTuple_GetItem(held, 2));
@@ -277,6 +326,10 @@ static void free_sampler(PyObject *self) {
 
 /* What keeps some events. `held` is (throws, left_out, keep). */
 PyObject *make_sampler(PyObject *held) {
+    if (!is_tuple_of(held, SAMPLER_ITEMS))
+        return refuse("a sampler is made of (throws, left_out, keep)");
+    if (!PyIter_Check(PyTuple_GetItem(held, 0)) || !PyIter_Check(PyTuple_GetItem(held, 1)))
+        return refuse("what throws and what counts are iterators");
     struct sampler *sampler = PyMem_Calloc(1, sizeof *sampler);
     if (sampler == NULL) return PyErr_NoMemory();
     sampler->throws = PyTuple_GetItem(held, 0);
@@ -289,13 +342,20 @@ PyObject *make_sampler(PyObject *held) {
 /* ---- publish: one function for as long as its stream lives; what it does is exchanged ---- */
 
 struct stream {
-    PyObject *offer; /* what events are handed to now */
+    PyObject *offer; /* what events are handed to now; NULL while nobody asks */
     struct taker taker;
+    PyObject *idle;              /* what is returned meanwhile */
+    unsigned long long skipped;  /* how often */
 };
 
 static PyObject *publish(PyObject *self, PyObject *event) {
-    const struct stream *stream = PyCapsule_GetPointer(self, NULL);
+    struct stream *stream = PyCapsule_GetPointer(self, NULL);
     PyObject *offer = stream->offer; /* another thread may exchange it meanwhile */
+    if (offer == NULL) {
+        stream->skipped++;
+        Py_IncRef(stream->idle);
+        return stream->idle;
+    }
     Py_IncRef(offer);
     PyObject *status = stream->taker.function(stream->taker.self, event);
     Py_DecRef(offer);
@@ -307,31 +367,48 @@ static PyMethodDef PUBLISH = {
     "publish($self, event, /)\n--\n\n"
     "Offer an event to the queries that run now. Never blocks or raises."};
 
-static void set_offer(struct stream *stream, PyObject *offer) {
-    PyObject *before = stream->offer;
-    Py_IncRef(offer);
-    stream->offer = offer;
-    stream->taker = taker_of(offer);
-    if (before != NULL) Py_DecRef(before);
-}
-
 static void free_stream(PyObject *self) {
     struct stream *stream = PyCapsule_GetPointer(self, NULL);
-    Py_DecRef(stream->offer);
+    let_go(stream->offer);
+    Py_DecRef(stream->idle);
     PyMem_Free(stream);
 }
 
-/* A `publish` that hands its events to something. */
-PyObject *make_publish(PyObject *offer) {
+/* A `publish` that counts events, and returns the status `idle` for each. */
+PyObject *make_publish(PyObject *idle) {
     struct stream *stream = PyMem_Calloc(1, sizeof *stream);
     if (stream == NULL) return PyErr_NoMemory();
-    set_offer(stream, offer);
-    return function_of(&PUBLISH, stream, offer, free_stream);
+    Py_IncRef(stream->idle = idle);
+    return function_of(&PUBLISH, stream, idle, free_stream);
 }
 
-/* Let a `publish` hand its events to something else. */
-void exchange(PyObject *publish_function, PyObject *offer) {
-    set_offer(PyCapsule_GetPointer(PyCFunction_GetSelf(publish_function), NULL), offer);
+/* The stream of a `publish` that was made here, else NULL. */
+static struct stream *stream_of(PyObject *function) {
+    if (!is(function, &PyCFunction_Type) || PyCFunction_GetFunction(function) != publish) {
+        refuse("that is no `publish` of a stream");
+        return NULL;
+    }
+    return PyCapsule_GetPointer(PyCFunction_GetSelf(function), NULL);
+}
+
+/* Let a `publish` hand its events to something else; None: count them. */
+void exchange(PyObject *function, PyObject *offer) {
+    struct stream *stream = stream_of(function);
+    if (stream == NULL) return;
+    PyObject *before = stream->offer;
+    if (is_null(offer)) {
+        stream->offer = NULL;
+    } else {
+        Py_IncRef(stream->offer = offer);
+        stream->taker = taker_of(offer);
+    }
+    let_go(before); /* that may run anything */
+}
+
+/* How many events a `publish` has counted so far. */
+PyObject *skipped(PyObject *function) {
+    struct stream *stream = stream_of(function);
+    return stream == NULL ? NULL : PyLong_FromUnsignedLongLong(stream->skipped);
 }
 
 static PyObject *give(PyObject *self, PyObject *event) {
@@ -344,3 +421,18 @@ static PyMethodDef GIVE = {"offer", give, METH_O, NULL};
 
 /* What gives the same status for every event. */
 PyObject *make_giver(PyObject *status) { return PyCFunction_NewEx(&GIVE, status, NULL); }
+
+/* ---- what Python compares before it uses any of this ---- */
+
+/* READS_OBJECTS says whether objects look as in `stable_abi.h`: they do not in each build of Python. */
+const struct constant *constants_of_publish(void) {
+    static struct constant constants[] = {
+        {"READS_OBJECTS", 0},
+        CONSTANT(KEYS), CONSTANT(ANY_KEYS), CONSTANT(BOUND), CONSTANT(KEYED_BOUND), CONSTANT(TEXTS),
+        CONSTANT(SEARCH), CONSTANT(TEST), CONSTANT(KINDS),
+        CONSTANT(GATE_ITEMS), CONSTANT(LOOK_ITEMS), CONSTANT(SAMPLER_ITEMS),
+        {NULL, 0},
+    };
+    constants[0].value = is((const PyObject *)&PyUnicode_Type, &PyType_Type);
+    return constants;
+}

@@ -32,9 +32,9 @@ from typing import Any, Protocol
 from mql.planner.patterns import AnyOf
 from mql.syntax import Condition, Property
 from publish_agent import conditions as rules
-from publish_agent.columns import LONGEST, MAX_PROPERTIES, Columns, Needs
+from publish_agent.columns import LONGEST, Columns, Needs
 from publish_agent.intake import Intake, Status
-from publish_agent.native import Kind, Look, Marks, Offer, Steps, gate, sampler
+from publish_agent.native import MAX_FIELDS, Kind, Look, Marks, Offer, Steps, gate, sampler
 from publish_agent.reading import NAMES, Reader
 from publish_agent.redaction import Redaction
 from publish_agent.stream import Taker, compiled
@@ -556,7 +556,7 @@ def _needs(subscriptions: Sequence[Wanted]) -> Needs | None:
     union = Needs(())
     for wanted in subscriptions:
         union |= wanted.needs or union
-    return union if len(union.paths) <= MAX_PROPERTIES else None
+    return union if len(union.paths) <= MAX_FIELDS else None
 
 
 def _copying(needs: Needs, reader: Reader) -> list[ast.stmt]:

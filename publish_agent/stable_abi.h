@@ -28,9 +28,9 @@ typedef struct {
 enum { METH_O = 0x0008 };
 
 extern PyObject _Py_NoneStruct;
-extern PyTypeObject PyBool_Type, PyCFunction_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type,
-    PyUnicode_Type;
-extern PyObject *PyExc_Exception;
+extern PyTypeObject PyBool_Type, PyByteArray_Type, PyBytes_Type, PyCFunction_Type, PyDict_Type,
+    PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type, PyType_Type, PyUnicode_Type;
+extern PyObject *PyExc_Exception, *PyExc_ValueError;
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
@@ -39,6 +39,7 @@ PyObject *PyErr_Occurred(void);
 int PyErr_ExceptionMatches(PyObject *);
 void PyErr_Clear(void);
 PyObject *PyErr_NoMemory(void);
+void PyErr_SetString(PyObject *, const char *);
 
 void *PyMem_Calloc(size_t, size_t);
 void PyMem_Free(void *);
@@ -47,7 +48,9 @@ void *PyMem_Realloc(void *, size_t);
 char *PyByteArray_AsString(PyObject *);
 intptr_t PyObject_Hash(PyObject *);
 intptr_t PyByteArray_Size(PyObject *);
+char *PyBytes_AsString(PyObject *);
 int PyBytes_AsStringAndSize(PyObject *, char **, intptr_t *);
+intptr_t PyBytes_Size(PyObject *);
 PyObject *PyBytes_FromStringAndSize(const char *, intptr_t);
 PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));
 void *PyCapsule_GetPointer(PyObject *, const char *);
@@ -60,13 +63,14 @@ int PyDict_Contains(PyObject *, PyObject *);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
 int PyDict_Next(PyObject *, intptr_t *, PyObject **, PyObject **);
 double PyFloat_AsDouble(PyObject *);
+int PyIter_Check(PyObject *);
 PyObject *PyIter_Next(PyObject *);
 PyObject *PyList_GetItem(PyObject *, intptr_t);
 intptr_t PyList_Size(PyObject *);
-long PyLong_AsLong(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
 long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
 PyObject *PyLong_FromLongLong(long long);
+PyObject *PyLong_FromUnsignedLongLong(unsigned long long);
 PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);
 int PyObject_IsTrue(PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, intptr_t);

@@ -1,4 +1,4 @@
-"""A stream, and who gets its events: nobody, an intake, or whoever looks at one of them.
+"""A stream, and who gets its events: an intake or none, and before it, once, who looks at one.
 
 `publish` is one function for as long as its stream lives; what it does is exchanged. It is
 compiled, or else, where that was not built, made in Python, and then its code is exchanged.
@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from publish_agent.intake import Counter, Status
-from publish_agent.native import Offer, giver, publisher
+from publish_agent.native import Offer, Publisher, giver, publisher
 from publish_agent.reading import NAMES
 from publish_agent.template import bind, with_blanks
 
@@ -31,28 +31,38 @@ class Taker:
 
 
 class Peek:
-    """Takes one event to learn from, and counts; what subscriptions want goes on to them."""
+    """Takes one event to learn from: the first that comes, unless that is too late.
 
-    __slots__ = ("_encode", "_inner", "example", "seen")
+    The first event also ends it, at once and on its own thread: the stream goes back to its taker,
+    and no further event pays for it. It may be that of several threads at the same moment.
+    """
 
-    def __init__(self, encode: Callable[[object], bytes], inner: Taker | None) -> None:
+    __slots__ = ("_clock_ns", "_encode", "_stream", "_until_ns", "ended", "example")
+
+    def __init__(
+        self,
+        stream: Stream,
+        encode: Callable[[object], bytes],
+        clock_ns: Callable[[], int],
+        span_ns: int | None,
+    ) -> None:
+        self._stream = stream
         self._encode = encode
-        self._inner = inner
-        self.seen = Counter(Status.SKIPPED)
+        self._clock_ns = clock_ns
+        self._until_ns = None if span_ns is None else clock_ns() + span_ns
         self.example: bytes | None = None
+        self.ended = False
 
     def offer(self, event: object) -> Status:
-        """Take an event, or not. Never raises."""
-        if self.example is None:
+        """Learn from an event, if it is the first, and hand it on. Never raises."""
+        is_first, self.ended = not self.ended, True
+        self._stream.settle()
+        if is_first and (self._until_ns is None or self._clock_ns() <= self._until_ns):
             try:
                 self.example = self._encode(event)
             except Exception:  # noqa: BLE001 - whatever the caller's objects raise
                 self.example = b""
-        return self.seen.add() if self._inner is None else self._inner.offer(event)
-
-    def taker(self) -> Taker:
-        """What a stream hands its events to meanwhile."""
-        return Taker(self.offer, self._inner.lost if self._inner else _nobody_is_told)
+        return self._stream.publish(event)
 
 
 def _nobody_is_told(number: int) -> None:
@@ -72,6 +82,7 @@ _HANDS_ON = compiled(
     ast.parse("def offer(event):\n    offer = OFFER\n    return offer(event)").body, ["OFFER"]
 )
 _GIVES = compiled(ast.parse("def offer(event):\n    return STATUS").body, ["STATUS"])
+_COUNTS = compiled(ast.parse("def offer(event):\n    return next(TICKS)").body, ["TICKS"])
 
 
 def _giving(status: Status) -> Offer:
@@ -81,21 +92,21 @@ def _giving(status: Status) -> Offer:
 CLOSED = Taker(_giving(Status.CLOSED), _nobody_is_told)
 """Takes nothing any more."""
 
-_IDLE = _giving(Status.SKIPPED)
-"""Nobody asks."""
 
+def _made_in_python(idle: Status) -> Publisher:
+    """A `publish` as `native.publisher` makes one."""
+    counter = Counter(idle)
+    counts = bind(_COUNTS, {"TICKS": counter.ticks})
 
-def _made_in_python(offer: Offer) -> tuple[Offer, Callable[[Offer], None]]:
-    """A `publish` that hands its events to something, and what lets it hand them to another."""
-
-    def exchange(offer: Offer) -> None:
-        if not isinstance(offer, FunctionType):
+    def exchange(offer: Offer | None) -> None:
+        if offer is None:
+            offer = counts
+        elif not isinstance(offer, FunctionType):
             offer = bind(_HANDS_ON, {"OFFER": offer})
         publish.__code__ = offer.__code__
 
-    publish = FunctionType(_HANDS_ON.__code__, _SCOPE, "publish")
-    exchange(offer)
-    return publish, exchange
+    publish = FunctionType(counts.__code__, _SCOPE, "publish")
+    return Publisher(publish, exchange, counter.total)
 
 
 class Stream:
@@ -109,14 +120,18 @@ class Stream:
     in `publish = stream.publish`, goes on with the present ones.
     """
 
-    __slots__ = ("_exchange", "_taker", "name", "publish")
+    __slots__ = ("_exchange", "_peek", "_taker", "name", "publish", "skipped")
 
     publish: Offer
+    skipped: Callable[[], int]
+    """How many events there have been while nobody asked."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.publish, self._exchange = publisher(_IDLE) or _made_in_python(_IDLE)
+        made = publisher(Status.SKIPPED) or _made_in_python(Status.SKIPPED)
+        self.publish, self._exchange, self.skipped = made.publish, made.exchange, made.skipped
         self._taker: Taker | None = None
+        self._peek: Peek | None = None
 
     @property
     def taker(self) -> Taker | None:
@@ -126,7 +141,35 @@ class Stream:
     @taker.setter
     def taker(self, taker: Taker | None) -> None:
         self._taker = taker
-        self._exchange(_IDLE if taker is None else taker.offer)
+        self.settle()
+
+    @property
+    def peek(self) -> Peek | None:
+        """Who gets one event first, until it has come."""
+        return self._peek
+
+    @peek.setter
+    def peek(self, peek: Peek | None) -> None:
+        self._peek = peek
+        self.settle()
+
+    def settle(self) -> None:
+        """Let `publish` hand its events to whoever is to get them now. From any thread.
+
+        Two threads may do so at once. The last one to exchange sees what the other has changed, for
+        each looks once more after that, and so there is no lock.
+        """
+        while True:
+            before = self._offer()
+            self._exchange(before)
+            if self._offer() == before:
+                return
+
+    def _offer(self) -> Offer | None:
+        peek, taker = self._peek, self._taker
+        if peek is not None and not peek.ended:
+            return peek.offer
+        return None if taker is None else taker.offer
 
     def lost(self, number: int) -> None:
         """Say that so many events of this stream were lost before they could be published.

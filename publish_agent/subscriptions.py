@@ -18,6 +18,12 @@ from publish_agent.stream import Peek, Stream
 STRAGGLERS = 1_000
 """Drains of an old intake before it is forgotten."""
 
+_PATIENT_LOOKS = 20
+"""The first looks at a stream wait for its event: else a slow one would hardly show its fields."""
+
+_STALE_US = 60_000_000
+"""A count that began before says little of how many events come now."""
+
 _PER_MEMBER_US = 20
 """Subscriptions change at most so often, for each that there is: a screen takes time to build."""
 
@@ -48,7 +54,8 @@ class Subscriptions:
         self._before: list[Generation] = []
         self._built_us = 0
         self._peek: Peek | None = None
-        self._since_us = self._seen = 0
+        self._looks = 0
+        self._since_us = self._seen = self._skipped = 0
 
     @property
     def active(self) -> bool:
@@ -77,7 +84,8 @@ class Subscriptions:
 
     def begin_anew(self, now_us: int) -> None:
         """The clock was set: what was due later is due now."""
-        self._built_us = self._since_us = now_us
+        self._built_us = now_us
+        self._begin_count(now_us)
 
     def due_us(self) -> int | None:
         """When a change may be made, if there is one to make."""
@@ -102,8 +110,6 @@ class Subscriptions:
         self._built_us = now_us
         made = Generation(tuple(self.members), self._decoder, self._tools) if self.members else None
         self.stream.taker = None if made is None else made.taker
-        self._peek = None
-        self._since_us, self._seen = now_us, 0
         if self._present is not None:
             self._before.append(self._present)
         self._present = made
@@ -142,28 +148,31 @@ class Subscriptions:
         for generation in self._generations():
             generation.spread_to(member)
 
-    def peek(self, now_us: int) -> None:
-        """Begin to look at one event, and to count if nothing else does."""
+    def peek(self, now_us: int, span_us: int) -> None:
+        """Begin to look at one event, for so long; the first few times for as long as it takes."""
+        if now_us - self._since_us > _STALE_US:
+            self._begin_count(now_us)
         if self._peek is None:
-            inner = self._present.taker if self._present else None
-            self._peek = Peek(self._tools.encode, inner)
-            self.stream.taker = self._peek.taker()
-            if inner is None:
-                self._since_us, self._seen = now_us, 0
+            span_ns = span_us * 1_000 if self._looks >= _PATIENT_LOOKS else None
+            self._peek = Peek(self.stream, self._tools.encode, self._tools.clock_ns, span_ns)
+            self.stream.peek = self._peek
 
-    def peeked(self, now_us: int) -> bool:
-        """End the look if an event came."""
+    def peeked(self, now_us: int) -> None:
+        """End the look, unless it is to wait; and count what came since the last one."""
+        span_us, seen = now_us - self._since_us, self._seen - self._skipped
+        self._begin_count(now_us)
+        if span_us <= _STALE_US:
+            self.log.count(seen + self._skipped, max(span_us, 1))
         peek = self._peek
-        if peek is None:
-            return True
-        self.log.count(self._seen + peek.seen.take(), max(now_us - self._since_us, 1))
-        self._since_us, self._seen = now_us, 0
-        if peek.example is None:
-            return False
-        self.log.learn(peek.example)
-        self.stream.taker = self._present.taker if self._present else None
-        self._peek = None
-        return True
+        if peek is None or not (peek.ended or self._looks >= _PATIENT_LOOKS):
+            return
+        self.stream.peek = self._peek = None
+        self._looks += 1
+        if peek.example is not None:
+            self.log.learn(peek.example)
+
+    def _begin_count(self, now_us: int) -> None:
+        self._since_us, self._seen, self._skipped = now_us, 0, self.stream.skipped()
 
     def validate(self) -> None:
         """Check what always holds; for tests."""

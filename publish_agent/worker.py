@@ -153,6 +153,7 @@ class Worker:
         """Take no more events from any stream, for now or for ever."""
         for stream in list(self._streams.values()):
             stream.taker = CLOSED if self._stop.is_set() else None
+            stream.peek = None
 
     def _loop(self, sockets: Sockets) -> None:
         identity = Identity(secrets.token_hex(8), os.getpid(), secrets.token_hex(16))

@@ -1,6 +1,6 @@
 """Damaged lines through the compiled code, every array of it in front of a page without access.
 
-    python tests/native_bounds.py ROUNDS LIBRARY
+    python -m tests.native_bounds ROUNDS LIBRARY
 
 A read or a write behind any of them ends this process. Prints how many chunks were read.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mql.events import native
 from mql.events.native import _BLOCK, _COLUMN, NativeDecoder, library
 from mql.sources.search import Search, _Found
 from mql.sources.spelling import ValueOf
+from tests.sanitized import use
 
 PATHS = (("a",), ("b", "c"), ("b",), ("message",))
 PROT_NONE = 0
@@ -89,8 +89,9 @@ def main(rounds: int) -> int:
         ]
         columns = np.array(addresses, _COLUMN)
         ends_at = ends.at_end(4 * rows)
+        nodes, table = decoder._tree.nodes, columns.ctypes.data
         taken = compiled.read_columns(
-            start, size, decoder._tree.nodes, columns.ctypes.data, len(PATHS), ends_at
+            start, size, nodes, len(nodes), table, len(PATHS), rows, ends_at
         )
         assert 0 <= taken <= rows
         found = _Found(
@@ -102,5 +103,5 @@ def main(rounds: int) -> int:
 
 
 if __name__ == "__main__":
-    native.LIBRARY = Path(sys.argv[2])
+    use(decode=Path(sys.argv[2]))
     sys.stdout.write(f"{main(int(sys.argv[1]))}\n")

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_build import DECODER, compile_library
+from hatch_build import DECODER
 from mql.batch import to_python
 from mql.events.decode import EventReader
 from mql.events.native import LIBRARY, NativeDecoder, library
 from mql.planner.fields import Fields
 from mql.syntax import Property
 from mql.values import write_json
+from tests import sanitizer
 
 EXAMPLES = int(os.environ.get("MQL_EXAMPLES", "200"))
 
@@ -152,26 +153,23 @@ def test_a_path_that_is_not_of_keys_alone_is_left_to_the_other_way() -> None:
     assert NativeDecoder.of([("a",) * 33]) is None
 
 
-SANITIZER = ("-fsanitize=undefined", "-fsanitize-trap=all", "-O1")
+@pytest.mark.parametrize("sanitized", [False, True], ids=["as built", "with sanitizers"])
+def test_it_stays_inside_its_arrays(*, sanitized: bool, tmp_path: Path) -> None:
+    """In a process of its own: a page after the text that cannot be read would end it.
 
-
-@pytest.mark.parametrize("flags", [(), SANITIZER], ids=["as built", "with the sanitizer"])
-def test_it_stays_inside_its_arrays(flags: tuple[str, ...], tmp_path: Path) -> None:
-    """In a process of its own: a page behind the text that cannot be read would end it.
-
-    So would what C leaves undefined, with the sanitizer.
+    So would what C leaves undefined, and an access after an array, with the sanitizers.
     """
     compiled = LIBRARY
-    if flags:
+    if sanitized:
         compiled = tmp_path / LIBRARY.name
-        compile_library(DECODER, compiled, *flags)
-    script = Path(__file__).with_name("native_bounds.py")
+        sanitizer.build(DECODER, compiled)
     done = subprocess.run(
-        [sys.executable, str(script), str(EXAMPLES * 20), str(compiled)],
+        [sys.executable, "-m", "tests.native_bounds", str(EXAMPLES * 20), str(compiled)],
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
+        env=sanitizer.environment() if sanitized else None,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == EXAMPLES * 20

@@ -18,7 +18,7 @@ from mql.batch import Ints, Kind, Kinds, Mask, as_variant, column_of, kinds_of, 
 from mql.kernels import from_numpy
 from mql.values import read_json
 
-_LONG_DOUBLE, _JSON = 6, 7
+LONG_DOUBLE, JSON = 6, 7
 """Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""
 
 Bytes = npt.NDArray[np.uint8]
@@ -91,14 +91,14 @@ class Cells:
         kinds, values, texts = self.kinds, self.values, self._texts(self.kinds < Kind.STRING)
         ints = np.where((kinds == Kind.INT) | (kinds == Kind.BOOL), values, 0)
         doubles = np.where(kinds == Kind.DOUBLE, values.view(np.float64), 0.0)
-        if seen & (_bit(_LONG_DOUBLE) | _bit(_JSON)):
+        if seen & (_bit(LONG_DOUBLE) | _bit(JSON)):
             kinds = kinds.copy()
-        if seen & _bit(_LONG_DOUBLE):
-            long = kinds == _LONG_DOUBLE
+        if seen & _bit(LONG_DOUBLE):
+            long = kinds == LONG_DOUBLE
             doubles[long] = kernels.cast(kernels.filter(texts, long), pa.float64()).to_numpy()
             kinds[long] = Kind.DOUBLE
-        if seen & _bit(_JSON):
-            odd = kinds == _JSON
+        if seen & _bit(JSON):
+            odd = kinds == JSON
             read = [read_json(text) for text in kernels.filter(texts, odd).to_pylist()]
             column = as_variant(column_of(read))
             kinds[odd], ints[odd] = kinds_of(column), column.field("int").to_numpy()

@@ -5,11 +5,9 @@
  * calls nothing, writes only to the arrays it is given, and reads only the text it is given: that
  * ends with a newline, which stops every scan, since JSON on one line has none inside.
  *
- * `mql/events/native.py` is the other side, and says how large the arrays have to be.
+ * `mql/events/native.py` is the other side, and says how large the arrays are; it compares the constants
+ * at the end of this file with its own before it calls anything.
  */
-
-#include <stddef.h>
-#include <stdint.h>
 
 #include "blocks.h"
 
@@ -24,7 +22,7 @@ typedef struct {
     int32_t column;                     /* whose value is here, or -1 */
     int32_t first_child, children;      /* nodes */
     int32_t first_column, end_column;   /* all columns here and below */
-    uint64_t key_sizes;                 /* of the children: bit n for size n, bit 63 for all longer */
+    uint64_t key_sizes;                 /* of the children: bit n for size n, the last for all longer */
 } Node;
 
 typedef struct {
@@ -56,6 +54,8 @@ typedef struct {
 } Reader;
 
 enum { MAX_SKIPPED_DEPTH = 63 };        /* a bit each, of a word */
+enum { MAX_DEPTH = 32 };                /* of a path that is asked for */
+enum { LONGEST_KEY_SIZE = 63 };         /* all longer ones have its bit in `key_sizes` */
 
 /* Small steps. Each returns where it stopped, or NULL for what is not taken. */
 
@@ -368,7 +368,7 @@ static inline Text read_value(Reader *reader, Text at, const Node *node, int dep
     Text from = at, end = reader->end;
     int escaped = 0;
     if (*at == '{' && node->children) {
-        at = read_object(reader, at, node, depth + 1);
+        at = depth < MAX_DEPTH ? read_object(reader, at, node, depth + 1) : NULL;
         if (at && column) put_text(reader, column, JSON, from, at);
         return at;
     }
@@ -393,7 +393,7 @@ static inline Text read_value(Reader *reader, Text at, const Node *node, int dep
 /* Keys. */
 
 static inline const Node *find_child(const Reader *reader, const Node *node, Text key, int64_t size) {
-    if (!(node->key_sizes >> (size < 63 ? size : 63) & 1)) return NULL;
+    if (!(node->key_sizes >> (size < LONGEST_KEY_SIZE ? size : LONGEST_KEY_SIZE) & 1)) return NULL;
     const Node *child = reader->nodes + node->first_child, *stop = child + node->children;
     for (; child < stop; child++) {
         if (child->key_size != size) continue;
@@ -553,6 +553,7 @@ static inline Text skip_character(Text at, Text end) {
 /* How many newlines there are in valid UTF-8; -1 if it is not valid. */
 int64_t count_lines(Text data, int64_t size) {
     int64_t lines = 0;
+    if (!data || size < 0) return -1;
     for (Text at = data, end = data + size; at < end;) {
         at = count_ascii(at, end, &lines);
         if (at < end) at = skip_character(at, end);
@@ -561,15 +562,33 @@ int64_t count_lines(Text data, int64_t size) {
     return lines;
 }
 
+/* Whether all nodes point to nodes after them, and to columns that there are. */
+static int are_nodes(const Node *nodes, int32_t node_count, int64_t column_count) {
+    for (int32_t i = 0; i < node_count; i++) {
+        const Node *node = nodes + i;
+        int32_t first = node->first_child, children = node->children;
+        if (children < 0 || (children && (first <= i || first > node_count - children))) return 0;
+        if (node->column < -1 || node->column >= column_count) return 0;
+        if (node->first_column < 0 || node->end_column > column_count) return 0;
+        if (node->key_size < 0 || (node->key_size && !node->key)) return 0;
+    }
+    return 1;
+}
+
 /* Read lines that are an object each, from `{` to `}` without a space around it. Returns how many
- * lines were taken; the next one, if any is left, has to be read in another way.
- * `line_ends` gets the places of their newlines. */
-int64_t read_columns(Text data, int64_t size, const Node *nodes, Column *columns, int64_t column_count,
-                     int32_t *line_ends) {
+ * lines were taken; the next one, if any is left, has to be read in another way. There is room for so
+ * many rows in each array; `line_ends` gets the places of their newlines. -1 if the text does not end
+ * with a newline, is too long for the places, or if there are no such nodes. */
+int64_t read_columns(Text data, int64_t size, const Node *nodes, int32_t node_count, Column *columns,
+                     int64_t column_count, int64_t rows, int32_t *line_ends) {
+    if (!data || size < 1 || size > INT32_MAX || data[size - 1] != '\n') return -1;
+    if (!nodes || node_count < 1 || column_count < 0 || (column_count && !columns)) return -1;
+    if (rows < 0 || (rows && !line_ends)) return -1;
+    if (!are_nodes(nodes, node_count, column_count)) return -1;
     Reader reader = {.start = data, .end = data + size, .nodes = nodes, .columns = columns};
     for (int i = 0; i < GUESSES; i++) reader.guesses[i] = NO_GUESS;
     for (int64_t i = 0; i < column_count; i++) columns[i].offsets[0] = 0;
-    for (Text at = data; at < reader.end; at++) {
+    for (Text at = data; at < reader.end && reader.row < rows; at++) {
         if (*at != '{') break;
         at = read_object(&reader, at, nodes, 0);
         if (!at || *at != '\n') break;
@@ -577,4 +596,19 @@ int64_t read_columns(Text data, int64_t size, const Node *nodes, Column *columns
         line_ends[reader.row++] = (int32_t)(at - data);
     }
     return reader.row;
+}
+
+/* What Python compares before it uses any of this. */
+
+const Constant *constants_of_columns(void) {
+    static const Constant constants[] = {
+        CONSTANT(NOTHING), CONSTANT(BOOL), CONSTANT(INT), CONSTANT(DOUBLE), CONSTANT(STRING),
+        CONSTANT(LONG_DOUBLE), CONSTANT(JSON), CONSTANT(BLOCK), CONSTANT(MAX_DEPTH), CONSTANT(LONGEST_KEY_SIZE),
+        SIZE(Node), PLACE(Node, key), PLACE(Node, key_size), PLACE(Node, column), PLACE(Node, first_child),
+        PLACE(Node, children), PLACE(Node, first_column), PLACE(Node, end_column), PLACE(Node, key_sizes),
+        SIZE(Column), PLACE(Column, kinds), PLACE(Column, values), PLACE(Column, offsets), PLACE(Column, text),
+        PLACE(Column, seen),
+        {NULL, 0},
+    };
+    return constants;
 }

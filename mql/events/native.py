@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import Ints
-from mql.events.cells import Bytes, Cells
+from mql.batch import Ints, Kind
+from mql.events.cells import JSON, LONG_DOUBLE, Bytes, Cells
+from mql.events.compiled import agrees, layout, load
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
 """Where the build puts what it has compiled."""
@@ -47,8 +48,15 @@ class _Node(ctypes.Structure):
     )
 
 
-_COLUMN = np.dtype([(name, np.uint64) for name in ("kinds", "values", "offsets", "text", "seen")])
-"""Where the arrays of a column are, and which kinds of values there are, as `columns.c` has it."""
+class _Column(ctypes.Structure):
+    """Where the arrays of a column are, and which kinds of values there are."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64) for name in ("kinds", "values", "offsets", "text", "seen")
+    )
+
+
+_COLUMN = np.dtype(_Column)
 
 
 @dataclass(slots=True)
@@ -67,12 +75,28 @@ class Decoded:
     line_ends: Ints
 
 
+CONSTANTS = {
+    "NOTHING": Kind.NULL,
+    "BOOL": Kind.BOOL,
+    "INT": Kind.INT,
+    "DOUBLE": Kind.DOUBLE,
+    "STRING": Kind.STRING,
+    "LONG_DOUBLE": LONG_DOUBLE,
+    "JSON": JSON,
+    "BLOCK": _BLOCK,
+    "MAX_DEPTH": _MAX_DEPTH,
+    "LONGEST_KEY_SIZE": _LONGEST_KEY_SIZE,
+    **layout("Node", _Node),
+    **layout("Column", _Column),
+}
+"""What the compiled code has to agree with."""
+
+
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled code, or None where it was not built."""
-    try:
-        loaded = ctypes.CDLL(str(LIBRARY))
-    except OSError:
+    """The compiled code, or None where it was not built, or of other sources."""
+    loaded = load(ctypes.CDLL, LIBRARY)
+    if loaded is None or not agrees(loaded, "constants_of_columns", CONSTANTS):
         return None
     loaded.count_lines.argtypes = (ctypes.c_void_p, ctypes.c_int64)
     loaded.count_lines.restype = ctypes.c_int64
@@ -80,7 +104,9 @@ def library() -> ctypes.CDLL | None:
         ctypes.c_void_p,
         ctypes.c_int64,
         ctypes.POINTER(_Node),
+        ctypes.c_int32,
         ctypes.c_void_p,
+        ctypes.c_int64,
         ctypes.c_int64,
         ctypes.c_void_p,
     )
@@ -113,11 +139,12 @@ class NativeDecoder:
         rows = self._compiled.count_lines(start, size)
         if rows < 0:
             return None
-        columns = len(self._tree.order)
+        nodes, columns = self._tree.nodes, len(self._tree.order)
         arrays = _Arrays(rows, self._texts(columns, size))
         ends = np.empty(rows, np.int32)
+        table = arrays.table.ctypes.data
         taken = self._compiled.read_columns(
-            start, size, self._tree.nodes, arrays.table.ctypes.data, columns, ends.ctypes.data
+            start, size, nodes, len(nodes), table, columns, rows, ends.ctypes.data
         )
         if taken != rows:
             return None

@@ -5,8 +5,6 @@
  * given. `mql/sources/search.py` is the other side.
  */
 
-#include <stddef.h>
-
 #include "blocks.h"
 
 #if defined(__x86_64__)
@@ -113,8 +111,8 @@ typedef struct {
 
 INLINE void add_probe(Probes *probes, const Needle *needle) {
     probes->probes[probes->count++] = (Probe){
-        .first = (Block)needle->text[needle->first],
-        .second = (Block)needle->text[needle->second],
+        .first = block_of(needle->text[needle->first]),
+        .second = block_of(needle->text[needle->second]),
         .first_place = needle->first,
         .second_place = needle->second,
     };
@@ -245,25 +243,64 @@ static int is_wide(void) { return 0; }
 
 /* What is called. */
 
-/* Put strings into the slots of their table, all of them empty; equal ones once. */
-void fill_slots(const Strings *strings, int64_t count) {
+static int is_needle(const Needle *needle) {
+    return needle->text && needle->size > 0 && needle->first >= 0 && needle->first < needle->size
+        && needle->second >= 0 && needle->second < needle->size;
+}
+
+/* Whether a table has a slot that stays empty, where each search ends. */
+static int has_room(const Strings *strings, int64_t count) {
+    uint32_t last = strings->last_slot;
+    return strings->slots && strings->offsets && (last & (last + 1)) == 0 && count >= 0 && count <= last;
+}
+
+static int is_clause(const Clause *clause) {
+    if (clause->count < 1 || clause->count >= MOST_PROBES || !clause->needles) return 0;
+    for (int64_t i = 0; i < clause->count; i++)
+        if (!is_needle(clause->needles + i)) return 0;
+    return !clause->values || has_room(clause->values, 0);
+}
+
+/* Put strings into the slots of their table, all of them empty; equal ones once. False if it has not
+ * more slots than there are strings. */
+int32_t fill_slots(const Strings *strings, int64_t count) {
+    if (!has_room(strings, count)) return 0;
     for (int64_t i = 0; i < count; i++) {
         int32_t start = strings->offsets[i];
         int32_t *slot = slot_of(strings, strings->text + start, strings->offsets[i + 1] - start);
         if (*slot < 0) *slot = (int32_t)i;
     }
+    return 1;
 }
 
 /* The lines that hold something of each clause, or the escape, in order: their text and their numbers.
- * Returns how many lines there are; -1 if too many are found, or if a clause has more texts than are
- * looked for. The last line may lack its newline. */
+ * Returns how many lines there are; -1 if too many are found, if a clause has more texts than are
+ * looked for, or if there is nothing to look for. The last line may lack its newline. */
 int64_t find_lines(Text data, int64_t size, const Clause *clauses, int64_t clause_count, const Needle *escape,
                    Found *found) {
     static int wide = -1;
     if (wide < 0) wide = is_wide();
+    if (!data || size < 0 || !clauses || clause_count < 1 || !escape || !is_needle(escape) || !found) return -1;
     for (int64_t i = 0; i < clause_count; i++)
-        if (clauses[i].count >= MOST_PROBES) return -1;
+        if (!is_clause(clauses + i)) return -1;
+    if (!found->text || found->size < 0 || found->size > found->room) return -1;
+    if (!found->numbers || found->count < 0 || found->count > found->most) return -1;
     Search search = {data, data + size, clauses, clause_count, escape};
     found->decided = data;
     return (wide ? find_wide : find)(&search, found);
+}
+
+/* What Python compares before it uses any of this. */
+
+const Constant *constants_of_search(void) {
+    static const Constant constants[] = {
+        SIZE(Needle), PLACE(Needle, text), PLACE(Needle, size), PLACE(Needle, first), PLACE(Needle, second),
+        SIZE(Strings), PLACE(Strings, text), PLACE(Strings, offsets), PLACE(Strings, slots),
+        PLACE(Strings, last_slot),
+        SIZE(Clause), PLACE(Clause, needles), PLACE(Clause, count), PLACE(Clause, values),
+        SIZE(Found), PLACE(Found, text), PLACE(Found, size), PLACE(Found, room), PLACE(Found, numbers),
+        PLACE(Found, count), PLACE(Found, most), PLACE(Found, decided),
+        {NULL, 0},
+    };
+    return constants;
 }

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints
+from mql.events.compiled import agrees, layout
 from mql.events.native import library
 from mql.sources.slices import Slice
 from mql.sources.spelling import Clause, ValueOf
@@ -65,23 +66,33 @@ class _Found(ctypes.Structure):
     )
 
 
+CONSTANTS = {
+    **layout("Needle", _Needle),
+    **layout("Strings", _Strings),
+    **layout("Clause", _Clause),
+    **layout("Found", _Found),
+}
+"""What the compiled code has to agree with."""
+
+
 @cache
 def compiled() -> ctypes.CDLL | None:
-    """The compiled search, or None where it was not built."""
+    """The compiled search, or None where it was not built, or of other sources."""
     loaded = library()
-    if loaded is not None:
-        integer, address = ctypes.c_int64, ctypes.c_void_p
-        loaded.fill_slots.argtypes = (ctypes.POINTER(_Strings), integer)
-        loaded.fill_slots.restype = None
-        loaded.find_lines.argtypes = (
-            address,
-            integer,
-            ctypes.POINTER(_Clause),
-            integer,
-            ctypes.POINTER(_Needle),
-            ctypes.POINTER(_Found),
-        )
-        loaded.find_lines.restype = integer
+    if loaded is None or not agrees(loaded, "constants_of_search", CONSTANTS):
+        return None
+    integer, address = ctypes.c_int64, ctypes.c_void_p
+    loaded.fill_slots.argtypes = (ctypes.POINTER(_Strings), integer)
+    loaded.fill_slots.restype = ctypes.c_int32
+    loaded.find_lines.argtypes = (
+        address,
+        integer,
+        ctypes.POINTER(_Clause),
+        integer,
+        ctypes.POINTER(_Needle),
+        ctypes.POINTER(_Found),
+    )
+    loaded.find_lines.restype = integer
     return loaded
 
 
@@ -134,7 +145,8 @@ class _Table:
         self.strings = _Strings(text_address, offsets.address, slots.ctypes.data, len(slots) - 1)
         found = compiled()
         assert found is not None
-        found.fill_slots(self.strings, len(strings))
+        filled = found.fill_slots(self.strings, len(strings))
+        assert filled, "there is a slot for each string, and one that stays empty"
 
 
 def _clause(clause: Clause, table: _Table | None, counts: Ints) -> _Clause:

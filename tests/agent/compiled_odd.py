@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from publish_agent import native
 from tests.agent.odd import odd_events
 from tests.agent.support import ALL, Bench
+from tests.sanitized import use
 
 WHERES = (
     "a == 'x'",
@@ -152,5 +152,5 @@ def main(rounds: int) -> int:
 
 
 if __name__ == "__main__":
-    native.LIBRARY = Path(sys.argv[2])
+    use(publish=Path(sys.argv[2]))
     sys.stdout.write(f"{main(int(sys.argv[1]))}\n")

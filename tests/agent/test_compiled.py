@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import os
 import subprocess
@@ -14,19 +15,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hatch_build import PUBLISH, compile_library
+from hatch_build import PUBLISH
 from mql.format import format_condition
 from publish_agent import native
 from publish_agent.intake import Intake, Room, Status
 from publish_agent.native import Kind, Look, Marks, gate
 from publish_agent.stream import Stream, Taker
+from tests import sanitizer
 from tests.agent.compiled_odd import COPIED, COUNTED, WHERES
 from tests.agent.support import ALL, Bench
 from tests.agent.test_where import odd_events, screen, wheres
 from tests.strategies import event_bodies
 
 EXAMPLES = int(os.environ.get("MQL_EXAMPLES", "200"))
-SANITIZER = ("-fsanitize=undefined", "-fsanitize-trap=all", "-O1")
 
 
 def intake() -> Intake:
@@ -81,25 +82,48 @@ def test_texts_that_a_pattern_needs_are_looked_for_in_their_order(
     assert offer({"m": text}) is status
 
 
-@pytest.mark.parametrize("flags", [(), SANITIZER], ids=["as built", "with the sanitizer"])
+@pytest.mark.parametrize("sanitized", [False, True], ids=["as built", "with sanitizers"])
 def test_events_that_change_while_they_are_looked_into_break_nothing(
-    flags: tuple[str, ...], tmp_path: Path
+    *, sanitized: bool, tmp_path: Path
 ) -> None:
-    compiled = native.LIBRARY
-    if flags:
-        compiled = tmp_path / native.LIBRARY.name
-        compile_library(PUBLISH, compiled, *flags)
+    compiled, env = native.LIBRARY, {**os.environ, "PYTHONMALLOC": "debug"}
+    if sanitized:
+        compiled, env = tmp_path / native.LIBRARY.name, {**env, **sanitizer.environment()}
+        sanitizer.build(PUBLISH, compiled)
     rounds = EXAMPLES * 2
     done = subprocess.run(
         [sys.executable, "-m", "tests.agent.compiled_odd", str(rounds), str(compiled)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
-        env={**os.environ, "PYTHONMALLOC": "debug"},
+        env=env,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == rounds * (len(WHERES) + 3)
+
+
+def test_a_text_that_goes_while_it_is_read_is_held() -> None:
+    """Else its UTF-8 is written to memory that is free, and nothing frees it."""
+    event: dict[str, str] = {}
+    offer = screen("m ==~ /.*ERROR.*(timeout|refused)/").taker(intake()).offer
+
+    def mend(error: UnicodeError) -> tuple[str, int]:
+        event.clear()
+        assert isinstance(error, UnicodeEncodeError)
+        return "?", error.end
+
+    codecs.register_error("strict", mend)
+    try:
+        before = sys.getallocatedblocks()
+        for number in range(1_000):
+            event["m"] = f"half a pair {chr(0xD800)} {number}"
+            assert offer(event) is Status.SKIPPED
+            assert not event
+        grown = sys.getallocatedblocks() - before
+    finally:
+        codecs.register_error("strict", codecs.strict_errors)
+    assert grown < 500
 
 
 @pytest.mark.parametrize("queries", [[f"{ALL} where {w}" for w in WHERES], [COUNTED], [*COPIED]])

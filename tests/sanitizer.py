@@ -1,0 +1,105 @@
+"""The compiled libraries with sanitizers, and all native tests with those: `make sanitize`.
+
+    python -m tests.sanitizer
+
+They are built by gcc, which has sanitizers of addresses and of undefined behaviour. The compiler
+that comes with the build takes `-fsanitize=address` too, but has no runtime for it, and finds
+nothing; of undefined behaviour it has traps, which the tests use where there is no gcc.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from shutil import which
+from tempfile import TemporaryDirectory
+
+from hatch_build import DECODER, PUBLISH, compile_library
+
+ROOT = Path(__file__).parent.parent
+FLAGS = (
+    *("-O1", "-g", "-fno-omit-frame-pointer", "-shared", "-fPIC"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    *("-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
+)
+TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=all", "-O1")
+"""What the build's own compiler has."""
+NO_GCC = "there is no gcc with libasan here (apt-get install gcc), and so no sanitizer of addresses"
+LIBRARIES = "MQL_SANITIZED"
+"""The variable that names the folder of the libraries to test (`tests/sanitized.py`)."""
+PUBLISH_NAME, DECODER_NAME = "publish.so", "decoder.so"
+TESTS = (
+    *("tests/test_native.py", "tests/test_decode.py", "tests/test_prefilter.py"),
+    *("tests/test_arguments.py", "tests/test_sanitizer.py", "tests/fuzz/test_fuzz.py"),
+    *("tests/agent/test_compiled.py", "tests/agent/test_columns.py", "tests/agent/test_where.py"),
+    *("tests/agent/test_peeks.py", "tests/agent/test_protocol.py", "tests/agent/test_ledger.py"),
+)
+
+OF_THE_ALLOCATOR = "tests/agent/test_columns.py::test_memory_of_one_drain_is_there_for_the_next"
+"""It is about that of glibc, in whose place there is another."""
+
+
+@cache
+def runtime() -> str | None:
+    """What has to be loaded before Python, for `LD_PRELOAD`; None where there is no such thing.
+
+    The C++ library is loaded with it: that of addresses looks for its exceptions when it begins.
+    """
+    if which("gcc") is None:
+        return None
+    names = ("libasan.so", "libstdc++.so")
+    found = [_output("gcc", f"-print-file-name={name}") for name in names]
+    return " ".join(found) if all(Path(each).is_absolute() for each in found) else None
+
+
+def environment() -> Mapping[str, str]:
+    """The environment for a process that loads such a library.
+
+    Python takes its memory from where overflows are seen. What leaks is not looked for: at its end
+    Python itself leaves a great deal.
+    """
+    preload = runtime()
+    if preload is None:
+        return os.environ
+    options = "detect_leaks=0:malloc_context_size=8:quarantine_size_mb=64"
+    return os.environ | {
+        "LD_PRELOAD": preload,
+        "ASAN_OPTIONS": options,
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+
+
+def build(sources: Sequence[Path], library: Path) -> None:
+    """Build a library with all the sanitizers that there are here."""
+    if runtime() is None:
+        compile_library(sources, library, *TRAPS)
+        return
+    command = ("gcc", *FLAGS, "-o", str(library), *map(str, sources))
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main() -> int:
+    """Build both, and run what tests them."""
+    if runtime() is None:
+        sys.stderr.write(f"Skipped: {NO_GCC}\n")
+        return 0
+    with TemporaryDirectory() as folder:
+        build(PUBLISH, Path(folder, PUBLISH_NAME))
+        build(DECODER, Path(folder, DECODER_NAME))
+        options = ("-p", "tests.sanitized", "--deselect", OF_THE_ALLOCATOR)
+        command = (sys.executable, "-m", "pytest", *options, *TESTS)
+        env = {"MQL_EXAMPLES": "50", **environment(), LIBRARIES: folder}
+        return subprocess.run(command, check=False, cwd=ROOT, env=env).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
