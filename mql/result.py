@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from mql.arrays import from_numpy
 from mql.batch import concat_batches
 from mql.events.decode import BadLines
 from mql.exec.operator import WINDOW, Block, Counters, Window
-from mql.kernels import from_numpy
 from mql.layout import RowLayout
 
 

@@ -17,9 +17,9 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from mql.arrays import from_numpy
 from mql.batch import Ints, plain, to_python
 from mql.format import format_property
-from mql.kernels import from_numpy
 from mql.ledger import Tally
 from mql.planner.fields import Fields
 from mql.syntax import Property

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import Offsets, lists
 from mql.batch import EVENT, TIME, VARIANT, Kind, finite, lines_of, null_where
 from mql.events.native import NativeDecoder
 from mql.values import read_json
@@ -52,13 +53,13 @@ def _checked(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         if column.null_count:
             raise ProtocolError("a list that is null")
-        return pa.ListArray.from_arrays(_offsets(column), _values(column.flatten()))
+        return lists(_offsets(column), _values(column.flatten()))
     return _values(column)
 
 
-def _offsets(column: pa.Array) -> pa.Array:
-    lengths = column.value_lengths().to_numpy()
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+def _offsets(column: pa.Array) -> Offsets:
+    lengths = kernels.lengths(column).to_numpy()
+    return np.concatenate([[0], np.cumsum(lengths)], dtype=np.int32)
 
 
 def _times(column: pa.Array) -> pa.Array:

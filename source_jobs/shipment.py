@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, scalar
 from mql.batch import TIME, Ints, is_null
 from mql.exec.join import SIDE
 from mql.exec.operator import with_columns
-from mql.kernels import from_numpy
 from mql.wire.codec import ProtocolError
 from mql.wire.payload import read_rows
 from source_jobs.columns import read_columns
@@ -114,7 +114,7 @@ def _not_after(times: pa.Array, latest_ms: int) -> pa.Array:
     """The times, those after the latest replaced by it."""
     if not times.null_count and len(times) and times.to_numpy().max() <= latest_ms:
         return times
-    return kernels.least(times, pa.scalar(latest_ms, pa.int64()))
+    return kernels.least(times, scalar(latest_ms, pa.int64()))
 
 
 def _places(times: pa.Array) -> Ints:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import Ints, Kind, Kinds, Mask, as_variant, column_of, kinds_of, variant
-from mql.kernels import from_numpy
 from mql.values import read_json
 
 _LONG_DOUBLE, _JSON = 6, 7

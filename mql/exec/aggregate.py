@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import Doubles, Ints, plain, repeat
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Count, Weighable, make
@@ -26,7 +27,6 @@ from mql.exec.panes import panes_for
 from mql.exec.spread import Spread
 from mql.format import format_aggregate, format_property
 from mql.functions import FUNCTIONS
-from mql.kernels import from_numpy
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import (
     Doubles,
     Ints,
@@ -29,7 +30,6 @@ from mql.exec.collected import Collected, Keep
 from mql.exec.group import grown
 from mql.exec.order import Order
 from mql.functions import FUNCTIONS
-from mql.kernels import from_numpy
 from mql.syntax import Aggregate
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import TIME, Ints, Mask, is_null
 from mql.exec.operator import Block, Times, with_columns
-from mql.kernels import from_numpy
 
 SEEN = "*seen"
 """The column that holds, for each event, the greatest time before it."""

@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import Ints, column_of, concat
 from mql.exec.group import combine, encode
-from mql.kernels import from_numpy
 from mql.values import read_json
 
 Key = tuple[Hashable, ...]

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
 from mql.exec.frame import Frame
@@ -17,7 +18,6 @@ from mql.exec.operator import WINDOW, Block, Counters, with_columns
 from mql.exec.panes import panes_for
 from mql.exec.sort import GROUP
 from mql.exec.topn import TopNOperator
-from mql.kernels import from_numpy
 from mql.planner.logical import WindowRows
 
 _PANE = "*pane"

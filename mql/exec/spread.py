@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import Doubles, Ints, Kind, doubles_of, is_null, kinds_of
 from mql.exec.group import grown
-from mql.kernels import from_numpy
 
 _Z = 1.96
 """The true value is inside the bounds in 95 of 100 cases."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import empty_batch
 from mql.errors import InputError
 from mql.events.decode import Read, Reader
 
@@ -136,8 +137,7 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 @lru_cache(maxsize=64)
 def _are_plain(schema: pa.Schema) -> bool:
     """Whether all columns hold what events do."""
-    nothing = pa.RecordBatch.from_pylist([], schema)
-    return all(column is _plain_column(column) for column in nothing.columns)
+    return all(column is _plain_column(column) for column in empty_batch(schema).columns)
 
 
 def _plain_column(column: pa.Array) -> pa.Array:
