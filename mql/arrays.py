@@ -25,11 +25,12 @@ _FEW, _PIECE = 64, 1024
 """Up to `_FEW` texts are appended one by one; more are encoded, `_PIECE` of them at once."""
 _OFFSET_MAX = 2**31 - 1
 _EXACT_INT_MAX = 2**53
-_DTYPES = {
-    pa.bool_(): np.bool_,
-    pa.int32(): np.int32,
-    pa.int64(): np.int64,
-    pa.float64(): np.float64,
+_DTYPES: dict[pa.DataType, type[np.generic]] = {
+    pa.from_numpy_dtype(dtype): dtype
+    for dtype in (
+        *(np.bool_, np.int8, np.int16, np.int32, np.int64, np.float32, np.float64),
+        *(np.uint8, np.uint16, np.uint32, np.uint64),
+    )
 }
 
 
@@ -44,6 +45,34 @@ def from_numpy(values: npt.NDArray[Any], null: Mask | None = None) -> pa.Array:
     kind = pa.from_numpy_dtype(values.dtype)
     data = _bits(values) if kind == pa.bool_() else pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(kind, len(values), [_present(null), data])
+
+
+def to_numpy(column: pa.Array) -> npt.NDArray[Any]:
+    """The values of a column of numbers or booleans; not to be written to. A null double is NaN.
+
+    Raises ArrowInvalid for other nulls and types. `Array.to_numpy` would import pandas.
+
+    >>> to_numpy(ints([1, 2, 3])[1:])
+    array([2, 3])
+    >>> to_numpy(booleans([True, False])), to_numpy(doubles([1.5, None]))
+    (array([ True, False]), array([1.5, nan]))
+    """
+    there, data = column.buffers()
+    size, offset = len(column), column.offset
+    dtype = _DTYPES.get(column.type)
+    if dtype is None or (column.null_count and dtype is not np.float64):
+        raise pa.ArrowInvalid(f"{column.type} with {column.null_count} nulls is no NumPy array")
+    if not size:
+        return np.zeros(0, dtype)
+    if dtype is np.bool_:
+        values = _read_bits(data, offset, size)
+    else:
+        place = offset * np.dtype(dtype).itemsize
+        values = np.frombuffer(data, dtype, size, place)
+        values.flags.writeable = False
+    if not column.null_count:
+        return values
+    return np.where(_read_bits(there, offset, size), values, np.nan)
 
 
 def booleans(values: Sequence[bool | None]) -> pa.Array:
@@ -232,6 +261,13 @@ def _nulls(values: Sequence[object]) -> Mask | None:
 
 def _present(null: Mask | None) -> pa.Buffer | None:
     return None if null is None else _bits(~null)
+
+
+def _read_bits(data: pa.Buffer, offset: int, size: int) -> Mask:
+    """`size` bits from the one at `offset`."""
+    first, skipped = divmod(offset, 8)
+    packed = np.frombuffer(data, np.uint8, -(-(skipped + size) // 8), first)
+    return np.unpackbits(packed, count=skipped + size, bitorder="little")[skipped:].view(np.bool_)
 
 
 def _bits(mask: Mask) -> pa.Buffer:

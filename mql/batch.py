@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql import arrays, kernels
-from mql.arrays import from_numpy
+from mql.arrays import from_numpy, to_numpy
 from mql.values import (
     INT64_MAX,
     INT64_MIN,
@@ -248,7 +248,7 @@ def repeat(column: pa.Array, size: int) -> pa.Array:
 
 def finite(column: pa.Array) -> pa.Array:
     """A double column with NaN and infinities made null."""
-    values = column.to_numpy(zero_copy_only=False)
+    values = to_numpy(column)
     if np.isfinite(values).all():
         return column
     return from_numpy(values, ~np.isfinite(values))
@@ -277,7 +277,7 @@ def plain(column: pa.Array) -> pa.Array:
 def kinds_of(column: pa.Array) -> Kinds:
     """The kind of each value."""
     if column.type == VARIANT:
-        kinds: Kinds = column.field("kind").to_numpy()
+        kinds: Kinds = to_numpy(column.field("kind"))
         return kinds
     plain = _PLAIN_KIND[column.type]
     if column.null_count == 0:
@@ -298,7 +298,7 @@ def mask_of(booleans: pa.Array) -> Mask:
     """A numpy mask from Arrow booleans; null is false."""
     if booleans.null_count:
         booleans = kernels.fill_null(booleans, False)
-    mask: Mask = booleans.to_numpy(zero_copy_only=False)
+    mask: Mask = to_numpy(booleans)
     return mask
 
 
@@ -307,7 +307,7 @@ def ints_of(column: pa.Array) -> Ints:
     if column.type == pa.int64():
         return _values(column, 0)
     if column.type == VARIANT:
-        return np.where(kinds_of(column) == Kind.INT, column.field("int").to_numpy(), 0)
+        return np.where(kinds_of(column) == Kind.INT, to_numpy(column.field("int")), 0)
     return np.zeros(len(column), np.int64)
 
 
@@ -317,9 +317,9 @@ def doubles_of(column: pa.Array) -> Doubles:
         return _values(column, 0.0)
     if column.type == VARIANT:
         kinds = kinds_of(column)
-        doubles = np.where(kinds == Kind.DOUBLE, column.field("double").to_numpy(), 0.0)
+        doubles = np.where(kinds == Kind.DOUBLE, to_numpy(column.field("double")), 0.0)
         return np.where(
-            kinds == Kind.INT, column.field("int").to_numpy().astype(np.float64), doubles
+            kinds == Kind.INT, to_numpy(column.field("int")).astype(np.float64), doubles
         )
     return ints_of(column).astype(np.float64)
 
@@ -329,7 +329,7 @@ def booleans_of(column: pa.Array) -> Mask:
     if column.type == pa.bool_():
         return mask_of(column)
     if column.type == VARIANT:
-        return np.equal(kinds_of(column), Kind.BOOL) & (column.field("int").to_numpy() == 1)
+        return np.equal(kinds_of(column), Kind.BOOL) & (to_numpy(column.field("int")) == 1)
     return np.zeros(len(column), np.bool_)
 
 
@@ -378,7 +378,7 @@ def keys_of(column: pa.Array) -> pa.Array:
     if column.type != VARIANT:
         return column
     kinds = kinds_of(column)
-    ints, doubles = column.field("int").to_numpy(), column.field("double").to_numpy() + 0.0
+    ints, doubles = to_numpy(column.field("int")), to_numpy(column.field("double")) + 0.0
     whole = whole_doubles(doubles) & (kinds == Kind.DOUBLE)
     ints = np.where(whole, np.where(whole, doubles, 0).astype(np.int64), ints)
     kinds = np.where(whole, np.uint8(Kind.INT), kinds)
@@ -439,7 +439,7 @@ def _nulls_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _concat_lists(columns: Sequence[pa.Array]) -> pa.Array:
-    lengths = np.concatenate([kernels.fill_null(kernels.lengths(c), 0).to_numpy() for c in columns])
+    lengths = np.concatenate([to_numpy(kernels.fill_null(kernels.lengths(c), 0)) for c in columns])
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return arrays.lists(offsets, concat([kernels.flatten(c) for c in columns]))
@@ -479,14 +479,14 @@ def to_python(column: pa.Array) -> list[object]:
 
 
 def _children(column: pa.Array) -> tuple[Ints, Doubles, pa.Array]:
-    return column.field("int").to_numpy(), column.field("double").to_numpy(), column.field("text")
+    return to_numpy(column.field("int")), to_numpy(column.field("double")), column.field("text")
 
 
 def _values(column: pa.Array, fill: float) -> Any:
     """The values of a plain column as numpy has them, nulls filled."""
     if column.null_count:
         column = kernels.fill_null(column, fill)
-    return column.to_numpy()
+    return to_numpy(column)
 
 
 def _map(column: pa.Array, function: Callable[[object], str] | Callable[[str], str]) -> pa.Array:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.arrays import from_numpy
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import TIME, Ints
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.exec.build import Context, Pipeline
@@ -204,7 +204,7 @@ class _Work:
             part = kernels.take(part, rows)
         part = part.append_column(TIME, from_numpy(times[rows]))
         blocks = self._pipeline.push(Block(part))
-        kept = [block.batch.column(ROW).to_numpy() for block in blocks]
+        kept = [to_numpy(block.batch.column(ROW)) for block in blocks]
         survivors: Ints = np.concatenate(kept) if kept else rows[:0]
         return survivors, self._counters.sampled_out - before
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.arrays import from_numpy
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import Doubles, Ints, plain, repeat
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Count, Weighable, make
@@ -118,7 +118,7 @@ class States:
         if WEIGHT not in batch.schema.names:
             self._take(batch, panes, order)
             return
-        weights: Ints = batch.column(WEIGHT).to_numpy()
+        weights: Ints = to_numpy(batch.column(WEIGHT))
         batch = batch.drop_columns([WEIGHT])
         for weight in np.unique(weights).tolist():
             rows = np.flatnonzero(weights == weight)
