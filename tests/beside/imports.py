@@ -27,7 +27,7 @@ class Imports:
     def __init__(self) -> None:
         self.seen: list[Import] = []
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def find_spec(self, name: str, *_: object) -> None:
         frames = [f for f in traceback.extract_stack()[:-1] if "importlib" not in f.filename]
         by = tuple(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-4:])
         self.seen.append(Import(name, threading.current_thread().name, by))
