@@ -75,6 +75,30 @@ def to_numpy(column: pa.Array) -> npt.NDArray[Any]:
     return np.where(_read_bits(there, offset, size), values, np.nan)
 
 
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The different values, ascending; for this, `np.unique` would import `numpy.ma`.
+
+    >>> distinct(np.array([3, 1, 3]))
+    array([1, 3])
+    """
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
+def are_among(values: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> Mask:
+    """Which values are among some that ascend; as `np.isin`, and without `numpy.ma`.
+
+    >>> are_among(np.array([4, 1, 9]), np.array([1, 4]))
+    array([ True,  True, False])
+    """
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.equal(ascending[places], values)
+
+
 def booleans(values: Sequence[bool | None]) -> pa.Array:
     """A column of booleans.
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.arrays import to_numpy
+from mql.arrays import distinct, to_numpy
 from mql.batch import EVENT, TIME, Ints, is_null, plain
 from mql.planner.fields import Fields
 from mql.syntax import Property
@@ -69,7 +69,7 @@ def _pack_group(
 ) -> Iterator[tuple[bytes, tuple[Share, ...]]]:
     union = wanted[0][1].rows
     if len(wanted) > 1:
-        union = np.unique(np.concatenate([survivors.rows for _, survivors in wanted]))
+        union = distinct(np.concatenate([survivors.rows for _, survivors in wanted]))
     payload = _payload(batch, ships, union, wanted)
     known = [_known(survivors.times, now_ms) for _, survivors in wanted]
     for start, part, data in _cut(payload):

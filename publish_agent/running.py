@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib  # noqa: F401 - a refusal needs it, in a thread that imports nothing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache

@@ -7,6 +7,7 @@ on a source job that does not let it in; it may do so later, so it is tried agai
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - a look-up needs it, in a thread that imports nothing
 import os
 import random
 import socket

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
-from mql.arrays import from_numpy, to_numpy
+from mql.arrays import distinct, from_numpy, to_numpy
 from mql.batch import Doubles, Ints, plain, repeat
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Count, Weighable, make
@@ -120,7 +120,7 @@ class States:
             return
         weights: Ints = to_numpy(batch.column(WEIGHT))
         batch = batch.drop_columns([WEIGHT])
-        for weight in np.unique(weights).tolist():
+        for weight in distinct(weights).tolist():
             rows = np.flatnonzero(weights == weight)
             some = batch if len(rows) == len(weights) else kernels.take(batch, rows)
             if weight == 1:
@@ -477,7 +477,7 @@ class AggregateOperator:
 
     def _runs(self, windows: Sequence[int]) -> Iterator[list[int]]:
         """Each window that holds something, and together those between that hold nothing."""
-        panes = np.unique(self._states.panes[: self._states.size]).tolist()
+        panes = distinct(self._states.panes[: self._states.size]).tolist()
         empty: list[int] = []
         for k in windows:
             mine = self._panes.panes_of(k)

@@ -29,7 +29,7 @@ class Imports:
 
     def find_spec(self, name: str, *_: object) -> None:
         frames = [f for f in traceback.extract_stack()[:-1] if "importlib" not in f.filename]
-        by = tuple(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-4:])
+        by = tuple(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:])
         self.seen.append(Import(name, threading.current_thread().name, by))
 
     def watch(self) -> None:

@@ -1,6 +1,6 @@
 """A service that publishes events of all kinds until its standard input ends.
 
-It says `ready`, and at the end, as JSON, what was imported after `publish_agent`.
+At the end it says, as JSON, what was imported after `publish_agent`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from uuid import UUID
 
 from publish_agent import Agent
 from tests.beside.imports import Imports
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def event(number: int) -> dict[str, object]:
@@ -35,11 +40,17 @@ def event(number: int) -> dict[str, object]:
     }
 
 
+def user(number: int) -> dict[str, object]:
+    """An event to join others with."""
+    at = datetime.now(UTC).isoformat()
+    return {"id": f"ü{number % 50}", "path": f"/api/items/{number % 7}", "at": at}
+
+
 def main() -> None:
     imports = Imports()
     imports.watch()
     agent = Agent(
-        "service", [sys.argv[1]], redact=["user.card"], tags={"zone": "z"}, cpu_share=100.0
+        "service", sys.argv[1:], redact=["user.card"], tags={"zone": "z"}, cpu_share=100.0
     )
     stop = threading.Event()
 
@@ -47,17 +58,16 @@ def main() -> None:
         number = 0
         while not stop.wait(0.002):
             agent.publish("requests", event(number))
-            agent.publish("users", {"id": f"ü{number % 50}", "path": f"/api/items/{number % 7}"})
+            agent.publish("users", user(number))
             number += 1
 
     thread = threading.Thread(target=publish, name="publisher")
     thread.start()
-    print("ready", flush=True)
     sys.stdin.read()
     stop.set()
     thread.join()
     agent.close()
-    print(json.dumps([asdict(each) for each in imports.seen]), flush=True)
+    say(json.dumps([asdict(each) for each in imports.seen]))
 
 
 if __name__ == "__main__":
