@@ -8,6 +8,8 @@ READY := $(VENV)/.ready
 MINUTES ?= 30
 SEEDS ?= 2000
 SECONDS_EACH := $(or $(SECONDS),60)
+# Python as where pandas is not installed, with all processes that it starts.
+WITHOUT_PANDAS := PYTHONPATH=$(CURDIR)/tests/beside/hidden $(BIN)/python
 TARGETS := parser wire payload events agent job client
 
 .PHONY: demo demo-live test check format grammar lint types imports tests browser screenshots properties
@@ -46,6 +48,8 @@ tests: $(READY) browser
 	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile tests/test_docs.py tests mql publish_agent source_jobs cli
 	$(BIN)/python -m pytest -m alone tests
 	$(BIN)/python -m benchmarks.quick
+	$(WITHOUT_PANDAS) -m pytest -m "not alone" -n 3 --dist loadfile tests/agent tests/job tests/beside tests/test_tables.py
+	$(WITHOUT_PANDAS) -m benchmarks.quick
 
 browser: ## Chromium, for the tests of the page: installed here by root on Debian and Ubuntu, skipped elsewhere
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \

@@ -19,6 +19,7 @@ from cli.engine import Chunk
 from cli.output import WINDOW_COLUMNS
 from cli.schema import conform, plain_text, storable
 from cli.spool import Spool
+from mql.arrays import ints
 
 
 def stamped(chunk: Chunk) -> pa.Table:
@@ -28,7 +29,7 @@ def stamped(chunk: Chunk) -> pa.Table:
         return table
     bounds = zip(WINDOW_COLUMNS, (chunk.start_ms, chunk.end_ms), strict=True)
     for place, (name, time_ms) in enumerate(bounds):
-        column = pa.repeat(pa.scalar(time_ms, pa.int64()), table.num_rows)
+        column = ints([time_ms] * table.num_rows)
         table = table.add_column(place, pa.field(name, pa.int64()), column)
     return table
 

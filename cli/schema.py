@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from mql import kernels
+from mql import arrays, kernels
 from mql.values import write_json
 
 JSON = pa.json_(pa.string())
@@ -82,7 +82,7 @@ def json_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if column.type == JSON:
         return kernels.cast(column, pa.string())
     texts = [None if v is None else write_json(without_nulls(v)) for v in column.to_pylist()]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    return pa.chunked_array([arrays.texts(texts)])
 
 
 def without_nulls(value: object) -> object:
@@ -111,7 +111,7 @@ def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not kernels.any_of(kernels.starts_with(texts, '"')):
         return texts
     values = [json.loads(t) if t and t[0] == '"' else t for t in texts.to_pylist()]
-    return pa.chunked_array([pa.array(values, pa.string())])
+    return pa.chunked_array([arrays.texts(values)])
 
 
 def storable(table_schema: pa.Schema) -> pa.Schema:

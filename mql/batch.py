@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mql import kernels
-from mql.kernels import from_numpy
+from mql import arrays, kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.values import (
     INT64_MAX,
     INT64_MIN,
@@ -112,7 +112,7 @@ def event_texts(events: pa.Array) -> pa.Array:
     """Whole events as JSON texts, whatever they are kept as."""
     if not pa.types.is_struct(events.type):
         return events
-    return pa.array(map(write_json, events.to_pylist()), pa.string(), size=len(events))
+    return arrays.texts(list(map(write_json, events.to_pylist())))
 
 
 # Making columns
@@ -142,7 +142,7 @@ def list_column_of(values: list[list[object]]) -> pa.Array:
     lengths = np.fromiter(map(len, values), np.int32, len(values))
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    return pa.ListArray.from_arrays(offsets, column_of([e for row in values for e in row]))
+    return arrays.lists(offsets, column_of([e for row in values for e in row]))
 
 
 def column_of_kind(values: list[Any], kind: type) -> pa.Array:
@@ -177,24 +177,16 @@ def _plain_column(values: list[Any], kind: type) -> pa.Array | None:
     """The column of values of one Python type, or None if that needs a variant."""
     try:
         if kind is str:
-            return pa.array(values, pa.string())
+            return arrays.texts(values)
         if kind is int:
-            return _ints(values)
+            return arrays.ints(values)
         if kind is bool:
-            return pa.array(values, pa.bool_())
+            return arrays.booleans(values)
         if kind is float:
-            return finite(pa.array(values, pa.float64()))
+            return finite(arrays.doubles(values))
     except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid):
         return None
     return None
-
-
-def _ints(values: list[Any]) -> pa.Array:
-    """The column of integers; NumPy takes half the time of Arrow, but no None."""
-    try:
-        return from_numpy(np.fromiter(values, np.int64, len(values)))
-    except TypeError:
-        return pa.array(values, pa.int64())
 
 
 def _variant_column(values: list[object]) -> pa.Array:
@@ -216,7 +208,7 @@ def _variant_column(values: list[object]) -> pa.Array:
             case _:
                 kinds[i] = Kind.LIST if isinstance(value, list) else Kind.OBJECT
                 texts[i] = nested_json(value)
-    return variant(kinds, ints, doubles, pa.array(texts, pa.string()))
+    return variant(kinds, ints, doubles, arrays.texts(texts))
 
 
 def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None = None) -> pa.Array:
@@ -237,9 +229,8 @@ def variant(kinds: Kinds, ints: Ints, doubles: Doubles, texts: pa.Array | None =
     if texts is None:
         texts = pa.nulls(len(kinds), pa.string())
     elif texts.null_count < (kinds < Kind.STRING).sum():
-        texts = kernels.if_else(
-            from_numpy(kinds >= Kind.STRING), texts, pa.scalar(None, pa.string())
-        )
+        no_text = arrays.scalar(None, pa.string())
+        texts = kernels.if_else(from_numpy(kinds >= Kind.STRING), texts, no_text)
     return pa.StructArray.from_arrays(
         [from_numpy(kinds), from_numpy(ints), from_numpy(doubles), texts], fields=list(VARIANT)
     )
@@ -257,7 +248,7 @@ def repeat(column: pa.Array, size: int) -> pa.Array:
 
 def finite(column: pa.Array) -> pa.Array:
     """A double column with NaN and infinities made null."""
-    values = column.to_numpy(zero_copy_only=False)
+    values = to_numpy(column)
     if np.isfinite(values).all():
         return column
     return from_numpy(values, ~np.isfinite(values))
@@ -270,7 +261,7 @@ def null_where(column: pa.Array, mask: Mask) -> pa.Array:
     if column.type == VARIANT:
         kinds = np.where(mask, np.uint8(Kind.NULL), kinds_of(column))
         return variant(kinds, *_children(column))
-    return kernels.if_else(from_numpy(mask), pa.scalar(None, column.type), column)
+    return kernels.if_else(from_numpy(mask), arrays.scalar(None, column.type), column)
 
 
 # Reading columns
@@ -286,7 +277,7 @@ def plain(column: pa.Array) -> pa.Array:
 def kinds_of(column: pa.Array) -> Kinds:
     """The kind of each value."""
     if column.type == VARIANT:
-        kinds: Kinds = column.field("kind").to_numpy()
+        kinds: Kinds = to_numpy(column.field("kind"))
         return kinds
     plain = _PLAIN_KIND[column.type]
     if column.null_count == 0:
@@ -307,7 +298,7 @@ def mask_of(booleans: pa.Array) -> Mask:
     """A numpy mask from Arrow booleans; null is false."""
     if booleans.null_count:
         booleans = kernels.fill_null(booleans, False)
-    mask: Mask = booleans.to_numpy(zero_copy_only=False)
+    mask: Mask = to_numpy(booleans)
     return mask
 
 
@@ -316,7 +307,7 @@ def ints_of(column: pa.Array) -> Ints:
     if column.type == pa.int64():
         return _values(column, 0)
     if column.type == VARIANT:
-        return np.where(kinds_of(column) == Kind.INT, column.field("int").to_numpy(), 0)
+        return np.where(kinds_of(column) == Kind.INT, to_numpy(column.field("int")), 0)
     return np.zeros(len(column), np.int64)
 
 
@@ -326,9 +317,9 @@ def doubles_of(column: pa.Array) -> Doubles:
         return _values(column, 0.0)
     if column.type == VARIANT:
         kinds = kinds_of(column)
-        doubles = np.where(kinds == Kind.DOUBLE, column.field("double").to_numpy(), 0.0)
+        doubles = np.where(kinds == Kind.DOUBLE, to_numpy(column.field("double")), 0.0)
         return np.where(
-            kinds == Kind.INT, column.field("int").to_numpy().astype(np.float64), doubles
+            kinds == Kind.INT, to_numpy(column.field("int")).astype(np.float64), doubles
         )
     return ints_of(column).astype(np.float64)
 
@@ -338,7 +329,7 @@ def booleans_of(column: pa.Array) -> Mask:
     if column.type == pa.bool_():
         return mask_of(column)
     if column.type == VARIANT:
-        return np.equal(kinds_of(column), Kind.BOOL) & (column.field("int").to_numpy() == 1)
+        return np.equal(kinds_of(column), Kind.BOOL) & (to_numpy(column.field("int")) == 1)
     return np.zeros(len(column), np.bool_)
 
 
@@ -387,7 +378,7 @@ def keys_of(column: pa.Array) -> pa.Array:
     if column.type != VARIANT:
         return column
     kinds = kinds_of(column)
-    ints, doubles = column.field("int").to_numpy(), column.field("double").to_numpy() + 0.0
+    ints, doubles = to_numpy(column.field("int")), to_numpy(column.field("double")) + 0.0
     whole = whole_doubles(doubles) & (kinds == Kind.DOUBLE)
     ints = np.where(whole, np.where(whole, doubles, 0).astype(np.int64), ints)
     kinds = np.where(whole, np.uint8(Kind.INT), kinds)
@@ -398,7 +389,7 @@ def keys_of(column: pa.Array) -> pa.Array:
     same = variant(kinds, ints, doubles, texts)
     if same.type != VARIANT:
         return keys_of(same)
-    tagged = kernels.join(":", pa.array(kinds.astype("U1")), texts_of(same))
+    tagged = kernels.join(":", kernels.cast(from_numpy(kinds), pa.string()), texts_of(same))
     return null_where(tagged, kinds == Kind.NULL)
 
 
@@ -448,10 +439,10 @@ def _nulls_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _concat_lists(columns: Sequence[pa.Array]) -> pa.Array:
-    lengths = np.concatenate([kernels.fill_null(kernels.lengths(c), 0).to_numpy() for c in columns])
+    lengths = np.concatenate([to_numpy(kernels.fill_null(kernels.lengths(c), 0)) for c in columns])
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    return pa.ListArray.from_arrays(offsets, concat([kernels.flatten(c) for c in columns]))
+    return arrays.lists(offsets, concat([kernels.flatten(c) for c in columns]))
 
 
 def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
@@ -488,17 +479,17 @@ def to_python(column: pa.Array) -> list[object]:
 
 
 def _children(column: pa.Array) -> tuple[Ints, Doubles, pa.Array]:
-    return column.field("int").to_numpy(), column.field("double").to_numpy(), column.field("text")
+    return to_numpy(column.field("int")), to_numpy(column.field("double")), column.field("text")
 
 
 def _values(column: pa.Array, fill: float) -> Any:
     """The values of a plain column as numpy has them, nulls filled."""
     if column.null_count:
         column = kernels.fill_null(column, fill)
-    return column.to_numpy()
+    return to_numpy(column)
 
 
 def _map(column: pa.Array, function: Callable[[object], str] | Callable[[str], str]) -> pa.Array:
     """A string column made value by value; for the rare paths only."""
     made = [None if v is None else function(v) for v in column.to_pylist()]
-    return pa.array(made, pa.string())
+    return arrays.texts(made)

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from mql.arrays import from_numpy
 from mql.batch import TIME
 from mql.errors import InputError
 from mql.events.decode import EventReader, Read, Reader, TimeProperty
@@ -22,7 +23,6 @@ from mql.exec.join import SIDE
 from mql.exec.limits import Limits
 from mql.exec.operator import Block, with_columns
 from mql.format import format_property
-from mql.kernels import from_numpy
 from mql.layout import layout_of
 from mql.parser import parse
 from mql.planner.fields import scanned_fields

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from mql.arrays import from_numpy, scalar
 
 try:
     from pyarrow import _compute as _arrow
 except ImportError:  # it is not public: where it goes away, the public one has the same names
-    import pyarrow.compute as _arrow
+    import pyarrow.compute as _arrow  # noqa: TID251 - the last resort
 
 Indices = npt.NDArray[Any]
 """Row numbers, or with a mask a boolean for each row; an Arrow array of them does as well."""
@@ -27,24 +28,6 @@ _FILTER = _arrow.FilterOptions()
 _NULL = _arrow.NullOptions()
 _FLATTEN = _arrow.ListFlattenOptions()
 _SKIP_ANY_NULL = _arrow.ElementWiseAggregateOptions(skip_nulls=False)
-
-
-def from_numpy(values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None = None) -> Any:
-    """A column over NumPy's numbers or booleans; for this, `pa.array` would import `numpy.ma`.
-
-    >>> from_numpy(np.arange(4)[::2]).to_pylist()
-    [0, 2]
-    >>> from_numpy(np.array([True, False]), np.array([False, True])).to_pylist()
-    [True, None]
-    """
-    kind = pa.from_numpy_dtype(values.dtype)
-    data = _bits(values) if kind == pa.bool_() else pa.py_buffer(np.ascontiguousarray(values))
-    there = None if null is None else _bits(~null)
-    return pa.Array.from_buffers(kind, len(values), [there, data])
-
-
-def _bits(mask: npt.NDArray[np.bool_]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(mask, bitorder="little"))
 
 
 def take(data: Any, rows: Indices) -> Any:
@@ -67,7 +50,7 @@ def cast(column: pa.Array, kind: pa.DataType, *, safe: bool = True) -> Any:
 
 def fill_null(column: pa.Array, value: object) -> Any:
     """The column with a value in the place of null."""
-    return coalesce(column, pa.scalar(value, column.type))
+    return coalesce(column, scalar(value, column.type))
 
 
 def coalesce(*columns: Any) -> Any:
@@ -118,7 +101,7 @@ def starts_with(texts: pa.Array, text: str) -> Any:
 def join(separator: str, *columns: Any) -> Any:
     """The texts of each row, with something between them."""
     options = _arrow.JoinOptions()
-    return _call("binary_join_element_wise", [*columns, pa.scalar(separator)], options)
+    return _call("binary_join_element_wise", [*columns, scalar(separator, pa.string())], options)
 
 
 def replace(column: pa.Array, mask: Indices, values: pa.Array) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from mql import arrays
 from mql.batch import EVENT, VARIANT, Kind, events_of, kinds_of, lines_of, to_python
 from mql.exec.operator import WINDOW, Window
 from mql.format import format_property
@@ -27,7 +28,6 @@ from mql.syntax import Property, TimeWindow
 from mql.values import write_json
 
 START, END = "_window_start", "_window_end"
-_SAFE_INT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class RowLayout:
         columns: dict[str, pa.Array] = {}
         if self.timed and windows is not None:
             index = batch.column(WINDOW).to_pylist()
-            columns[START] = pa.array([windows[i].start_ms for i in index], pa.int64())
-            columns[END] = pa.array([windows[i].end_ms for i in index], pa.int64())
+            columns[START] = arrays.ints([windows[i].start_ms for i in index])
+            columns[END] = arrays.ints([windows[i].end_ms for i in index])
         if self._is_event_alone and pa.types.is_struct(batch.column(EVENT).type):
             events = batch.column(EVENT)
             columns |= zip((field.name for field in events.type), events.flatten(), strict=True)
@@ -98,8 +98,7 @@ class RowLayout:
             for path in self.paths:
                 columns[path[0]] = public(batch.column(format_property(Property(path))))
         if not columns:
-            rows = pa.array([{}] * batch.num_rows, pa.struct([]))
-            return pa.Table.from_struct_array(rows)
+            return pa.Table.from_struct_array(arrays.structs({}, batch.num_rows))
         return pa.table(columns)
 
 
@@ -130,11 +129,7 @@ def public(column: pa.Array) -> pa.Array:
         return column
     kinds = set(kinds_of(column).tolist()) - {Kind.NULL}
     values = to_python(column)
-    if kinds == {Kind.INT, Kind.DOUBLE}:
-        ints = [v for v in values if isinstance(v, int)]
-        if all(abs(v) <= _SAFE_INT for v in ints):
-            return pa.array(values, pa.float64())
-    if len(kinds) == 1:
+    if len(kinds) == 1 or kinds == {Kind.INT, Kind.DOUBLE}:
         made = _inferred(values)
         if made is not None:
             return made
@@ -154,14 +149,9 @@ def _columns_of_rows(
 
 
 def _inferred(values: list[object]) -> pa.Array | None:
-    """What Arrow makes of the values by itself, unless that would change one."""
-    kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) > 1 and kinds != {int, float}:
-        return None
-    if kinds == {int, float} and any(isinstance(v, int) and abs(v) > _SAFE_INT for v in values):
-        return None
+    """The column of their one type, or None if there is none that keeps every value."""
     try:
-        made = pa.array(values)
+        made = arrays.inferred(values)
         return None if _has_empty_struct(made.type) else made
     except (pa.ArrowException, OverflowError, UnicodeEncodeError, RecursionError):
         return None
@@ -175,7 +165,7 @@ def _has_empty_struct(kind: pa.DataType) -> bool:
 
 
 def _json_text(values: list[object]) -> pa.Array:
-    texts = pa.array([None if v is None else write_json(v) for v in values], pa.string())
+    texts = arrays.texts([None if v is None else write_json(v) for v in values])
     return pa.ExtensionArray.from_storage(pa.json_(pa.string()), texts)
 
 

@@ -44,10 +44,10 @@ def problem_with(pattern: str) -> str | None:
         return f"look-around `{look[0]}` is not part of RE2, whose patterns run in linear time"
     import pyarrow as pa  # noqa: PLC0415 - only queries with a regex pay for the import
 
-    from mql import kernels  # noqa: PLC0415
+    from mql import arrays, kernels  # noqa: PLC0415
 
     try:
-        kernels.match_substring_regex(pa.array([""]), whole(pattern))
+        kernels.match_substring_regex(arrays.texts([""]), whole(pattern))
     except (pa.ArrowException, UnicodeEncodeError) as error:
         if _BACK_REFERENCE.search(pattern):
             return "back-references are not part of RE2, whose patterns run in linear time"

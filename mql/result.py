@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import concat_batches
 from mql.events.decode import BadLines
 from mql.exec.operator import WINDOW, Block, Counters, Window
-from mql.kernels import from_numpy
 from mql.layout import RowLayout
 
 
@@ -172,7 +172,7 @@ class Result:
         if block.windows is None or not self._layout.windowed:
             yield Chunk(self._layout, block.batch, Window(None, None))
             return
-        index = block.batch.column(WINDOW).to_numpy()
+        index = to_numpy(block.batch.column(WINDOW))
         for number, window in enumerate(block.windows):
             start, end = index.searchsorted([number, number + 1])
             yield Chunk(self._layout, block.batch.slice(start, end - start), window)
@@ -185,7 +185,7 @@ def _renumbered(batch: pa.RecordBatch, before: int | None = None) -> pa.RecordBa
     place = batch.schema.get_field_index(WINDOW)
     if place < 0:
         return batch
-    index = batch.column(place).to_numpy()
+    index = to_numpy(batch.column(place))
     index = index + before if before is not None else index * 0
     return batch.set_column(place, WINDOW, from_numpy(index))
 

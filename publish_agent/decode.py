@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from mql.arrays import from_numpy
 from mql.batch import Ints, repeat
 from mql.events.decode import EventReader
 from mql.exec.operator import with_columns
 from mql.format import format_property
-from mql.kernels import from_numpy
 from mql.planner.fields import Fields
 from mql.values import read_json, write_json
 from publish_agent.reading import AGENT

@@ -17,9 +17,9 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from mql.arrays import are_among, from_numpy
 from mql.batch import Ints, plain, to_python
 from mql.format import format_property
-from mql.kernels import from_numpy
 from mql.ledger import Tally
 from mql.planner.fields import Fields
 from mql.syntax import Property
@@ -434,11 +434,11 @@ class Generation:
         began = self._clock_ns()
         batch, places = decoded.batch, decoded.places
         if places is not None:  # some rows of the drain could not be read: the batch has others
-            readable = np.isin(numbers, places)
+            readable = are_among(numbers, places)
             member.tallies.add_times(times[numbers[~readable]], Place.FAILED)
             numbers = np.searchsorted(places, numbers[readable])
             if passed is not None:
-                passed = np.searchsorted(places, passed[np.isin(passed, places)])
+                passed = np.searchsorted(places, passed[are_among(passed, places)])
             times = times[places]
         try:
             if passed is None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import distinct, to_numpy
 from mql.batch import EVENT, TIME, Ints, is_null, plain
 from mql.planner.fields import Fields
 from mql.syntax import Property
@@ -68,7 +69,7 @@ def _pack_group(
 ) -> Iterator[tuple[bytes, tuple[Share, ...]]]:
     union = wanted[0][1].rows
     if len(wanted) > 1:
-        union = np.unique(np.concatenate([survivors.rows for _, survivors in wanted]))
+        union = distinct(np.concatenate([survivors.rows for _, survivors in wanted]))
     payload = _payload(batch, ships, union, wanted)
     known = [_known(survivors.times, now_ms) for _, survivors in wanted]
     for start, part, data in _cut(payload):
@@ -107,9 +108,9 @@ def _payload(
 def _known(times: pa.Array, now_ms: int) -> Ints:
     """Times as numbers, `now_ms` where there is none."""
     if not times.null_count:
-        known: Ints = times.to_numpy()
+        known: Ints = to_numpy(times)
         return known
-    return np.where(is_null(times), now_ms, kernels.fill_null(times, 0).to_numpy())
+    return np.where(is_null(times), now_ms, to_numpy(kernels.fill_null(times, 0)))
 
 
 def _cut(batch: pa.RecordBatch) -> Iterator[tuple[int, int, bytes]]:

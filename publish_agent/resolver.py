@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import encodings.idna  # noqa: F401 - a look-up needs it, in a thread that imports nothing
 import contextlib
 from collections import deque
 from collections.abc import Callable

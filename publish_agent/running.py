@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib  # noqa: F401 - a refusal needs it, in a thread that imports nothing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import TIME, Ints
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.exec.build import Context, Pipeline
 from mql.exec.filter import FilterOperator
 from mql.exec.operator import Block, Counters
 from mql.format import format_property
-from mql.kernels import from_numpy
 from mql.parser import parse
 from mql.planner.fields import Fields, needed_fields, prefix_name
 from mql.planner.logical import Filter, Nothing, Sample
@@ -110,7 +111,7 @@ class Running:
     def passed(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> Survivors:
         """The rows of a batch that are known to pass; `times` are those of all rows."""
         if not len(rows):
-            return Survivors(rows, pa.array([], pa.int64()), 0)
+            return Survivors(rows, pa.nulls(0, pa.int64()), 0)
         return Survivors(rows, self._times(batch, rows, times), 0)
 
     def verify(self, batch: pa.RecordBatch, rows: Ints, times: Ints) -> Survivors:
@@ -204,7 +205,7 @@ class _Work:
             part = kernels.take(part, rows)
         part = part.append_column(TIME, from_numpy(times[rows]))
         blocks = self._pipeline.push(Block(part))
-        kept = [block.batch.column(ROW).to_numpy() for block in blocks]
+        kept = [to_numpy(block.batch.column(ROW)) for block in blocks]
         survivors: Ints = np.concatenate(kept) if kept else rows[:0]
         return survivors, self._counters.sampled_out - before
 

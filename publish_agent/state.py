@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from numpy.random import default_rng
 
 from mql.wire.codec import ProtocolError, encode, to_agents
 from mql.wire.messages import (
@@ -98,7 +98,7 @@ class AgentState:
             screener=Screener(rules, provenance),
             provenance=provenance,
             budget=self.budget,
-            random=np.random.default_rng(seed),
+            random=default_rng(seed),
         )
         self.queries = Queries(tools, seed, self._offset_ms)
         self.links: dict[int, Link] = {}

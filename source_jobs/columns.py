@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import Offsets, lists, to_numpy
 from mql.batch import EVENT, TIME, VARIANT, Kind, finite, lines_of, null_where
 from mql.events.native import NativeDecoder
 from mql.values import read_json
@@ -52,24 +53,24 @@ def _checked(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         if column.null_count:
             raise ProtocolError("a list that is null")
-        return pa.ListArray.from_arrays(_offsets(column), _values(column.flatten()))
+        return lists(_offsets(column), _values(column.flatten()))
     return _values(column)
 
 
-def _offsets(column: pa.Array) -> pa.Array:
-    lengths = column.value_lengths().to_numpy()
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+def _offsets(column: pa.Array) -> Offsets:
+    lengths = to_numpy(kernels.lengths(column))
+    return np.concatenate([[0], np.cumsum(lengths)], dtype=np.int32)
 
 
 def _times(column: pa.Array) -> pa.Array:
     if column.type not in (pa.int64(), pa.null()):
         raise ProtocolError(f"times of type {column.type}")
     if column.type == pa.int64() and not column.null_count and len(column):
-        values = column.to_numpy()
+        values = to_numpy(column)
         if values.min() >= -_FARTHEST_MS and values.max() <= _FARTHEST_MS:
             return column
     times = kernels.cast(column, pa.int64())
-    values = kernels.fill_null(times, 0).to_numpy()
+    values = to_numpy(kernels.fill_null(times, 0))
     return null_where(times, (values < -_FARTHEST_MS) | (values > _FARTHEST_MS))
 
 
@@ -110,10 +111,10 @@ def _check_variant(column: pa.Array) -> None:
     children = [column.field(i) for i in range(column.type.num_fields)]
     if column.null_count or any(child.null_count for child in children[:3]):
         raise ProtocolError("a value of several kinds that is null")
-    kinds, texts = children[0].to_numpy(), children[3]
+    kinds, texts = to_numpy(children[0]), children[3]
     if len(kinds) and int(kinds.max()) > Kind.OBJECT:
         raise ProtocolError(f"a value of kind {int(kinds.max())}")
-    if not np.isfinite(children[2].to_numpy()).all():
+    if not np.isfinite(to_numpy(children[2])).all():
         raise ProtocolError("a number that is not finite")
     textual = np.flatnonzero(kinds >= Kind.STRING)
     if kernels.take(texts, textual).null_count:

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
 from mql.exec.operator import WEIGHT, with_columns
-from mql.kernels import from_numpy
 from source_jobs.shipment import AT_ONCE, Rows
 
 _NEVER = np.iinfo(np.int64).max

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, scalar, to_numpy
 from mql.batch import TIME, Ints, is_null
 from mql.exec.join import SIDE
 from mql.exec.operator import with_columns
-from mql.kernels import from_numpy
 from mql.wire.codec import ProtocolError
 from mql.wire.payload import read_rows
 from source_jobs.columns import read_columns
@@ -112,13 +112,13 @@ def _sides(size: int, side: int) -> pa.Array:
 
 def _not_after(times: pa.Array, latest_ms: int) -> pa.Array:
     """The times, those after the latest replaced by it."""
-    if not times.null_count and len(times) and times.to_numpy().max() <= latest_ms:
+    if not times.null_count and len(times) and to_numpy(times).max() <= latest_ms:
         return times
-    return kernels.least(times, pa.scalar(latest_ms, pa.int64()))
+    return kernels.least(times, scalar(latest_ms, pa.int64()))
 
 
 def _places(times: pa.Array) -> Ints:
     if not times.null_count:
-        values: Ints = times.to_numpy()
+        values: Ints = to_numpy(times)
         return values
-    return np.where(is_null(times), AT_ONCE, kernels.fill_null(times, 0).to_numpy())
+    return np.where(is_null(times), AT_ONCE, to_numpy(kernels.fill_null(times, 0)))

@@ -66,6 +66,19 @@ def test_whole_events_of_plain_cells_stay_columns() -> None:
     assert found.schema.field("n").type == pa.int64()
 
 
+def nested(values: pa.Array) -> list[pa.Array]:
+    """Two cells with the values in them, of each type that holds others."""
+    offsets, twice = pa.array([0, None, 2], pa.int32()), pa.concat_arrays([values, values])
+    return [
+        pa.ListArray.from_arrays(offsets, values),
+        pa.LargeListArray.from_arrays(pa.array([0, 1, 2], pa.int64()), values),
+        pa.FixedSizeListArray.from_arrays(twice, 2),
+        pa.StructArray.from_arrays([values], ["a"], mask=pa.array([False, True])),
+        pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([values], ["a"])),
+        pa.MapArray.from_arrays(pa.array([0, 1, 2], pa.int32()), ["a", "b"], values),
+    ]
+
+
 @pytest.mark.parametrize(
     "cells",
     [
@@ -79,11 +92,16 @@ def test_whole_events_of_plain_cells_stay_columns() -> None:
         pa.array(["a", "b"]).dictionary_encode(),
         pa.array([dt.datetime(2026, 1, 2, tzinfo=dt.UTC)] * 2),
         pa.nulls(2),
+        *nested(pa.array([1_577_840_523_456_789_123, None], pa.timestamp("ns", "Europe/Berlin"))),
+        *nested(pa.array([1, None], pa.duration("ns"))),
+        *nested(pa.array([dt.date(2026, 1, 2), None])),
+        *nested(pa.array([1, 2])),
     ],
     ids=lambda cells: str(cells.type),
 )
 def test_cells_of_any_type_are_rows_as_they_are_in_json(cells: pa.Array) -> None:
     table = pa.table({"c": cells, "n": [1, 2]})
+    table = pa.concat_tables([table, table]).combine_chunks().slice(1, 2)  # at an offset
     rows = mql.run("select * from s", {"s": table}).rows()
     lines = b"".join(chunk.json_lines() for chunk in mql.run("select * from s", {"s": table}))
     assert [json.loads(line) for line in lines.splitlines()] == rows

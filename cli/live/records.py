@@ -10,6 +10,7 @@ import pyarrow as pa
 from cli.destination import standard_output, stdout_is_terminal
 from cli.output import choose_format, make_writer
 from cli.spool import Spool
+from mql.arrays import inferred, texts
 from mql.values import write_json
 
 Record = dict[str, object]
@@ -58,6 +59,6 @@ def write_records(kind: str, records: Sequence[Record], columns: Sequence[str] =
 
 def _column(values: list[object]) -> pa.Array:
     try:
-        return pa.array(values)
+        return inferred(values)
     except (pa.ArrowException, OverflowError):
-        return pa.array([None if value is None else write_json(value) for value in values])
+        return texts([None if value is None else write_json(value) for value in values])

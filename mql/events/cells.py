@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import Ints, Kind, Kinds, Mask, as_variant, column_of, kinds_of, variant
-from mql.kernels import from_numpy
 from mql.values import read_json
 
 LONG_DOUBLE, JSON = 6, 7
@@ -95,13 +95,13 @@ class Cells:
             kinds = kinds.copy()
         if seen & _bit(LONG_DOUBLE):
             long = kinds == LONG_DOUBLE
-            doubles[long] = kernels.cast(kernels.filter(texts, long), pa.float64()).to_numpy()
+            doubles[long] = to_numpy(kernels.cast(kernels.filter(texts, long), pa.float64()))
             kinds[long] = Kind.DOUBLE
         if seen & _bit(JSON):
             odd = kinds == JSON
             read = [read_json(text) for text in kernels.filter(texts, odd).to_pylist()]
             column = as_variant(column_of(read))
-            kinds[odd], ints[odd] = kinds_of(column), column.field("int").to_numpy()
-            doubles[odd] = column.field("double").to_numpy()
+            kinds[odd], ints[odd] = kinds_of(column), to_numpy(column.field("int"))
+            doubles[odd] = to_numpy(column.field("double"))
             texts = kernels.replace(texts, odd, column.field("text"))
         return variant(kinds, ints, doubles, texts)

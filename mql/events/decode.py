@@ -16,12 +16,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, ints
+from mql.arrays import texts as text_column
 from mql.batch import EVENT, TIME, Ints, column_of, finite, list_column_of
 from mql.events.native import Decoded, NativeDecoder
 from mql.events.objects import Objects
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
-from mql.kernels import from_numpy
 from mql.planner.fields import Fields, prefix_name
 from mql.syntax import AnyElement, Property
 from mql.values import is_json, normalize, read_json, walk, write_json
@@ -144,7 +145,7 @@ class EventReader:
         self.lines += len(lines)
         columns = dict(zip((name for name, _ in self._paths), decoded.columns, strict=True))
         text = lines.texts() if self._fields.event else None
-        given = None if times is None else pa.array(times, pa.int64())
+        given = None if times is None else ints(times)
         return self._read(columns, len(lines), text, now_ms, given, lines)
 
     def _by_objects(self, chunk: bytes) -> Decoded | None:
@@ -196,8 +197,8 @@ class EventReader:
             columns[prefix_name(prefix)] = column_of([_starting(event, prefix) for event in events])
         text = None
         if self._fields.event:
-            text = pa.array(texts or [write_json(event) for event in events], pa.string())
-        given = None if times is None else pa.array(times, pa.int64())
+            text = text_column(texts or [write_json(event) for event in events])
+        given = None if times is None else ints(times)
         return self._read(columns, len(events), text, now_ms, given)
 
     def needed(self, table: pa.RecordBatch) -> pa.RecordBatch:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from mql import arrays
 from mql.batch import column_of, column_of_kind
 from mql.syntax import AnyElement, Property, Step
 from mql.values import walk
@@ -124,7 +125,7 @@ def column(events: Sequence[Any], path: Property, shape: Shape, *, typed: bool) 
     offsets = np.zeros(len(lists) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, lists), np.int32, len(lists)), out=offsets[1:])
     flat = _follow(list(chain.from_iterable(lists)), path.steps[at + 1 :], elements)
-    return pa.ListArray.from_arrays(offsets, _column(*flat))
+    return arrays.lists(offsets, _column(*flat))
 
 
 def _column(values: list[Any], shape: Shape | None) -> pa.Array:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, ints
 from mql.batch import Kind, Mask, doubles_of, ints_of, kinds_of, null_where, strings_of
-from mql.kernels import from_numpy
 
 _UNITS = ((1e17, "ns", 1e-6), (1e14, "µs", 1e-3), (1e11, "ms", 1.0), (0.0, "s", 1e3))
 """From this magnitude up a number is taken in this unit: 1e11 s is the year 5138."""
@@ -82,7 +82,7 @@ def _from_texts(texts: pa.Array, where: Mask) -> pa.Array:
             except pa.ArrowInvalid:
                 continue
     encoded = kernels.dictionary_encode(texts)
-    parsed = pa.array([_parse(text) for text in encoded.dictionary.to_pylist()], pa.int64())
+    parsed = ints([_parse(text) for text in encoded.dictionary.to_pylist()])
     values = kernels.take(parsed, encoded.indices)
     return values if where.all() else null_where(values, ~where)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import distinct, from_numpy, to_numpy
 from mql.batch import Doubles, Ints, plain, repeat
 from mql.errors import RunError
 from mql.exec.aggregators import Additive, Aggregator, Count, Weighable, make
@@ -26,7 +27,6 @@ from mql.exec.panes import panes_for
 from mql.exec.spread import Spread
 from mql.format import format_aggregate, format_property
 from mql.functions import FUNCTIONS
-from mql.kernels import from_numpy
 from mql.planner.logical import WindowAggregate
 from mql.syntax import Aggregate, Property
 
@@ -118,9 +118,9 @@ class States:
         if WEIGHT not in batch.schema.names:
             self._take(batch, panes, order)
             return
-        weights: Ints = batch.column(WEIGHT).to_numpy()
+        weights: Ints = to_numpy(batch.column(WEIGHT))
         batch = batch.drop_columns([WEIGHT])
-        for weight in np.unique(weights).tolist():
+        for weight in distinct(weights).tolist():
             rows = np.flatnonzero(weights == weight)
             some = batch if len(rows) == len(weights) else kernels.take(batch, rows)
             if weight == 1:
@@ -477,7 +477,7 @@ class AggregateOperator:
 
     def _runs(self, windows: Sequence[int]) -> Iterator[list[int]]:
         """Each window that holds something, and together those between that hold nothing."""
-        panes = np.unique(self._states.panes[: self._states.size]).tolist()
+        panes = distinct(self._states.panes[: self._states.size]).tolist()
         empty: list[int] = []
         for k in windows:
             mine = self._panes.panes_of(k)

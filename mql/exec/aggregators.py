@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import (
     Doubles,
     Ints,
@@ -29,7 +30,6 @@ from mql.exec.collected import Collected, Keep
 from mql.exec.group import grown
 from mql.exec.order import Order
 from mql.functions import FUNCTIONS
-from mql.kernels import from_numpy
 from mql.syntax import Aggregate
 
 
@@ -443,7 +443,7 @@ def _checked(column: pa.Array, kind: pa.DataType) -> np.ndarray:
     """A column of states as an array of its own. Raises ValueError if it is another's."""
     if column.type != kind or column.null_count:
         raise ValueError(f"a column of {kind} without nulls, not {column.type}")
-    return np.array(column.to_numpy(zero_copy_only=False))
+    return np.array(to_numpy(column))
 
 
 def is_number(column: pa.Array) -> Mask:

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from mql.arrays import booleans, doubles
 from mql.batch import Kind, doubles_of, kinds_of
 from mql.errors import RunError
 from mql.exec.frame import Frame
@@ -105,7 +106,7 @@ class AnomalyOperator(PerBlock):
                 zip(doubles_of(subject).tolist(), numeric.tolist(), strict=True)
             )
         ]
-        columns = {"anomalous": pa.array([j[0] for j in judged], pa.bool_())}
+        columns = {"anomalous": booleans([j[0] for j in judged])}
         if self._step.method == "des":
             columns["expected"] = _finite([j[1] for j in judged])
             columns["score"] = _finite([j[2] for j in judged])
@@ -129,4 +130,4 @@ class AnomalyOperator(PerBlock):
 
 
 def _finite(values: list[float | None]) -> pa.Array:
-    return pa.array([v if v is not None and np.isfinite(v) else None for v in values], pa.float64())
+    return doubles([v if v is not None and np.isfinite(v) else None for v in values])

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import TIME, Ints, Mask, is_null
 from mql.exec.operator import Block, Times, with_columns
-from mql.kernels import from_numpy
 
 SEEN = "*seen"
 """The column that holds, for each event, the greatest time before it."""
@@ -66,7 +66,7 @@ class EventClock:
 def _known(times: pa.Array) -> tuple[Ints, Mask | None]:
     """Times as numbers, and which of them there are (None: all)."""
     if not times.null_count:
-        return times.to_numpy(), None
+        return to_numpy(times), None
     if times.null_count == len(times):
         return np.full(len(times), _BEGINNING), np.zeros(len(times), np.bool_)
-    return kernels.fill_null(times, _BEGINNING).to_numpy(), ~is_null(times)
+    return to_numpy(kernels.fill_null(times, _BEGINNING)), ~is_null(times)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import (
     Ints,
     Kind,
@@ -239,9 +240,9 @@ def _thin(rows: Rows, keep: Keep) -> Rows:
             return rows if len(first) == len(codes) else rows.take(first)
         case Keep.LEAST | Keep.GREATEST:
             direction = "ascending" if keep is Keep.LEAST else "descending"
-            table = pa.table({"id": rows.ids, "text": rows.column})
+            table = pa.table({"id": from_numpy(rows.ids), "text": rows.column})
             keys = [("id", "ascending"), ("text", direction)]
-            order = kernels.sort_indices(table, keys).to_numpy()
+            order = to_numpy(kernels.sort_indices(table, keys))
             first = np.unique(rows.ids[order], return_index=True)[1]
             return rows.take(np.sort(order[first].astype(np.int64)))
 

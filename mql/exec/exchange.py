@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import Ints, column_of, concat
 from mql.exec.group import combine, encode
-from mql.kernels import from_numpy
 from mql.values import read_json
 
 Key = tuple[Hashable, ...]
@@ -78,7 +78,7 @@ def write_groups(
 
 def panes_and_events(batch: pa.RecordBatch) -> tuple[Ints, Ints]:
     """The pane of each group, and how many events it is made of."""
-    return batch.column(_PANE).to_numpy(), batch.column(_EVENTS).to_numpy()
+    return to_numpy(batch.column(_PANE)), to_numpy(batch.column(_EVENTS))
 
 
 def read_groups(batch: pa.RecordBatch, shape: Shape) -> Groups:
@@ -155,7 +155,7 @@ def _of_kind(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
 def _amounts(column: pa.Array) -> pa.Array:
     if column.type != pa.float64():
         raise ValueError(f"a column of double, not {column.type}")
-    values = column.to_numpy(zero_copy_only=False)
+    values = to_numpy(column)
     if (values < 0).any():
         raise ValueError("a negative sum of squares")
     return column
@@ -164,7 +164,7 @@ def _amounts(column: pa.Array) -> pa.Array:
 def _integers(column: pa.Array) -> Ints:
     if column.type != pa.int64() or column.null_count:
         raise ValueError(f"a column of integers, not {column.type}")
-    values: Ints = column.to_numpy()
+    values: Ints = to_numpy(column)
     return values
 
 

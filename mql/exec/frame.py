@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import Ints, column_of, constant, plain, to_python
 from mql.exec.arithmetic import calculate
 from mql.format import format_aggregate, format_property
@@ -96,7 +97,7 @@ class ElementFrame(Frame):
         self._path = path
         if pa.types.is_list(lists.type):
             self._elements = kernels.flatten(lists)
-            lengths = kernels.fill_null(kernels.lengths(lists), 0).to_numpy(zero_copy_only=False)
+            lengths = to_numpy(kernels.fill_null(kernels.lengths(lists), 0))
         else:
             self._elements = pa.nulls(0)
             lengths = np.zeros(outer.size, np.int64)

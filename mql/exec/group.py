@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import Ints, keys_of, to_python
 from mql.values import canonical_json
 
@@ -36,7 +37,7 @@ def encode(column: pa.Array) -> tuple[Ints, pa.Array]:
     if pa.types.is_dictionary(column.type):
         return _encode_dictionary(column)
     encoded = kernels.dictionary_encode(keys_of(column), nulls="encode")
-    codes: Ints = encoded.indices.to_numpy().astype(np.int64)
+    codes: Ints = to_numpy(encoded.indices).astype(np.int64)
     if column.type in _PLAIN:
         return codes, encoded.dictionary
     first = first_rows(codes, len(encoded.dictionary))
@@ -48,7 +49,7 @@ def _encode_dictionary(column: pa.DictionaryArray) -> tuple[Ints, pa.Array]:
     if numbers.null_count:
         numbers = kernels.fill_null(numbers, len(texts))
         texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])
-    codes: Ints = numbers.to_numpy()
+    codes: Ints = to_numpy(numbers)
     if len(texts) <= _FEW and len(set(texts.to_pylist())) == len(texts):
         return codes, texts
     of_texts, distinct = encode(texts)

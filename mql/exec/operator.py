@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import Ints, Mask
 
 WINDOW = "*window"
@@ -116,7 +117,7 @@ def keep(batch: pa.RecordBatch, mask: Mask) -> pa.RecordBatch:
 
 def window_index(block: Block) -> Ints:
     """Which of the block's windows each row belongs to."""
-    index: Ints = block.batch.column(WINDOW).to_numpy()
+    index: Ints = to_numpy(block.batch.column(WINDOW))
     return index
 
 

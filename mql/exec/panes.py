@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import distinct, to_numpy
 from mql.batch import TIME, Ints, Mask, is_null
 from mql.exec.clock import SEEN
 from mql.exec.operator import Block, Counters, Window
@@ -37,8 +38,8 @@ class TimePanes:
         if block.times is not None:
             self._progress.advance(block.times)
         batch = self._timed(block.batch)
-        times: Ints = batch.column(TIME).to_numpy()
-        seen: Ints = batch.column(SEEN).to_numpy()
+        times: Ints = to_numpy(batch.column(TIME))
+        seen: Ints = to_numpy(batch.column(SEEN))
         if not self._span.has_gaps and self._progress.undisturbed(times, seen):
             return [(batch, self._span.panes(times), self._progress.closed())]
         parts: Placed = []
@@ -86,7 +87,7 @@ class TimePanes:
         """
         if len(windows) <= MAX_EMPTY:
             return windows
-        starts = np.unique(open_panes) * self._span.pane_ms
+        starts = distinct(open_panes) * self._span.pane_ms
         firsts, lasts = self._span.first_window(starts), self._span.last_window(starts)
         held = {
             k for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True) for k in range(a, b + 1)

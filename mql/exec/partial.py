@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import TIME, Ints
 from mql.exec.aggregate import States
 from mql.exec.exchange import panes_and_events
@@ -52,7 +53,7 @@ class PartialAggregate:
 
         Returns the rows that are of no window, in a gap between two. Raises RunError at a limit.
         """
-        times: Ints = batch.column(TIME).to_numpy()
+        times: Ints = to_numpy(batch.column(TIME))
         if not len(times):
             return times
         if self._span.has_gaps:

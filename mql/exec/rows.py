@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import Ints, concat_batches
 from mql.errors import RunError
 from mql.exec.frame import Frame
@@ -17,7 +18,6 @@ from mql.exec.operator import WINDOW, Block, Counters, with_columns
 from mql.exec.panes import panes_for
 from mql.exec.sort import GROUP
 from mql.exec.topn import TopNOperator
-from mql.kernels import from_numpy
 from mql.planner.logical import WindowRows
 
 _PANE = "*pane"
@@ -90,7 +90,7 @@ class RowsOperator:
         if not len(windows) or self._empty is None:
             return []
         held = concat_batches(self._held) if self._held else self._empty
-        panes: Ints = held.column(_PANE).to_numpy()
+        panes: Ints = to_numpy(held.column(_PANE))
         told = self._panes.told(windows, panes, self._counters)
         rows, index = self._members(panes, told)
         block = self._block(kernels.take(held, rows), index, told)

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import TIME, Mask, to_python
 from mql.exec.frame import Frame
 from mql.exec.group import encode
@@ -79,7 +80,7 @@ class RateSampleOperator(PerBlock):
     def apply(self, block: Block) -> Block:
         """The block with the events that the rate lets through."""
         column = kernels.fill_null(block.batch.column(TIME), 0)
-        seconds, which = np.unique(column.to_numpy() // 1000, return_inverse=True)
+        seconds, which = np.unique(to_numpy(column) // 1000, return_inverse=True)
         before = np.array([self._passed.get(s, 0) for s in seconds.tolist()], np.int64)
         order = np.argsort(which, kind="stable")
         starts = np.searchsorted(which[order], which[order])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import (
     VARIANT,
     Ints,
@@ -49,7 +50,7 @@ class SortOperator(PerBlock):
             by_value = reversed(sort_ranks(frame.evaluate(value)))
             ranks.extend(map(_reversed, by_value) if descending else by_value)
         if self._within_groups:
-            ranks.append(block.batch.column(GROUP).to_numpy())
+            ranks.append(to_numpy(block.batch.column(GROUP)))
         ranks.append(window_index(block))
         order: Ints = np.lexsort(ranks)
         return order
@@ -83,10 +84,10 @@ def sort_ranks(column: pa.Array) -> list[np.ndarray]:
 def _text_ranks(texts: pa.Array) -> Ints:
     """The dense rank of each text by code point; null first."""
     encoded = kernels.dictionary_encode(texts)
-    order = kernels.sort_array(encoded.dictionary).to_numpy()
+    order = to_numpy(kernels.sort_array(encoded.dictionary))
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    codes = kernels.fill_null(encoded.indices, 0).to_numpy()
+    codes = to_numpy(kernels.fill_null(encoded.indices, 0))
     return np.where(is_null(texts), -1, rank[codes])
 
 

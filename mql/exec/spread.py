@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import from_numpy, to_numpy
 from mql.batch import Doubles, Ints, Kind, doubles_of, is_null, kinds_of
 from mql.exec.group import grown
-from mql.kernels import from_numpy
 
 _Z = 1.96
 """The true value is inside the bounds in 95 of 100 cases."""
@@ -104,4 +104,4 @@ def least_error(weight: int) -> float:
 
 def _amounts(column: pa.Array) -> Doubles:
     """Doubles; what was infinite has come as null."""
-    return np.array(kernels.fill_null(column, np.inf).to_numpy(zero_copy_only=False))
+    return np.array(to_numpy(kernels.fill_null(column, np.inf)))

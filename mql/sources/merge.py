@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql import kernels
+from mql.arrays import to_numpy
 from mql.batch import TIME, Ints, concat_batches, is_null
 
 Batches = Iterator[pa.RecordBatch]
@@ -43,7 +44,7 @@ class _Buffer:
                 self.batch = None
                 return
             times = batch.column(TIME)
-            values = np.where(is_null(times), self._last, kernels.fill_null(times, 0).to_numpy())
+            values = np.where(is_null(times), self._last, to_numpy(kernels.fill_null(times, 0)))
             if len(values):
                 self.places = np.maximum(np.maximum.accumulate(values), self._last)
                 self._last = int(self.places[-1])

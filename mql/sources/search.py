@@ -8,8 +8,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
+from mql.arrays import binaries
 from mql.batch import Ints
 from mql.events.compiled import agrees, layout
 from mql.events.native import library
@@ -138,7 +138,7 @@ class _Table:
     """Strings in the hash table of `search.c`."""
 
     def __init__(self, strings: Sequence[bytes]) -> None:
-        _, offsets, text = pa.array(strings, pa.binary()).buffers()
+        _, offsets, text = binaries(strings).buffers()
         slots = np.full(1 << (2 * len(strings)).bit_length(), -1, np.int32)
         self._kept = (text, offsets, slots)  # as long as the structure points to them
         text_address = 0 if text is None else text.address

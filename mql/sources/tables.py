@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 
-from mql import kernels
 from mql.errors import InputError
 from mql.events.decode import Read, Reader
+from mql.sources.plain import plain
 
 ROWS = 65_536
 """Rows of a batch, at most."""
@@ -48,13 +47,13 @@ class TableSource:
             self._first = self._next()
         if self._first is None:
             return []
-        rows: list[dict[str, object]] = _plain(self._first.slice(0, 100)).to_pylist()
+        rows: list[dict[str, object]] = plain(self._first.slice(0, 100)).to_pylist()
         return rows
 
     def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The rows as batches of the needed columns."""
         for together in self._together():
-            yield reader.from_table(list(map(_plain, together)))
+            yield reader.from_table(list(map(plain, together)))
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -123,39 +122,6 @@ _OPENERS: dict[str, Callable[[Path], Iterable[pa.RecordBatch]]] = {
 }
 
 SUFFIXES = frozenset(_OPENERS)
-
-
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with times and other types that events do not have made text or numbers."""
-    if _are_plain(batch.schema):
-        return batch
-    columns = [_plain_column(column) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
-
-
-@lru_cache(maxsize=64)
-def _are_plain(schema: pa.Schema) -> bool:
-    """Whether all columns hold what events do."""
-    nothing = pa.RecordBatch.from_pylist([], schema)
-    return all(column is _plain_column(column) for column in nothing.columns)
-
-
-def _plain_column(column: pa.Array) -> pa.Array:
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        zoned = kernels.cast(column, pa.timestamp(kind.unit, "UTC"))
-        return kernels.strftime(zoned, "%Y-%m-%dT%H:%M:%SZ")
-    if pa.types.is_dictionary(kind):
-        return _plain_column(column.dictionary_decode())
-    if pa.types.is_decimal(kind):
-        return kernels.cast(column, pa.float64())
-    if pa.types.is_duration(kind):
-        return kernels.cast(column, pa.int64())
-    if pa.types.is_date(kind) or pa.types.is_time(kind):
-        return kernels.cast(column, pa.string())
-    if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
-        return _plain_column(column.storage)
-    return column
 
 
 def _reason(error: Exception) -> str:

@@ -114,9 +114,9 @@ class Router:
         self._context.term()
 
 
-def program(code: str, address: str) -> subprocess.Popen[str]:
+def program(code: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code, address],
+        [sys.executable, "-W", "error", "-c", code, *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

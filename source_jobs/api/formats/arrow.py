@@ -12,7 +12,7 @@ from io import BytesIO
 import msgspec
 import pyarrow as pa
 
-from mql import kernels
+from mql import arrays, kernels
 from mql.ledger import as_data
 from mql.values import write_json
 from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
@@ -66,7 +66,7 @@ class ArrowStream:
     def _remark(self) -> None:
         """A batch without rows carries what is to be said between them."""
         if self._schema is not None:
-            self._write(pa.RecordBatch.from_pylist([], self._schema))
+            self._write(arrays.empty_batch(self._schema))
 
     def _close(self, said: Closing) -> None:
         known = None if said.total is None else as_data(said.total)
@@ -138,7 +138,7 @@ def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType:
 
 def _as_text(column: pa.ChunkedArray) -> pa.Array:
     values = column.to_pylist()
-    texts = pa.array([None if v is None else write_json(v) for v in values], pa.string())
+    texts = arrays.texts([None if v is None else write_json(v) for v in values])
     return pa.ExtensionArray.from_storage(_JSON, texts)
 
 
@@ -146,5 +146,5 @@ def _table(table: pa.Table, start_ms: int | None, end_ms: int | None) -> pa.Tabl
     if start_ms is None:
         return table
     for place, (name, value) in enumerate(((_START, start_ms), (_END, end_ms))):
-        table = table.add_column(place, name, pa.array([value] * table.num_rows, pa.int64()))
+        table = table.add_column(place, name, arrays.ints([value] * table.num_rows))
     return table

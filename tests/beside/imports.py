@@ -1,0 +1,36 @@
+"""What is imported from a moment on: by which thread, and from where."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Import:
+    """A module that was looked for; `thread` by its name, `by` the innermost lines of code."""
+
+    module: str
+    thread: str
+    by: tuple[str, ...]
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+
+class Imports:
+    """A finder that finds nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.seen: list[Import] = []
+
+    def find_spec(self, name: str, *_: object) -> None:
+        frames = [f for f in traceback.extract_stack()[:-1] if "importlib" not in f.filename]
+        by = tuple(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:])
+        self.seen.append(Import(name, threading.current_thread().name, by))
+
+    def watch(self) -> None:
+        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
