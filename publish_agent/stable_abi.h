@@ -30,14 +30,18 @@ enum { METH_O = 0x0008 };
 extern PyObject _Py_NoneStruct;
 extern PyTypeObject PyBool_Type, PyCFunction_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type,
     PyUnicode_Type;
-extern PyObject *PyExc_Exception;
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 
 PyObject *PyErr_Occurred(void);
+extern PyObject *PyExc_MemoryError, *PyExc_RecursionError;
 int PyErr_ExceptionMatches(PyObject *);
 void PyErr_Clear(void);
+void PyErr_Fetch(PyObject **, PyObject **, PyObject **);
+void PyErr_NormalizeException(PyObject **, PyObject **, PyObject **);
+void PyErr_Restore(PyObject *, PyObject *, PyObject *);
+int PyException_SetTraceback(PyObject *, PyObject *);
 PyObject *PyErr_NoMemory(void);
 
 void *PyMem_Calloc(size_t, size_t);

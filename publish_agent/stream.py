@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from mql.interruption import pass_on
 from publish_agent.intake import Counter, Status
 from publish_agent.native import Offer, giver, publisher
 from publish_agent.reading import NAMES
@@ -46,7 +47,8 @@ class Peek:
         if self.example is None:
             try:
                 self.example = self._encode(event)
-            except Exception:  # noqa: BLE001 - whatever the caller's objects raise
+            except BaseException as error:  # noqa: BLE001 - whatever the caller's objects raise
+                pass_on(error)
                 self.example = b""
         return self.seen.add() if self._inner is None else self._inner.offer(event)
 
