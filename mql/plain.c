@@ -20,6 +20,8 @@ typedef struct {
 
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
 
+typedef PyObject *(*PyCFunctionFast)(PyObject *, PyObject *const *, intptr_t);
+
 typedef struct {
     const char *name;
     PyCFunction function;
@@ -27,7 +29,7 @@ typedef struct {
     const char *doc;
 } PyMethodDef;
 
-enum { METH_O = 0x0008 };
+enum { METH_O = 0x0008, METH_FASTCALL = 0x0080 };
 
 extern PyObject _Py_NoneStruct, _Py_TrueStruct;
 extern PyTypeObject PyBool_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type,
@@ -43,6 +45,8 @@ void PyMem_Free(void *);
 PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));
 void *PyCapsule_GetPointer(PyObject *, const char *);
 PyCFunction PyCFunction_GetFunction(PyObject *);
+int PyCFunction_GetFlags(PyObject *);
+PyObject *PyCFunction_GetSelf(PyObject *);
 PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *);
 PyObject *PyCodec_LookupError(const char *);
 int PyDict_Next(PyObject *, intptr_t *, PyObject **, PyObject **);
@@ -61,7 +65,8 @@ enum { KEYS = 256, LONGEST_KEY = 64 };
 
 struct writer {
     PyObject *held; /* the tuple that all of these are in */
-    PyObject *write, *otherwise;
+    PyCFunctionFast write; /* a method of `encoder` */
+    PyObject *encoder, *otherwise;
     PyObject *strict;     /* what is called of texts that have no UTF-8, unless it was replaced */
     PyCFunction is_ascii; /* `str.isascii` */
     int objects_only;
@@ -175,7 +180,8 @@ static PyObject *write(PyObject *self, PyObject *value) {
     struct look look = {writer, writer->values, writer->characters, 0};
     int plain = !writer->objects_only || is(value, &PyDict_Type);
     plain = plain && is_plain(&look, value, writer->levels);
-    return PyObject_CallFunctionObjArgs(plain ? writer->write : writer->otherwise, value, NULL);
+    if (plain) return writer->write(writer->encoder, &value, 1);
+    return PyObject_CallFunctionObjArgs(writer->otherwise, value, NULL);
 }
 
 static PyMethodDef WRITE = {"write", write, METH_O, NULL};
@@ -188,9 +194,14 @@ static void free_writer(PyObject *self) {
     PyMem_Free(writer);
 }
 
-/* What writes values. `held` is (write, otherwise, strict, "".isascii, objects_only, levels, values,
+/* What writes values, or None if `write` is called otherwise than it was. `held` is (write, otherwise, strict, "".isascii, objects_only, levels, values,
  * characters). */
 PyObject *make_writer(PyObject *held) {
+    PyObject *given = PyTuple_GetItem(held, 0);
+    if (PyCFunction_GetFlags(given) != METH_FASTCALL) {
+        Py_IncRef(&_Py_NoneStruct);
+        return &_Py_NoneStruct;
+    }
     struct writer *writer = PyMem_Calloc(1, sizeof *writer);
     if (writer == NULL) return PyErr_NoMemory();
     PyObject *self = PyCapsule_New(writer, NULL, free_writer);
@@ -199,7 +210,8 @@ PyObject *make_writer(PyObject *held) {
         return NULL;
     }
     Py_IncRef(writer->held = held);
-    writer->write = PyTuple_GetItem(held, 0);
+    writer->write = (PyCFunctionFast)(void *)PyCFunction_GetFunction(given);
+    writer->encoder = PyCFunction_GetSelf(given);
     writer->otherwise = PyTuple_GetItem(held, 1);
     writer->strict = PyTuple_GetItem(held, 2);
     writer->is_ascii = PyCFunction_GetFunction(PyTuple_GetItem(held, 3));

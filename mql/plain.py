@@ -59,7 +59,7 @@ def writer(otherwise: Writer, *, objects_only: bool = False) -> Writer:
     if compiled is None:
         return otherwise
     limits = LEVELS, MAX_VALUES, MAX_CHARACTERS
-    made: Writer = compiled.make_writer(
+    made: Writer | None = compiled.make_writer(
         (write, otherwise, codecs.strict_errors, "".isascii, objects_only, *limits)
     )
-    return made
+    return made or otherwise
