@@ -65,9 +65,10 @@ screenshots: $(READY) browser ## a picture of each view of the page, of the demo
 properties: $(READY) ## the generated tests, with fifty times as many examples
 	MQL_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_properties.py
 
-fuzz: $(READY) ## fuzz each target (SECONDS=60 each, TARGETS='parser job'), led by coverage
+fuzz: $(READY) ## fuzz each target (SECONDS=60 each, TARGETS='parser job'), led by coverage; hostile events, 600
 	$(BIN)/pip install --quiet 'atheris>=3,<4'
 	for target in $(TARGETS); do $(BIN)/python -m tests.fuzz $$target --seconds $(SECONDS_EACH) || exit 1; done
+	$(BIN)/python -m tests.fuzz hostile --seconds $(or $(SECONDS),600)
 
 fuzz-frames: $(READY) ## throw COUNT=1000000 random and mutated frames at agent and source job
 	$(BIN)/python -m tests.fuzz frames --count $(or $(COUNT),1000000)
@@ -131,7 +132,7 @@ lock: $(READY) ## pin the development environment anew, from pyproject.toml
 clean: ## remove what the commands above made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(READY): requirements-dev.lock pyproject.toml hatch_build.py $(wildcard mql/events/*.[ch] publish_agent/*.[ch])
+$(READY): requirements-dev.lock pyproject.toml hatch_build.py $(wildcard mql/*.[ch] mql/events/*.[ch] publish_agent/*.[ch])
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "A virtual environment could not be made. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
 		exit 1; }

@@ -16,8 +16,10 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 DECODER = (Path("mql", "events", "columns.c"), Path("mql", "events", "search.c"))
-PUBLISH = (Path("publish_agent", "publish.c"), Path("publish_agent", "copy.c"))
+PUBLISH = tuple(Path("publish_agent", f"{name}.c") for name in ("publish", "copy", "raised"))
+WRITER = (Path("mql", "plain.c"),)
 LIBRARIES = {
+    Path("mql", "_compiled.so"): WRITER,
     Path("mql", "events", "_compiled.so"): DECODER,
     Path("publish_agent", "_compiled.so"): PUBLISH,
 }

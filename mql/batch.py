@@ -23,16 +23,8 @@ import pyarrow as pa
 
 from mql import arrays, kernels
 from mql.arrays import from_numpy, to_numpy
-from mql.values import (
-    INT64_MAX,
-    INT64_MIN,
-    canonical_text,
-    nested_json,
-    normalize,
-    read_json,
-    read_json_lines,
-    write_json,
-)
+from mql.odd import INT64_MAX, INT64_MIN, normalize
+from mql.values import canonical_text, nested_json, read_json, read_json_lines, write_json
 
 TIME = "*time"
 EVENT = "*event"

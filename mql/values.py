@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import numbers
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +17,12 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from mql.odd import INT64_MAX, INT64_MIN, Apart, normalize
+from mql.plain import writer
+
 MAX_DEPTH = 5_000
 """Levels of nesting that are surely read; a line that is much deeper counts as not JSON."""
 
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _LONGEST_INT64 = 20
 _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
@@ -29,7 +30,6 @@ _ZERO, _DIGITS = ord("0"), 10
 _STEP = 3
 _SHORT = 2_000
 """In a text of more bytes, each third is looked at first: few numbers have so many digits there."""
-_PLAIN = frozenset({str, int, float, bool, type(None)})
 _T = TypeVar("_T")
 
 _decoder = msgspec.json.Decoder()
@@ -45,7 +45,7 @@ def read_json(text: bytes | str) -> object:
         value = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _deep(lambda: _read_oddly(text))
-    return _deep(lambda: _clean(value)) if _has_long_number(text) else value
+    return _in_doubles(value) if _has_long_number(text) else value
 
 
 def read_json_lines(lines: bytes | memoryview, number: int) -> list[object] | None:
@@ -76,16 +76,13 @@ def write_json(value: object) -> str:
     >>> write_json({"a": [1, 2.0, "é"]})
     '{"a":[1,2.0,"é"]}'
     """
-    try:
-        return _encoder.encode(value).decode()
-    except (RecursionError, TypeError, ValueError, UnicodeEncodeError):
-        return _deep(lambda: _encoder.encode(_clean(value)).decode())
+    return _write(value).decode()
 
 
 def nested_json(value: object) -> str:
     """The compact JSON text of a list or an object, the numbers in it by the rules too."""
     text = write_json(value)
-    return _deep(lambda: write_json(_clean(value))) if _has_long_number(text) else text
+    return _write(_in_doubles(value)).decode() if _has_long_number(text) else text
 
 
 def _has_long_number(text: bytes | str) -> bool:
@@ -96,38 +93,6 @@ def _has_long_number(text: bytes | str) -> bool:
         if b"\1" * (len(_LONG_NUMBER) // _STEP) not in some.tobytes():
             return False
     return _LONG_NUMBER in data.translate(_AS_ZEROS)
-
-
-def normalize(value: object) -> object:
-    """A value of one of the seven JSON kinds, by the rules of this module; containers unchecked.
-
-    >>> normalize(2**64), normalize(float("nan")), normalize((1, 2))
-    (1.8446744073709552e+19, None, [1, 2])
-    """
-    match value:
-        case None | bool() | dict() | list():
-            return value
-        case int():
-            return int(value) if INT64_MIN <= value <= INT64_MAX else _as_double(value)
-        case float():
-            return float(value) if math.isfinite(value) else None
-        case str():
-            return _replace_surrogates(value)
-        case tuple() | set() | frozenset():
-            return list(value)
-        case _ if type(value).__module__ == "numpy" and hasattr(value, "item"):
-            return normalize(value.item())
-        case numbers.Integral():
-            return normalize(int(value))
-        case numbers.Real():
-            return normalize(float(value))
-    # No code of the value's own may run in msgspec: it holds on to lists that such code may change.
-    try:
-        built = msgspec.to_builtins(value, str_keys=True)
-    except (TypeError, ValueError, RecursionError):
-        built = _fields_of(value)
-    plain = isinstance(built, dict | list | str | int | float | bool)
-    return normalize(built) if plain else _as_text(value)
 
 
 def walk(value: object, steps: tuple[object, ...]) -> object:
@@ -144,9 +109,6 @@ def walk(value: object, steps: tuple[object, ...]) -> object:
         else:
             return None
     return value
-
-
-_encoder = msgspec.json.Encoder(enc_hook=normalize)
 
 
 def canonical(value: object) -> object:
@@ -183,7 +145,7 @@ def _read_oddly(text: bytes | str) -> object:
     value = json.loads(
         text, parse_int=_read_integer, parse_float=_read_double, parse_constant=lambda _: None
     )
-    return _clean(value)
+    return _in_doubles(value)
 
 
 def _read_integer(text: str) -> int | float | None:
@@ -199,54 +161,31 @@ def _read_double(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _clean(value: object) -> object:
-    """`normalize`, inside lists and objects too."""
-    value = normalize(value)
-    if isinstance(value, dict):
-        return {_replace_surrogates(str(k)): _clean(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_clean(element) for element in value]
-    return value
+def _in_doubles(value: object) -> object:
+    """The value with doubles for integers beyond 64 bits."""
+    apart = _apart(doubles=True)
+    return _deep(lambda: apart.of(value))
 
 
-def _fields_of(value: object) -> dict[str, object] | None:
-    """The fields of a dataclass, or of what is like one; None if it has none."""
-    kind = type(value)
-    names = getattr(kind, "__struct_fields__", None)
-    if names is not None:
-        keys = kind.__struct_encode_fields__  # type: ignore[attr-defined]
-        return {key: getattr(value, name) for key, name in zip(keys, names, strict=True)}
-    names = getattr(kind, "__dataclass_fields__", None)
-    if names is None:
-        names = [field.name for field in getattr(kind, "__attrs_attrs__", ())]
-    return {name: getattr(value, name) for name in names if hasattr(value, name)} or None
+def _apart(*, doubles: bool = False) -> Apart:
+    return Apart(MAX_DEPTH, sys.maxsize, sys.maxsize, doubles=doubles)
 
 
-def _as_text(value: object) -> str:
-    """What a value calls itself, or its type's name where it cannot say."""
-    try:
-        return _replace_surrogates(str(value))
-    except Exception:  # noqa: BLE001 - whatever somebody's class raises
-        return f"<{type(value).__name__}>"
+def _write_oddly(value: object) -> bytes:
+    """The text of what is not plain, or deep."""
+    apart = _apart()
+    return _deep(lambda: apart.text(apart.of(value)))
 
 
-def _as_double(value: int) -> float | None:
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def _replace_surrogates(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return str(text)
+_write = writer(_write_oddly)
 
 
 def _deep(action: Callable[[], _T]) -> _T:
     """Run with room for deep nesting. Raises ValueError where even that is not enough."""
+    try:
+        return action()
+    except RecursionError:  # seldom: the limit is all threads'
+        pass
     with _recursion_limit(MAX_DEPTH * 3):
         try:
             return action()

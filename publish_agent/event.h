@@ -21,6 +21,10 @@ struct path {
 
 static inline int is(const PyObject *value, const PyTypeObject *type) { return value->type == type; }
 
+static inline void let_go(PyObject *held) {
+    if (held != NULL) Py_DecRef(held);
+}
+
 static inline int is_null(const PyObject *value) { return value == &_Py_NoneStruct; }
 
 static inline int is_scalar(const PyObject *value) {
@@ -33,12 +37,12 @@ static inline int is_known(const PyObject *value) {
     return is_scalar(value) || is(value, &PyDict_Type) || is(value, &PyList_Type);
 }
 
-/* What an exception means: it may pass; or, if it is none that an event raises, that this ends. */
-static inline enum answer raised(void) {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) return FAILED;
-    PyErr_Clear();
-    return MAYBE;
-}
+/* What an exception means: it stays here, and the event may pass; or, if it is a signal's, it goes on
+ * and this ends. Runs code of Python. */
+enum answer raised(void);
+
+/* What became of an event out of which an exception came at the end: no stack is left, no memory. */
+PyObject *unreadable_or_raised(void);
 
 static inline enum answer of_truth(int truth) { return truth < 0 ? raised() : truth ? MAYBE : NO; }
 
@@ -90,10 +94,6 @@ static inline PyObject *follow(PyObject *value, const struct path *path, enum an
         *held = found;
     }
     return found;
-}
-
-static inline void let_go(PyObject *held) {
-    if (held != NULL) Py_DecRef(held);
 }
 
 static inline struct path path_of(PyObject *steps) {

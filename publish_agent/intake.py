@@ -14,6 +14,7 @@ from contextlib import suppress
 from enum import IntEnum
 from itertools import chain, repeat
 
+from mql.interruption import pass_on
 from publish_agent.sampler import Sampler
 
 Candidates = tuple[int, ...]
@@ -211,7 +212,8 @@ class Intake:
             return self.full.add()
         try:
             row = (self._clock_ns(), candidates, self._encode(event), weight)
-        except Exception:  # noqa: BLE001 - whatever the caller's objects raise
+        except BaseException as error:  # noqa: BLE001 - whatever the caller's objects raise
+            pass_on(error)
             return self.failed.add()
         rows.append(row)
         room.used += len(row[2]) + ROW_BYTES

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mql.batch import Kind as ValueKind
 from mql.events.compiled import agrees, load
+from mql.interruption import is_interruption
 from publish_agent.intake import Intake, Status
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
@@ -145,6 +146,8 @@ def library() -> ctypes.PyDLL | None:
         function = getattr(loaded, name)
         function.argtypes, function.restype = (ctypes.py_object,), ctypes.py_object
     loaded.exchange.argtypes, loaded.exchange.restype = (ctypes.py_object,) * 2, None
+    loaded.set_raised.argtypes, loaded.set_raised.restype = (ctypes.py_object,) * 2, None
+    loaded.set_raised(is_interruption, Status.DROPPED_UNREADABLE)
     return loaded
 
 

@@ -142,22 +142,14 @@ static const char *after_any(const char *text, const char *end, PyObject *texts)
 }
 
 /* Of each group of texts one has to be in it, one group after the other. */
-static enum answer holds_in_order(const struct look *look, const char *text, intptr_t size) {
+static enum answer holds_texts(const struct look *look, PyObject *value) {
+    intptr_t size;
+    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text == NULL) return raised(); /* half a surrogate pair */
     const char *end = text + size;
     for (intptr_t i = 0; text != NULL && i < PyTuple_Size(look->first); i++)
         text = after_any(text, end, PyTuple_GetItem(look->first, i));
     return text == NULL ? NO : MAYBE;
-}
-
-/* A text is held meanwhile: half a surrogate pair in it may run what others put for "strict". */
-static enum answer holds_texts(const struct look *look, PyObject *value) {
-    if (!is(value, &PyUnicode_Type)) return MAYBE;
-    intptr_t size;
-    Py_IncRef(value);
-    const char *text = PyUnicode_AsUTF8AndSize(value, &size);
-    enum answer answer = text == NULL ? raised() : holds_in_order(look, text, size);
-    Py_DecRef(value);
-    return answer;
 }
 
 static enum answer called(PyObject *function, PyObject *argument) {
@@ -169,9 +161,15 @@ static enum answer called(PyObject *function, PyObject *argument) {
 }
 
 static enum answer searched(const struct look *look, PyObject *value) {
+    return called(look->first, value);
+}
+
+/* What is found in a text, which is held: to look into it can run code, of codecs too. */
+static enum answer held_text(enum answer (*found_in)(const struct look *, PyObject *),
+                             const struct look *look, PyObject *value) {
     if (!is(value, &PyUnicode_Type)) return MAYBE;
     Py_IncRef(value);
-    enum answer answer = called(look->first, value);
+    enum answer answer = found_in(look, value);
     Py_DecRef(value);
     return answer;
 }
@@ -186,8 +184,8 @@ static enum answer look_at(const struct look *look, PyObject *event) {
         case ANY_KEYS: answer = in_index_any(look, value); break;
         case BOUND: answer = bound(look, value); break;
         case KEYED_BOUND: answer = keyed_bound(look, value, event); break;
-        case TEXTS: answer = holds_texts(look, value); break;
-        case SEARCH: answer = searched(look, value); break;
+        case TEXTS: answer = held_text(holds_texts, look, value); break;
+        case SEARCH: answer = held_text(searched, look, value); break;
         case TEST: case KINDS: break;
     }
     let_go(held);
@@ -359,7 +357,7 @@ static PyObject *publish(PyObject *self, PyObject *event) {
     Py_IncRef(offer);
     PyObject *status = stream->taker.function(stream->taker.self, event);
     Py_DecRef(offer);
-    return status;
+    return status != NULL ? status : unreadable_or_raised();
 }
 
 static PyMethodDef PUBLISH = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mql.errors import QueryError
-from mql.values import normalize
+from mql.odd import replace_surrogates
 from mql.wire.messages import Accept, Batch, Message, QueryCost, Refuse, Subscribe
 from publish_agent.figures import Spent
 from publish_agent.generation import Tools
@@ -223,4 +223,4 @@ def is_stream_name(name: object) -> bool:
     """Whether a stream may be called so."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         return False
-    return name.isascii() or normalize(name) == name
+    return name.isascii() or replace_surrogates(name) == name

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from sys import intern
 
+from mql.interruption import pass_on
 from mql.syntax import AnyElement, Property, Step
 from mql.values import walk
 from publish_agent import conditions as rules
@@ -197,6 +198,7 @@ NAMES: dict[str, object] = {
     "elements": _elements,
     "inside": _inside,
     "may_be_null": rules.may_be_null,
+    "pass_on": pass_on,
     "KNOWN": rules.KNOWN,
     "SCALAR": rules.SCALAR,
     "TEXT_OR_NUMBER": rules.TEXT_OR_NUMBER,

@@ -50,7 +50,11 @@ class Redaction:
                     break
             else:
                 return data
-        return _write(self._without(_read(data), self._paths))
+        return _write(self.without(_read(data)))
+
+    def without(self, event: object) -> object:
+        """An event that was read from its JSON text, or is as if it were, without the same."""
+        return self._without(event, self._paths)
 
     def _without(self, value: object, paths: tuple[tuple[Step, ...], ...]) -> object:
         if isinstance(value, dict):

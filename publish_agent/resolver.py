@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import _socket
-import encodings.idna  # noqa: F401 - a look-up needs it, in a thread that imports nothing
 import contextlib
+import encodings.idna  # noqa: F401 - a look-up needs it, in a thread that imports nothing
 from collections import deque
 from collections.abc import Callable
 

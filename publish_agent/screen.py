@@ -679,7 +679,8 @@ def sort(event):
         found = always
         BODY
         return found
-    except Exception:
+    except BaseException as error:
+        pass_on(error)
         return everything
 """
 
@@ -688,8 +689,8 @@ def offer(event):
     if type(event) is dict:
         try:
             BODY
-        except Exception:
-            pass
+        except BaseException as error:
+            pass_on(error)
     keep = KEEP
     return keep(event)
 """

@@ -30,7 +30,7 @@ enum { METH_O = 0x0008 };
 extern PyObject _Py_NoneStruct;
 extern PyTypeObject PyBool_Type, PyByteArray_Type, PyBytes_Type, PyCFunction_Type, PyDict_Type,
     PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type, PyType_Type, PyUnicode_Type;
-extern PyObject *PyExc_Exception, *PyExc_ValueError;
+extern PyObject *PyExc_Exception, *PyExc_MemoryError, *PyExc_RecursionError, *PyExc_ValueError;
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
@@ -38,6 +38,10 @@ void Py_DecRef(PyObject *);
 PyObject *PyErr_Occurred(void);
 int PyErr_ExceptionMatches(PyObject *);
 void PyErr_Clear(void);
+void PyErr_Fetch(PyObject **, PyObject **, PyObject **);
+void PyErr_NormalizeException(PyObject **, PyObject **, PyObject **);
+void PyErr_Restore(PyObject *, PyObject *, PyObject *);
+int PyException_SetTraceback(PyObject *, PyObject *);
 PyObject *PyErr_NoMemory(void);
 void PyErr_SetString(PyObject *, const char *);
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from mql.interruption import pass_on
 from publish_agent.intake import Counter, Status
 from publish_agent.native import Offer, Publisher, giver, publisher
 from publish_agent.reading import NAMES
@@ -60,7 +61,8 @@ class Peek:
         if is_first and (self._until_ns is None or self._clock_ns() <= self._until_ns):
             try:
                 self.example = self._encode(event)
-            except Exception:  # noqa: BLE001 - whatever the caller's objects raise
+            except BaseException as error:  # noqa: BLE001 - whatever the caller's objects raise
+                pass_on(error)
                 self.example = b""
         return self._stream.publish(event)
 

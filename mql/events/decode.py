@@ -23,9 +23,10 @@ from mql.events.native import Decoded, NativeDecoder
 from mql.events.objects import Objects
 from mql.events.times import TimeUnit, recognize, to_milliseconds
 from mql.format import format_property
+from mql.odd import normalize
 from mql.planner.fields import Fields, prefix_name
 from mql.syntax import AnyElement, Property
-from mql.values import is_json, normalize, read_json, walk, write_json
+from mql.values import is_json, read_json, walk, write_json
 
 _NEWLINE, _OPENING, _CLOSING = map(ord, "\n{}")
 _BYTE_OF_BIT, _LAST_BYTE = np.uint64(0x0001020304050607), np.uint64(56)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from mql.events.decode import Read, Reader
-from mql.values import INT64_MAX, INT64_MIN, write_json
+from mql.odd import INT64_MAX, INT64_MIN
+from mql.values import write_json
 
 ROWS = 4_096
 _NO_EVENT = "null"
@@ -67,5 +68,5 @@ def _line(event: object) -> str:
         return _NO_EVENT
     try:
         return write_json(event)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - whatever somebody's objects raise
         return _NO_EVENT

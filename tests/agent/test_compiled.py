@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
@@ -165,17 +167,22 @@ def test_what_is_made_is_freed_without_the_cycle_collector() -> None:
         gc.enable()
 
 
-def test_what_an_event_raises_stays_inside_but_not_what_ends_the_program() -> None:
+def test_what_an_event_raises_stays_inside_but_not_what_a_signal_does() -> None:
     class Interrupting:
+        def __init__(self, deed: Callable[[], object]) -> None:
+            self.deed = deed
+
         def __hash__(self) -> int:
             return hash("a")
 
         def __eq__(self, other: object) -> bool:
-            raise KeyboardInterrupt
+            self.deed()
+            return False
 
     offer = screen("a == 'x'").taker(intake()).offer
+    assert offer({Interrupting(lambda: sys.exit(1)): 1}) is Status.ACCEPTED
     with pytest.raises(KeyboardInterrupt):
-        offer({Interrupting(): 1})
+        offer({Interrupting(lambda: signal.raise_signal(signal.SIGINT)): 1})
 
 
 def test_threads_go_on_publishing_while_what_they_publish_to_is_exchanged() -> None:

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz TARGET --seconds N`: a target under atheris, led by coverage.
 
-`frames --count N` throws so many frames at agent and source job; `seeds` writes the corpus anew.
+`frames --count N` throws so many frames at agent and source job; `hostile --seconds N` has hostile
+events read for so long, in a process of its own; `seeds` writes the corpus anew.
 What makes a target fail is kept as `crash-…` in the working directory; once it is mended it
 belongs into `tests/fuzz/corpus/TARGET`, which the test suite plays.
 """
@@ -32,6 +33,13 @@ def main() -> None:
             from tests.fuzz.seeds import write_corpus
 
             write_corpus()
+        case "hostile":
+            from tests.fuzz.hostile import run as read
+
+            ended = read(options.seconds, options.seed)
+            if ended.code:
+                sys.exit(str(ended))
+            sys.stdout.write(f"{ended.rounds:,} rounds of hostile events\n")
         case target:
             _fuzz(target, options.seconds, options.seed)
 
