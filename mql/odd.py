@@ -229,7 +229,7 @@ class Apart:
         text = bytes(memoryview(value))
         if sum(map(text.count, (b'"', b"[", b"{"))) > 4 * self._values:
             raise ValueError("it holds too many values")
-        if _is_deep(text):
+        if is_deep(text, LEVELS):
             raise ValueError(f"JSON text that is nested deeper than {LEVELS} levels")
         return _read(text)
 
@@ -275,15 +275,19 @@ def _number(value: int) -> object:
     return None if as_double(value) is None else msgspec.Raw(str(value).encode())
 
 
-def _is_deep(text: bytes) -> bool:
-    """Whether JSON text, or what begins like some, is too deep to be read at once."""
-    if text.count(b"[") + text.count(b"{") <= LEVELS:
+def is_deep(text: bytes, levels: int) -> bool:
+    """Whether JSON text, or what begins like some, has more levels of nesting.
+
+    >>> is_deep(b'{"a": ["[[["]}', 1), is_deep(b'{"a": ["[[["]}', 2)
+    (True, False)
+    """
+    if text.count(b"[") + text.count(b"{") <= levels:
         return False
     depth = 0
     for found in _STRUCTURE.finditer(text):
         if found.lastindex == 1:
             depth += 1
-            if depth > LEVELS:
+            if depth > levels:
                 return True
         elif found.lastindex:
             depth -= 1

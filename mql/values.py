@@ -17,12 +17,18 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from mql.odd import INT64_MAX, INT64_MIN, Apart, normalize
+from mql.odd import INT64_MAX, INT64_MIN, Apart, is_deep, normalize
 from mql.plain import writer
 
 MAX_DEPTH = 5_000
 """Levels of nesting that are surely read; a line that is much deeper counts as not JSON."""
 
+_DEEP = 3 * MAX_DEPTH
+"""Calls of C code that calls itself, while nested values are read."""
+_WRITTEN_DEPTH = 4 * MAX_DEPTH
+"""Levels that are written, more than any reader gives."""
+_IN_PYTHON = 3 * _WRITTEN_DEPTH
+"""Calls of Python code meanwhile, which takes no stack of C."""
 _LONGEST_INT64 = 20
 _AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
@@ -41,6 +47,8 @@ def read_json(text: bytes | str) -> object:
     >>> read_json('{"a": [1, NaN]}')
     {'a': [1, None]}
     """
+    if not stack_is_bounded() and is_deep(_encoded(text), MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH:,} levels")
     try:
         value = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -54,6 +62,8 @@ def read_json_lines(lines: bytes | memoryview, number: int) -> list[object] | No
     >>> read_json_lines(b'{"a":1}\n{"a":2}\n', 2)
     [{'a': 1}, {'a': 2}]
     """
+    if not stack_is_bounded():
+        return None
     try:
         values: list[object] = _decoder.decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -85,9 +95,18 @@ def nested_json(value: object) -> str:
     return _write(_in_doubles(value)).decode() if _has_long_number(text) else text
 
 
+def stack_is_bounded() -> bool:
+    """Whether Python's recursion limit ends what calls itself in C before its stack does."""
+    return sys.getrecursionlimit() <= _DEEP
+
+
+def _encoded(text: bytes | str) -> bytes:
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+
+
 def _has_long_number(text: bytes | str) -> bool:
     """Whether a number in it may be beyond 64 bits. A regex takes six times as long."""
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    data = _encoded(text)
     if len(data) > _SHORT:
         some = np.frombuffer(data, np.uint8)[::_STEP] - _ZERO < _DIGITS
         if b"\1" * (len(_LONG_NUMBER) // _STEP) not in some.tobytes():
@@ -164,29 +183,29 @@ def _read_double(text: str) -> float | None:
 def _in_doubles(value: object) -> object:
     """The value with doubles for integers beyond 64 bits."""
     apart = _apart(doubles=True)
-    return _deep(lambda: apart.of(value))
+    return _deep(lambda: apart.of(value), _IN_PYTHON)
 
 
 def _apart(*, doubles: bool = False) -> Apart:
-    return Apart(MAX_DEPTH, sys.maxsize, sys.maxsize, doubles=doubles)
+    return Apart(_WRITTEN_DEPTH, sys.maxsize, sys.maxsize, doubles=doubles)
 
 
 def _write_oddly(value: object) -> bytes:
     """The text of what is not plain, or deep."""
     apart = _apart()
-    return _deep(lambda: apart.text(apart.of(value)))
+    return _deep(lambda: apart.text(apart.of(value)), _IN_PYTHON)
 
 
 _write = writer(_write_oddly)
 
 
-def _deep(action: Callable[[], _T]) -> _T:
+def _deep(action: Callable[[], _T], limit: int = _DEEP) -> _T:
     """Run with room for deep nesting. Raises ValueError where even that is not enough."""
     try:
         return action()
     except RecursionError:  # seldom: the limit is all threads'
         pass
-    with _recursion_limit(MAX_DEPTH * 3):
+    with _recursion_limit(limit):
         try:
             return action()
         except RecursionError:

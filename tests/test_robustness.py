@@ -10,6 +10,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -493,3 +494,20 @@ def test_large_integers_are_found_in_a_long_text_wherever_they_are(
         (found,) = (value for value in read if not isinstance(value, str))
         assert found == number
         assert isinstance(found, int) is (number < 2**63)
+
+
+def test_a_line_that_is_deeper_than_any_stack_is_counted_under_any_recursion_limit() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        for line in (nested_line(list, 90_000), b'{"a": ' + b"[" * 90_000 + b"\n"):
+            for query in (
+                "select a",
+                "select *",
+                "select e[^'a']",
+                "select b where e['a'][0] == 1",
+            ):
+                rows, counted = answer(query, line + b'{"a": 1, "b": 1}\n')
+                assert (len(rows), counted.bad_lines) == (query[-1] != "1", 1), query
+    finally:
+        sys.setrecursionlimit(limit)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mql.events.shape import Shape, column
 from mql.syntax import Property
+from mql.values import stack_is_bounded
 
 _MAX_LEARNING = 16
 """After this many chunks that did not fit, types are not tried any more."""
@@ -41,7 +42,7 @@ class Objects:
 
     def _decode(self, chunk: bytes) -> list[Any] | None:
         """The events of a chunk in which every line is one, or None."""
-        if self._open is None:
+        if self._open is None or not stack_is_bounded():
             return None
         try:
             if self._decoder is not None:

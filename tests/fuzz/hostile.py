@@ -48,15 +48,16 @@ def run(seconds: float, seed: int = 1, *arguments: str) -> Ended:
     """Read hostile events for so long in a process of its own, or until that ends."""
     command = [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz.hostile_rounds"]
     given = ["--seconds", str(seconds), "--seed", str(seed), *arguments]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, *given],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONMALLOC": "debug", "OPENBLAS_NUM_THREADS": "1"},
-    )
-    seeds, said = _watch(process)
-    return Ended(len(seeds), seeds[-1] if seeds else seed, process.wait(), said)
+    ) as process:
+        seeds, said = _watch(process)
+        code = process.wait()
+    return Ended(len(seeds), seeds[-1] if seeds else seed, code, said)
 
 
 def _watch(process: subprocess.Popen[str]) -> tuple[Sequence[int], str]:
@@ -81,7 +82,8 @@ def _watch(process: subprocess.Popen[str]) -> tuple[Sequence[int], str]:
     with suppress(queue.Empty):
         while (line := lines.get(timeout=SILENT_S)) is not None:
             seeds.append(int(line))
-    process.kill() if process.poll() is None and not _ends(process) else None
+    if not _ends(process):
+        process.kill()
     for thread in threads:
         thread.join()
     return seeds, "".join(errors)
