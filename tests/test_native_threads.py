@@ -83,7 +83,7 @@ for number in range(int(sys.argv[2])):
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *map(str, arguments)]
     return subprocess.run(
         command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
     )
