@@ -82,6 +82,41 @@ for number in range(int(sys.argv[2])):
 """
 
 
+LOGS = """
+import sys
+library = sys.argv[1]
+if library == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+elif library == "eventlet":
+    import eventlet
+    eventlet.monkey_patch()
+import logging, threading, time
+from mql.host_log import log_apart
+from mql.native_threads import Thread, thread_ident
+
+class Handler(logging.Handler):
+    def emit(self, record): told.append((record.getMessage(), thread_ident()))
+
+told, handler, log = [], Handler(), logging.getLogger("host")
+log.addHandler(handler)
+log.propagate = False
+handler.acquire()
+logs = Thread(lambda: log_apart(log, logging.WARNING, "a line of %s", "ours"), "logs")
+logs.start()
+assert logs.join(20), "it waits for a handler of the host"
+time.sleep(0.2)
+assert not told
+handler.release()
+end_s = time.monotonic() + 20
+while not told and time.monotonic() < end_s:
+    time.sleep(0.01)
+(line, ident), = told
+assert line == "a line of ours"
+assert (ident == thread_ident()) == (library != "none"), "it logs where it must not"
+"""
+
+
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *map(str, arguments)]
     return subprocess.run(
@@ -99,3 +134,9 @@ def test_a_thread_is_one_of_the_systems_whatever_is_patched(how: str, library: s
 def test_no_exit_meets_a_thread_of_ours_in_the_middle_of_cpp() -> None:
     done = run(IN_CPP, 1, EXITS)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+@pytest.mark.parametrize("library", ["none", "gevent", "eventlet"])
+def test_log_lines_wait_for_the_host_and_our_threads_do_not(library: str) -> None:
+    done = run(LOGS, library)
+    assert done.returncode == 0, done.stderr
