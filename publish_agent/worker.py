@@ -37,8 +37,6 @@ _AGAIN_S = 5.0
 """After so long an agent for which there was no room looks again."""
 LINGER_MS = 200
 CLOSE_S = 0.4
-_CUT_S = 0.05
-"""Who closes waits so much longer for a thread that was cut short, since it had no time left."""
 
 
 class Worker:
@@ -98,9 +96,8 @@ class Worker:
         """Stop, and wait for that; no longer than half a second, whatever happens."""
         self._close_by_s = min(self._close_by_s, time.monotonic() + CLOSE_S)
         self.stop()
-        if not self._thread.is_current() and not self._thread.join(CLOSE_S):
-            self._thread.cut()
-            self._thread.join(_CUT_S)
+        if not self._thread.is_current():
+            self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         try:
