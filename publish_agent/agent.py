@@ -87,8 +87,6 @@ class Agent:
         self._turns: list[None] = [None]
         """Holds one turn to start the thread, which is taken and put back; no lock to wait for."""
         self._not_before_s = 0.0
-        self._idle = Taker(self._awake, _nobody_is_there)
-        """What a stream has until there is a thread that knows of it."""
         self._closed = False
         self._off = self._settings.disabled or not ARE_REAL
         if not ARE_REAL:
@@ -126,7 +124,7 @@ class Agent:
         """Send what is left and stop, within half a second. Events are no longer taken."""
         self._closed = True
         for stream in list(self._streams.values()):
-            if stream.taker in (None, self._idle):
+            if stream.taker is None or stream.taker.lost is _nobody_is_there:
                 stream.taker = CLOSED
         _agents.discard(self)
         worker = self._worker
@@ -162,7 +160,7 @@ class Agent:
             return self._refuse(name, Line.BAD_NAME, f"{name[:MAX_NAME]!r}")
         made = Stream(name)
         if self._worker is None and not self._off:
-            made.taker = self._idle
+            made.taker = self._early(made)
         stream = self._streams.setdefault(name, made)
         self._begin()
         if self._closed:
@@ -222,10 +220,14 @@ class Agent:
         if self._closed:
             worker.stop()
 
-    def _awake(self, event: object) -> Status:  # noqa: ARG002 - the taker's shape
-        """What `publish` does until there is a thread that knows of the stream."""
-        self._start()
-        return Status.SKIPPED
+    def _early(self, stream: Stream) -> Taker:
+        """What a stream has until there is a thread that knows of it."""
+
+        def awake(event: object) -> Status:  # noqa: ARG001 - the taker's shape
+            self._start()
+            return stream.skip()
+
+        return Taker(awake, _nobody_is_there)
 
     def _after_fork(self) -> None:
         """In the child: the parent's thread and sockets are not ours. The first event begins."""
@@ -235,7 +237,7 @@ class Agent:
         self._not_before_s = 0.0
         if not self._closed:
             for stream in list(self._streams.values()):
-                stream.taker = None if self._off else self._idle
+                stream.taker = None if self._off else self._early(stream)
                 stream.peek = None
 
 

@@ -122,16 +122,15 @@ class Stream:
     in `publish = stream.publish`, goes on with the present ones.
     """
 
-    __slots__ = ("_exchange", "_peek", "_taker", "name", "publish", "skipped")
+    __slots__ = ("_early", "_exchange", "_idle_total", "_peek", "_taker", "name", "publish")
 
     publish: Offer
-    skipped: Callable[[], int]
-    """How many events there have been while nobody asked."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         made = publisher(Status.SKIPPED) or _made_in_python(Status.SKIPPED)
-        self.publish, self._exchange, self.skipped = made.publish, made.exchange, made.skipped
+        self.publish, self._exchange, self._idle_total = made.publish, made.exchange, made.skipped
+        self._early = Counter(Status.SKIPPED)
         self._taker: Taker | None = None
         self._peek: Peek | None = None
 
@@ -154,6 +153,14 @@ class Stream:
     def peek(self, peek: Peek | None) -> None:
         self._peek = peek
         self.settle()
+
+    def skipped(self) -> int:
+        """How many events there have been while nobody asked."""
+        return self._idle_total() + self._early.total()
+
+    def skip(self) -> Status:
+        """Count an event for which somebody else stood in for nobody."""
+        return self._early.add()
 
     def settle(self) -> None:
         """Let `publish` hand its events to whoever is to get them now. From any thread.
