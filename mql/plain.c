@@ -4,64 +4,12 @@
  * That writer borrows what it walks through. So no code may run before it has ended: not that of a
  * value's own, nor a signal's handler or a finalizer, which other threads may follow. What it does for
  * the values that are let through here runs none, and allocates nothing that the collector of garbage
- * looks at. What may run some here ends the look, and holds what it looks at.
- *
- * Declared here are the parts of CPython's stable ABI (3.11 and later, with a GIL) that this calls. */
+ * looks at. What may run some here ends the look, and holds what it looks at. */
 
-#include <stddef.h>
-#include <stdint.h>
+#include "handed.h"
 
-typedef struct object_type PyTypeObject;
-
-typedef struct {
-    intptr_t reference_count; /* never touched but by Py_IncRef and Py_DecRef */
-    PyTypeObject *type;
-} PyObject;
-
-typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
-
-typedef PyObject *(*PyCFunctionFast)(PyObject *, PyObject *const *, intptr_t);
-
-typedef struct {
-    const char *name;
-    PyCFunction function;
-    int flags;
-    const char *doc;
-} PyMethodDef;
-
-enum { METH_O = 0x0008, METH_FASTCALL = 0x0080 };
-
-extern PyObject _Py_NoneStruct, _Py_TrueStruct;
-extern PyTypeObject PyBool_Type, PyDict_Type, PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type,
-    PyUnicode_Type;
-
-void Py_IncRef(PyObject *);
-void Py_DecRef(PyObject *);
-PyObject *PyErr_Occurred(void);
-void PyErr_Clear(void);
-PyObject *PyErr_NoMemory(void);
-void *PyMem_Calloc(size_t, size_t);
-void PyMem_Free(void *);
-PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));
-void *PyCapsule_GetPointer(PyObject *, const char *);
-PyCFunction PyCFunction_GetFunction(PyObject *);
-int PyCFunction_GetFlags(PyObject *);
-PyObject *PyCFunction_GetSelf(PyObject *);
-PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *);
-PyObject *PyCodec_LookupError(const char *);
-int PyDict_Next(PyObject *, intptr_t *, PyObject **, PyObject **);
-PyObject *PyList_GetItem(PyObject *, intptr_t);
-intptr_t PyList_Size(PyObject *);
-long PyLong_AsLong(PyObject *);
-long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
-unsigned long long PyLong_AsUnsignedLongLong(PyObject *);
-PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);
-PyObject *PyTuple_GetItem(PyObject *, intptr_t);
-intptr_t PyTuple_Size(PyObject *);
-const char *PyUnicode_AsUTF8AndSize(PyObject *, intptr_t *);
-intptr_t PyUnicode_GetLength(PyObject *);
-
-enum { KEYS = 256, LONGEST_KEY = 64 };
+/* LEVELS of nesting, at most. */
+enum { WRITER_ITEMS = 7, LEVELS = 32, KEYS = 256, LONGEST_KEY = 64 };
 
 struct writer {
     PyObject *held; /* the tuple that all of these are in */
@@ -70,7 +18,7 @@ struct writer {
     PyObject *strict;     /* what is called of texts that have no UTF-8, unless it was replaced */
     PyCFunction is_ascii; /* `str.isascii` */
     int objects_only;
-    intptr_t levels, values, characters; /* at most */
+    intptr_t values, characters; /* at most */
     PyObject *keys[KEYS]; /* short texts with UTF-8, each in its place, if another one is not there */
 };
 
@@ -80,8 +28,6 @@ struct look {
     intptr_t values, characters;
     int is_strict; /* half a surrogate pair raises at once */
 };
-
-static int is(const PyObject *value, const PyTypeObject *type) { return value->type == type; }
 
 /* Once for each look: to look it up takes longer than a short text does. */
 static int is_strict(struct look *look) {
@@ -179,7 +125,7 @@ static PyObject *write(PyObject *self, PyObject *value) {
     struct writer *writer = PyCapsule_GetPointer(self, NULL);
     struct look look = {writer, writer->values, writer->characters, 0};
     int plain = !writer->objects_only || is(value, &PyDict_Type);
-    plain = plain && is_plain(&look, value, writer->levels);
+    plain = plain && is_plain(&look, value, LEVELS);
     if (plain) return writer->write(writer->encoder, &value, 1);
     return PyObject_CallFunctionObjArgs(writer->otherwise, value, NULL);
 }
@@ -194,32 +140,53 @@ static void free_writer(PyObject *self) {
     PyMem_Free(writer);
 }
 
-/* What writes values, or None if `write` is called otherwise than it was. `held` is (write, otherwise, strict, "".isascii, objects_only, levels, values,
- * characters). */
+/* Whether a function of C is called so; of another build of what it is part of it may not be. */
+static int is_called(PyObject *function, int flags) {
+    return is(function, &PyCFunction_Type) && PyCFunction_GetFlags(function) == flags;
+}
+
+/* One without arguments. */
+static int is_method_of_text(PyObject *function) {
+    if (!is_called(function, METH_NOARGS)) return 0;
+    PyObject *text = PyCFunction_GetSelf(function);
+    return text != NULL && is(text, &PyUnicode_Type);
+}
+
+static int is_limit(PyObject *value) { return is_whole_in(value, 0, INTPTR_MAX); }
+
+/* What writes values. `held` is (write, otherwise, strict, "".isascii, objects_only, values,
+ * characters). None if `write` or `isascii` is called otherwise than it was. */
 PyObject *make_writer(PyObject *held) {
-    PyObject *given = PyTuple_GetItem(held, 0);
-    if (PyCFunction_GetFlags(given) != METH_FASTCALL) {
+    if (!is_tuple_of(held, WRITER_ITEMS)) return refuse("a writer is made of WRITER_ITEMS");
+    PyObject *given = PyTuple_GetItem(held, 0), *ascii = PyTuple_GetItem(held, 3);
+    PyObject *objects_only = PyTuple_GetItem(held, 4);
+    PyObject *values = PyTuple_GetItem(held, 5), *characters = PyTuple_GetItem(held, 6);
+    if (!is(objects_only, &PyBool_Type)) return refuse("whether it writes objects only is a truth");
+    if (!is_limit(values) || !is_limit(characters))
+        return refuse("a limit is an integer, and not negative");
+    if (!is_called(given, METH_FASTCALL) || !is_method_of_text(ascii)) {
         Py_IncRef(&_Py_NoneStruct);
         return &_Py_NoneStruct;
     }
     struct writer *writer = PyMem_Calloc(1, sizeof *writer);
     if (writer == NULL) return PyErr_NoMemory();
-    PyObject *self = PyCapsule_New(writer, NULL, free_writer);
-    if (self == NULL) {
-        PyMem_Free(writer);
-        return NULL;
-    }
     Py_IncRef(writer->held = held);
     writer->write = (PyCFunctionFast)(void *)PyCFunction_GetFunction(given);
     writer->encoder = PyCFunction_GetSelf(given);
     writer->otherwise = PyTuple_GetItem(held, 1);
     writer->strict = PyTuple_GetItem(held, 2);
-    writer->is_ascii = PyCFunction_GetFunction(PyTuple_GetItem(held, 3));
-    writer->objects_only = (int)PyLong_AsLong(PyTuple_GetItem(held, 4));
-    writer->levels = PyLong_AsLong(PyTuple_GetItem(held, 5));
-    writer->values = PyLong_AsLong(PyTuple_GetItem(held, 6));
-    writer->characters = PyLong_AsLong(PyTuple_GetItem(held, 7));
-    PyObject *function = PyCFunction_NewEx(&WRITE, self, NULL);
-    Py_DecRef(self);
-    return function;
+    writer->is_ascii = PyCFunction_GetFunction(ascii);
+    writer->objects_only = objects_only == &_Py_TrueStruct;
+    writer->values = (intptr_t)whole_of(values);
+    writer->characters = (intptr_t)whole_of(characters);
+    return function_of(&WRITE, writer, held, free_writer);
+}
+
+/* What Python compares before it uses any of this. */
+const struct constant *constants_of_plain(void) {
+    static struct constant constants[] = {
+        {"READS_OBJECTS", 0}, CONSTANT(WRITER_ITEMS), CONSTANT(LEVELS), {NULL, 0},
+    };
+    constants[0].value = reads_objects();
+    return constants;
 }

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-import sys
-import sysconfig
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import msgspec
+
+from mql.compiled import agrees, load
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
 """Where the build puts what it has compiled."""
@@ -28,6 +28,9 @@ MAX_VALUES = 1_000_000
 MAX_CHARACTERS = 1 << 24
 """What their texts may have together."""
 
+CONSTANTS = {"READS_OBJECTS": 1, "WRITER_ITEMS": 7, "LEVELS": LEVELS}
+"""What the compiled code has to agree with."""
+
 Writer = Callable[[object], bytes]
 """Gives the JSON text of a value."""
 
@@ -38,11 +41,8 @@ write: Writer = msgspec.json.Encoder().encode
 @cache
 def library() -> ctypes.PyDLL | None:
     """The compiled code, or None where it was not built, or cannot be used."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return None
-    try:
-        loaded = ctypes.PyDLL(str(LIBRARY))
-    except OSError:
+    loaded = load(ctypes.PyDLL, LIBRARY)
+    if loaded is None or not agrees(loaded, "constants_of_plain", CONSTANTS):
         return None
     loaded.make_writer.argtypes = (ctypes.py_object,)
     loaded.make_writer.restype = ctypes.py_object
@@ -58,8 +58,15 @@ def writer(otherwise: Writer, *, objects_only: bool = False) -> Writer:
     compiled = library()
     if compiled is None:
         return otherwise
-    limits = LEVELS, MAX_VALUES, MAX_CHARACTERS
     made: Writer | None = compiled.make_writer(
-        (write, otherwise, codecs.strict_errors, "".isascii, objects_only, *limits)
+        (
+            write,
+            otherwise,
+            codecs.strict_errors,
+            "".isascii,
+            objects_only,
+            MAX_VALUES,
+            MAX_CHARACTERS,
+        )
     )
     return made or otherwise

@@ -7,7 +7,7 @@
 #ifndef MQL_EVENT_H
 #define MQL_EVENT_H
 
-#include "stable_abi.h"
+#include "../mql/handed.h"
 
 #define unlikely(condition) __builtin_expect(condition, 0)
 
@@ -18,8 +18,6 @@ struct path {
     PyObject *steps; /* a tuple of texts and integers */
     intptr_t count;
 };
-
-static inline int is(const PyObject *value, const PyTypeObject *type) { return value->type == type; }
 
 static inline void let_go(PyObject *held) {
     if (held != NULL) Py_DecRef(held);
@@ -101,41 +99,6 @@ static inline struct path path_of(PyObject *steps) {
     return (struct path){count > 0 ? PyTuple_GetItem(steps, 0) : NULL, steps, count};
 }
 
-/* ---- what Python hands over ---- */
-
-/* A name that Python knows too, and what it stands for here. */
-struct constant {
-    const char *name;
-    int64_t value;
-};
-
-#define CONSTANT(name) {#name, name}
-
-/* What was handed over is not as `native.py` says. */
-static inline PyObject *refuse(const char *reason) {
-    PyErr_SetString(PyExc_ValueError, reason);
-    return NULL;
-}
-
-static inline int is_tuple(const PyObject *value) { return is(value, &PyTuple_Type); }
-
-static inline int is_tuple_of(PyObject *value, intptr_t size) {
-    return is_tuple(value) && PyTuple_Size(value) == size;
-}
-
-/* An integer; the next one that there is here for one beyond 64 bits. */
-static inline long long whole_of(PyObject *integer) {
-    int beyond;
-    long long whole = PyLong_AsLongLongAndOverflow(integer, &beyond);
-    return beyond == 0 ? whole : beyond > 0 ? INT64_MAX : INT64_MIN;
-}
-
-static inline int is_whole_in(PyObject *value, long long least, long long most) {
-    if (!is(value, &PyLong_Type)) return 0;
-    long long whole = whole_of(value);
-    return least <= whole && whole <= most;
-}
-
 static inline int is_path(PyObject *steps) {
     if (!is_tuple(steps)) return 0;
     for (intptr_t i = 0; i < PyTuple_Size(steps); i++) {
@@ -143,21 +106,6 @@ static inline int is_path(PyObject *steps) {
         if (!is(step, &PyUnicode_Type) && !is_whole_in(step, -INT64_MAX, INT64_MAX - 1)) return 0;
     }
     return 1;
-}
-
-/* A function with a capsule as its `self`. That takes over what is allocated, and the reference to
- * what it holds. */
-static inline PyObject *function_of(PyMethodDef *definition, void *made, PyObject *held,
-                                    void (*free)(PyObject *)) {
-    PyObject *self = PyCapsule_New(made, NULL, free);
-    if (self == NULL) {
-        Py_DecRef(held);
-        PyMem_Free(made);
-        return NULL;
-    }
-    PyObject *function = PyCFunction_NewEx(definition, self, NULL);
-    Py_DecRef(self);
-    return function;
 }
 
 #endif

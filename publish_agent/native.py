@@ -3,14 +3,12 @@
 A gate is a list of looks at an event, one for each group of subscriptions (`screen.py`). It lets an
 event through if one of the looks does. Whether the compiled code is there changes what `publish`
 costs, never what becomes of an event. It is used only where it agrees with what is written here
-(`mql.events.compiled`).
+(`mql.compiled`).
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
-import sysconfig
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,7 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from mql.batch import Kind as ValueKind
-from mql.events.compiled import agrees, load
+from mql.compiled import agrees, load
 from mql.interruption import is_interruption
 from publish_agent.intake import Intake, Status
 
@@ -132,8 +130,6 @@ CONSTANTS = {"constants_of_publish": _PUBLISH, "constants_of_copy": _COPY}
 @cache
 def library() -> ctypes.PyDLL | None:
     """The compiled code, or None where it was not built, or cannot be used."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return None
     loaded = load(ctypes.PyDLL, LIBRARY)
     if loaded is None:
         return None

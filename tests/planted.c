@@ -1,6 +1,6 @@
 /* Mistakes that the sanitizers have to find. In no library but that of `test_sanitizer.py`. */
 
-#include "../publish_agent/stable_abi.h"
+#include "../mql/stable_abi.h"
 
 /* Of an array as the libraries have them: the byte after its end. */
 void overflow_array(PyObject *size) {

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../constant.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define OUT_OF_LINE static __attribute__((noinline))
 #define likely(condition) __builtin_expect(!!(condition), 1)
@@ -47,13 +49,8 @@ INLINE uint32_t mask_of(Truths truths) {
     return mask;
 }
 
-/* A name that Python knows too, and what it stands for here. */
-typedef struct {
-    const char *name;
-    int64_t value;
-} Constant;
+typedef struct constant Constant;
 
-#define CONSTANT(name) {#name, name}
 #define SIZE(type) {#type, sizeof(type)}
 #define PLACE(type, field) {#type "." #field, offsetof(type, field)}
 

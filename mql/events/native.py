@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from mql.batch import Ints, Kind
+from mql.compiled import agrees, layout, load
 from mql.events.cells import JSON, LONG_DOUBLE, Bytes, Cells
-from mql.events.compiled import agrees, layout, load
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
 """Where the build puts what it has compiled."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from mql.arrays import binaries
 from mql.batch import Ints
-from mql.events.compiled import agrees, layout
+from mql.compiled import agrees, layout
 from mql.events.native import library
 from mql.sources.slices import Slice
 from mql.sources.spelling import Clause, ValueOf

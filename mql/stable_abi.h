@@ -1,4 +1,4 @@
-/* The part of CPython's stable ABI (3.11 and later, with a GIL) that the compiled `publish` calls.
+/* The part of CPython's stable ABI (3.11 and later, with a GIL) that compiled code calls.
  *
  * Declared here, not included: a machine without Python's headers builds it too, once for all
  * versions. See https://docs.python.org/3/c-api/stable.html. */
@@ -18,6 +18,8 @@ typedef struct {
 
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
 
+typedef PyObject *(*PyCFunctionFast)(PyObject *, PyObject *const *, intptr_t);
+
 typedef struct {
     const char *name;
     PyCFunction function;
@@ -25,9 +27,9 @@ typedef struct {
     const char *doc;
 } PyMethodDef;
 
-enum { METH_O = 0x0008 };
+enum { METH_NOARGS = 0x0004, METH_O = 0x0008, METH_FASTCALL = 0x0080 };
 
-extern PyObject _Py_NoneStruct;
+extern PyObject _Py_NoneStruct, _Py_TrueStruct;
 extern PyTypeObject PyBool_Type, PyByteArray_Type, PyBytes_Type, PyCFunction_Type, PyDict_Type,
     PyFloat_Type, PyList_Type, PyLong_Type, PyTuple_Type, PyType_Type, PyUnicode_Type;
 extern PyObject *PyExc_Exception, *PyExc_MemoryError, *PyExc_RecursionError, *PyExc_ValueError;
@@ -63,6 +65,7 @@ int PyCFunction_GetFlags(PyObject *);
 PyObject *PyCFunction_GetSelf(PyObject *);
 PyObject *PyCFunction_NewEx(PyMethodDef *, PyObject *, PyObject *);
 
+PyObject *PyCodec_LookupError(const char *);
 int PyDict_Contains(PyObject *, PyObject *);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
 int PyDict_Next(PyObject *, intptr_t *, PyObject **, PyObject **);
@@ -73,6 +76,7 @@ PyObject *PyList_GetItem(PyObject *, intptr_t);
 intptr_t PyList_Size(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
 long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
+unsigned long long PyLong_AsUnsignedLongLong(PyObject *);
 PyObject *PyLong_FromLongLong(long long);
 PyObject *PyLong_FromUnsignedLongLong(unsigned long long);
 PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +22,10 @@ _Library = TypeVar("_Library", bound=ctypes.CDLL)
 _NAMED = 3
 """Differences that are named in the log."""
 
+_READS_OBJECTS = sys.implementation.name == "cpython" and not sysconfig.get_config_var(
+    "Py_GIL_DISABLED"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +34,12 @@ class _Constant(ctypes.Structure):
 
 
 def load(loader: type[_Library], path: Path) -> _Library | None:
-    """The library, or None where it was not built or is of another platform."""
+    """The library, or None where it was not built or is of another platform.
+
+    One that reads Python's objects (a `PyDLL`) is for CPython, and not for builds without a GIL.
+    """
+    if issubclass(loader, ctypes.PyDLL) and not _READS_OBJECTS:
+        return None
     try:
         return loader(str(path))
     except OSError:
