@@ -1,13 +1,15 @@
 """Wrong arguments to all that is compiled: they are refused, and none ends this process.
 
-    python -m tests.native_arguments PUBLISH_LIBRARY DECODER_LIBRARY
+    python -m tests.native_arguments FOLDER
 
 Each argument that is right is handed over with one part after the other replaced by what it is not.
-What is made all the same is used. Prints how many were refused to publish with.
+What is made all the same is used. FOLDER has the libraries. Prints how many were refused to publish
+and to write with.
 """
 
 from __future__ import annotations
 
+import codecs
 import gc
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mql import plain
 from mql.events import native as decoder
 from mql.sources import search
 from publish_agent import native
 from publish_agent.intake import Status
-from tests.sanitized import use
+from tests.sanitized import use_those_of
 
 EVENTS: tuple[object, ...] = (
     *({}, {"a": "x", "b": 1.5, "c": {"d": [{"e": "x"}]}}, {"a": 1, "c": ["x"]}, {1: 2}),
@@ -154,6 +157,34 @@ def publishing() -> int:
     return refused
 
 
+def writing() -> int:
+    """Try all that is called to write plain values."""
+    compiled = plain.library()
+    assert compiled is not None
+    right = (plain.write, repr, codecs.strict_errors, "".isascii, False, 1_000, 1_000)
+    of_bytes, of_no_type = b"".isascii, sys.exc_info
+    methods = [(*right[:3], other, *right[4:]) for other in (of_bytes, of_no_type, len, [].pop)]
+    refused = 0
+    for held in (*others(), *variations(right), *methods):
+        try:
+            made = compiled.make_writer(held)
+        except ValueError:
+            refused += 1
+            continue
+        assert (made is None) == (held in methods or not was_right_to_call(held)), held
+        for event in EVENTS * (0 if made is None else 3):
+            with suppress(TypeError, UnicodeEncodeError):  # it cannot be called otherwise
+                made(event)
+    gc.collect()
+    return refused
+
+
+def was_right_to_call(held: object) -> bool:
+    """Whether the two functions of C in it are those of a writer."""
+    assert isinstance(held, tuple)
+    return held[0] == plain.write and held[3] == "".isascii
+
+
 def decoding() -> None:
     """Try the decoder and the search with sizes and structures that do not fit."""
     compiled = decoder.library()
@@ -231,6 +262,6 @@ def searching(data: int, size: int) -> None:
 
 
 if __name__ == "__main__":
-    use(publish=Path(sys.argv[1]), decode=Path(sys.argv[2]))
+    use_those_of(Path(sys.argv[1]))
     decoding()
-    sys.stdout.write(f"{publishing()}\n")
+    sys.stdout.write(f"{publishing()} {writing()}\n")

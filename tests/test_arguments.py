@@ -13,9 +13,10 @@ from shutil import copyfile, copytree
 
 import pytest
 
-from hatch_build import compile_library
+from hatch_build import LIBRARIES, compile_library
+from mql import plain
+from mql.compiled import agrees, constants_of
 from mql.events import native as decoder
-from mql.events.compiled import agrees, constants_of
 from mql.sources import search
 from publish_agent import native
 from publish_agent.columns import _PATTERNS
@@ -25,6 +26,7 @@ TABLES: Mapping[str, Mapping[str, int]] = {
     **native.CONSTANTS,
     "constants_of_columns": decoder.CONSTANTS,
     "constants_of_search": search.CONSTANTS,
+    "constants_of_plain": plain.CONSTANTS,
 }
 
 USE = """
@@ -32,17 +34,23 @@ import logging
 logging.basicConfig(format="%(levelname)s %(message)s")
 from mql.events.native import LIBRARY, NativeDecoder
 from mql.sources.search import compiled
+from mql.values import write_json
 from publish_agent import Status
 from publish_agent.stream import Stream
 publish = Stream("s").publish
 assert Stream("t").publish({}) is publish({}) is Status.SKIPPED
+assert write_json({"a": [1, object]}).startswith('{"a":[1,')
 assert NativeDecoder.of([("a",)]) is NativeDecoder.of([("b",)]) is compiled() is None
 print(LIBRARY, publish)
 """
 
 
 def loaded(table: str) -> ctypes.CDLL:
-    found = native.library() if table in native.CONSTANTS else search.compiled()
+    found: ctypes.CDLL | None = search.compiled()
+    if table in native.CONSTANTS:
+        found = native.library()
+    elif table == "constants_of_plain":
+        found = plain.library()
     assert found is not None
     return found
 
@@ -76,9 +84,10 @@ def test_an_older_library_is_named_in_one_line_and_its_work_done_in_python(tmp_p
     source, library = tmp_path / "old.c", tmp_path / "old.so"
     source.write_text("int make_publish(void) { return 0; }\n")
     compile_library([source], library)
-    for package, built in (("mql", "events/_compiled.so"), ("publish_agent", "_compiled.so")):
+    for package in ("mql", "publish_agent"):
         copytree(sanitizer.ROOT / package, tmp_path / package)
-        copyfile(library, tmp_path / package / built)
+    for built in LIBRARIES:
+        copyfile(library, tmp_path / built)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", USE],
         capture_output=True,
@@ -91,22 +100,21 @@ def test_an_older_library_is_named_in_one_line_and_its_work_done_in_python(tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{tmp_path}/mql/events/_compiled.so <function ")
     lines = done.stderr.splitlines()
-    assert len(lines) == 2, lines
+    assert len(lines) == 3, lines
     for table, package in (
         ("publish: READS_OBJECTS", "publish_agent"),
-        ("columns: NOTHING", "mql"),
+        ("columns: NOTHING", "mql/events"),
+        ("plain: READS_OBJECTS", "mql"),
     ):
         (line,) = [line for line in lines if table in line]
-        assert line.startswith(f"WARNING {tmp_path}/{package}/"), line
+        assert line.startswith(f"WARNING {tmp_path}/{package}/_compiled.so "), line
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     """In a process of its own, which what is not refused may end, with all sanitizers there are."""
-    libraries = [tmp_path / sanitizer.PUBLISH_NAME, tmp_path / sanitizer.DECODER_NAME]
-    for sources, library in zip((sanitizer.PUBLISH, sanitizer.DECODER), libraries, strict=True):
-        sanitizer.build(sources, library)
+    sanitizer.build_all(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.native_arguments", *map(str, libraries)],
+        [sys.executable, "-m", "tests.native_arguments", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -114,7 +122,9 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         env=sanitizer.environment(),
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 1_500
+    to_publish, to_write = map(int, done.stdout.split())
+    assert to_publish > 1_500
+    assert to_write > 100
 
 
 @pytest.mark.parametrize("number", [native.MAX_FIELDS + 1, 100])

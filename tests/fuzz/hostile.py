@@ -53,7 +53,7 @@ def run(seconds: float, seed: int = 1, *arguments: str) -> Ended:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONMALLOC": "debug", "OPENBLAS_NUM_THREADS": "1"},
+        env={"PYTHONMALLOC": "debug", **os.environ, "OPENBLAS_NUM_THREADS": "1"},
     ) as process:
         seeds, said = _watch(process)
         code = process.wait()

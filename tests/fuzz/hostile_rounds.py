@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any
@@ -28,6 +30,8 @@ from publish_agent.redaction import Redaction, redaction
 from publish_agent.settings import Settings
 from tests.agent.support import Bench
 from tests.fuzz.hostile_values import MAKES, Deed, raising
+from tests.sanitized import use_those_of
+from tests.sanitizer import LIBRARIES
 
 EVENTS = 20
 """Events of a round."""
@@ -226,6 +230,8 @@ def main() -> None:
     parser.add_argument("--only", choices=MAKES)
     parser.add_argument("--planted", action="store_true")
     options = parser.parse_args()
+    if LIBRARIES in os.environ:
+        use_those_of(Path(os.environ[LIBRARIES]))
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
     sys.setswitchinterval(1e-6)
