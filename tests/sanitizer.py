@@ -105,7 +105,7 @@ def main() -> int:
         return 0
     with TemporaryDirectory() as folder:
         build_all(Path(folder))
-        options = ("-p", "tests.sanitized", "--deselect", OF_THE_ALLOCATOR)
+        options = ("-p", "tests.sanitized", "--deselect", OF_THE_ALLOCATOR, "--timeout", "600")
         command = (sys.executable, "-m", "pytest", *options, *TESTS)
         env = {"MQL_EXAMPLES": "50", **environment(), LIBRARIES: folder}
         return subprocess.run(command, check=False, cwd=ROOT, env=env).returncode

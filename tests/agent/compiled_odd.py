@@ -38,6 +38,10 @@ COPIED = (
 )
 
 
+LOOKS = 16
+"""Looks at the keys and texts of an event after each of which it is emptied once."""
+
+
 class Key:
     """Equal to no text, but looked at by whoever looks for one: then `deed` is done."""
 
@@ -88,6 +92,41 @@ def changing(
     return event
 
 
+def emptied(number: int, *, inside: bool) -> dict[object, object]:
+    """An event that lets go of all it holds at one of the looks at its keys and texts.
+
+    So does what it holds, if it is emptied inside too.
+    """
+    event: dict[object, object] = {}
+    looks, built = 0, False
+
+    def deed() -> None:
+        nonlocal looks
+        looks += built
+        if looks == number:
+            for held in (*event.values(),) if inside else ():
+                if isinstance(held, dict | list):
+                    held.clear()
+            event.clear()
+
+    def keyed(items: dict[object, object]) -> dict[object, object]:
+        return {**{Key(str(name), deed): 1 for name in items}, **items}
+
+    def mend(error: UnicodeError) -> tuple[str, int]:
+        deed()
+        if isinstance(error, UnicodeEncodeError) and number % 2:
+            return "?", error.end
+        raise error
+
+    texts = {name: f"{name}, half a pair {chr(0xD800)} {number}" for name in "amu"}
+    elements = [keyed({"k": keyed({"m": f"{n}, {number}"})}) for n in range(2)]
+    inner = keyed({"d": keyed({"e": number + 0.5})})
+    event |= keyed({**texts, "c": inner, "l": elements, "b": 10**12 + number, "n": number + 0.25})
+    built = True
+    codecs.register_error("strict", mend)
+    return event
+
+
 def strict(dice: random.Random, others: Sequence[Callable[[], object]]) -> None:
     """Have what is called of a text that has no UTF-8 do what others do, and maybe mend it."""
     looked_at = False
@@ -123,7 +162,7 @@ def main(rounds: int) -> int:
     """Offer so many events that change, and some odd ones, to queries of all kinds."""
     dice = random.Random(1)  # noqa: S311 - repeatable
     asked = [[f"{ALL} where {where}"] for where in WHERES]
-    offered = 0
+    offered, odd = 0, odd_events()
     for queries in [*asked, [text for some in asked for text in some], [COUNTED], [*COPIED]]:
         bench = Bench()
         bench.job.by_arrival = False  # clocks go on while an event is encoded, and it may be late
@@ -137,9 +176,12 @@ def main(rounds: int) -> int:
         def another(bench: Bench = bench) -> None:
             bench.publish({"a": dice.choice(["", "x", "é"]), "b": 500, "n": 1.5, "c": {"d": 1}})
 
+        for number in range(1, LOOKS + 1):
+            bench.publish(emptied(number, inside=False))
+            bench.publish(emptied(number, inside=True))
         others = [another, only_once(bench.tick)]
         strict(dice, others)
-        bench.publish(*odd_events())
+        bench.publish(*odd)
         for _ in range(rounds):
             bench.publish(changing(dice, others))
         codecs.register_error("strict", codecs.strict_errors)

@@ -30,6 +30,8 @@ from tests.agent.test_where import odd_events, screen, wheres
 from tests.strategies import event_bodies
 
 EXAMPLES = int(os.environ.get("MQL_EXAMPLES", "200"))
+SANITIZED_ROUNDS = 400 if sanitizer.LIBRARIES in os.environ else 10
+"""Each takes a twentieth of a second of a processor; all of them are for `make sanitize`."""
 
 
 def intake() -> Intake:
@@ -92,7 +94,7 @@ def test_events_that_change_while_they_are_looked_into_break_nothing(
     if sanitized:
         compiled, env = tmp_path / native.LIBRARY.name, {**env, **sanitizer.environment()}
         sanitizer.build(PUBLISH, compiled)
-    rounds = EXAMPLES * 2
+    rounds = SANITIZED_ROUNDS if sanitized else EXAMPLES * 2
     done = subprocess.run(
         [sys.executable, "-m", "tests.agent.compiled_odd", str(rounds), str(compiled)],
         capture_output=True,
