@@ -7,8 +7,10 @@ signal's handler, or Ctrl-C, may strike in the middle of such code: that is the 
 from __future__ import annotations
 
 import inspect
+import signal
+from functools import partial
 from opcode import opmap
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 
 _RAISE = opmap["RAISE_VARARGS"]
 _FRAMES = 1_000
@@ -25,19 +27,38 @@ def pass_on(error: BaseException) -> None:
 def is_interruption(error: BaseException) -> bool:
     """Whether a signal's handler raised it, or Ctrl-C did, and no `raise` of other code.
 
-    A handler is what was called with the frame that it has interrupted.
+    A handler is what the program has registered as one, or what was called with the frame that it
+    has interrupted.
     """
     trace: TracebackType | None = _trace_of(error)
     is_ctrl_c = type(error) is KeyboardInterrupt
     if trace is None:
         return is_ctrl_c
+    handlers = _handlers()
     for _ in range(_FRAMES):
-        if _is_of_handler(trace.tb_frame):
+        if trace.tb_frame.f_code in handlers or _is_of_handler(trace.tb_frame):
             return True
         if trace.tb_next is None:
             break
         trace = trace.tb_next
     return is_ctrl_c and trace.tb_frame.f_code.co_code[trace.tb_lasti] != _RAISE
+
+
+def _handlers() -> set[CodeType]:
+    """The code of the functions that signals call now."""
+    registered = map(signal.getsignal, signal.valid_signals())
+    return {function.__code__ for each in registered if (function := _function_of(each))}
+
+
+def _function_of(handler: object) -> FunctionType | None:
+    """The function that a call of a handler runs, where its type says which."""
+    if type(handler) is partial:
+        handler = handler.func
+    if type(handler) is MethodType:
+        handler = handler.__func__
+    if not isinstance(handler, FunctionType):
+        handler = type(handler).__dict__.get("__call__")
+    return handler if type(handler) is FunctionType else None
 
 
 def _is_of_handler(frame: FrameType) -> bool:

@@ -86,7 +86,7 @@ _BASES: dict[type, Any] = {
     int: int.__pos__,
     float: float.__pos__,
     str: str.__str__,
-    dict: dict.copy,
+    dict: lambda value: dict(dict.items(value)),  # `dict.copy` would ask its own keys
     list: list.copy,
     tuple: lambda value: [*tuple.__iter__(value)],
     set: lambda value: [*set.__iter__(value)],
@@ -198,13 +198,12 @@ class Apart:
                 return _number(value)  # type: ignore[arg-type]
             if issubclass(kind, np.ndarray):
                 self._take(np.ndarray.size.__get__(value))
+            self._read(_size_of(value, kind))
             value = normalize(value)
             kind = type(value)
-        if kind is str:
-            self._read(value)  # type: ignore[arg-type]
-        elif kind is dict:
+        if kind is dict:
             return self._object(value, level + 1)  # type: ignore[arg-type]
-        elif kind is list:
+        if kind is list:
             return self._list(value, level + 1)  # type: ignore[arg-type]
         return value
 
@@ -212,8 +211,8 @@ class Apart:
         self._enter(len(value), level)
         made: dict[str, object] = {}
         for key, inner in value.copy().items():
+            self._read(_size_of(key, type(key)))
             text = _key(key)
-            self._read(text)
             made[text] = self.of(inner, level)
         return made
 
@@ -246,8 +245,8 @@ class Apart:
         if self._values < 0:
             raise ValueError("it holds too many values")
 
-    def _read(self, text: str) -> None:
-        self._characters -= len(text)
+    def _read(self, characters: int) -> None:
+        self._characters -= characters
         if self._characters < 0:
             raise ValueError("its texts are too long")
 
@@ -266,6 +265,17 @@ def _cut(made: object, level: int) -> None:
             _cut(inner, level + 1)
             if level % LEVELS == 0:
                 made[place] = msgspec.Raw(write(inner))  # type: ignore[index]
+
+
+def _size_of(value: Any, kind: type) -> int:
+    """How long a text is, or what becomes one: asked before anything looks through it."""
+    if issubclass(kind, str):
+        return str.__len__(value)
+    if issubclass(kind, bytes):
+        return bytes.__len__(value)
+    if issubclass(kind, bytearray):
+        return bytearray.__len__(value)
+    return value.nbytes if kind is memoryview else 0
 
 
 def _number(value: int) -> object:

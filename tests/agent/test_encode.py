@@ -13,11 +13,12 @@ import json
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections import ChainMap, Counter, OrderedDict, UserDict
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import MappingProxyType, SimpleNamespace
+from types import FrameType, MappingProxyType, SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import dateutil.tz
@@ -257,8 +258,8 @@ def test_who_replaces_what_is_done_about_surrogates_has_nothing_written_in_a_wal
 
 
 def test_a_signal_cannot_strike_while_a_long_integer_is_written() -> None:
-    event: dict[str, Any] = {"a": []}  # there may be a signal before the first one
     before = signal.signal(signal.SIGALRM, lambda *_: event["a"].clear())
+    event: dict[str, Any] = {}
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
     try:
         for _ in range(300):
@@ -342,6 +343,46 @@ def test_rings_and_what_is_larger_than_it_looks_are_refused_on_any_stack(stack: 
         threading.stack_size(before)
         sys.setrecursionlimit(limit)
     assert [type(each) for each in said] == ([ValueError] * 7 + [bytes]) * 2
+
+
+class Endless(dict[str, object]):
+    """A dict that never comes to an end, for those who ask it for its keys."""
+
+    def keys(self) -> Any:
+        return iter(lambda: "x", 0)
+
+    def __iter__(self) -> Iterator[str]:
+        return self.keys()  # type: ignore[no-any-return]
+
+    def __getitem__(self, key: object) -> object:
+        return 1
+
+
+@pytest.mark.timeout(20)
+def test_of_a_dict_with_methods_of_its_own_what_it_holds_is_read() -> None:
+    assert encode(Endless(a=1)) == b'{"a":1}'
+    assert encode({"b": [Endless(a=1)]}) == b'{"b":[{"a":1}]}'
+    assert write_json(Endless(a=1)) == '{"a":1}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        bytes(200_000_000),
+        bytearray(200_000_000),
+        memoryview(bytes(200_000_000)),
+        "é" * 100_000_000,
+        type("Text", (str,), {})("é" * 100_000_000),
+        {"é" * 100_000_000: 1},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_too_long_is_refused_by_its_length(value: object) -> None:
+    for event in ({"a": value}, {"a": value, "odd": object()}):
+        began = time.thread_time()
+        with pytest.raises(ValueError, match="too long"):
+            encode(event)
+        assert time.thread_time() - began < 0.02, "to look through it takes longer"
 
 
 def test_a_dict_that_holds_itself_is_no_event_of_mql_run_under_any_recursion_limit() -> None:
@@ -496,7 +537,35 @@ def times_out(_: int, __: object) -> None:
     raise TooLongError
 
 
+def forgetful(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise RuntimeError(number)
+
+
+def rebinding(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        frame = frame.f_back
+    raise RuntimeError(number)
+
+
+class Called:
+    """A handler that is an object, as some are."""
+
+    def __call__(self, _number: int, frame: FrameType | None) -> None:
+        del frame
+        raise RuntimeError
+
+    def method(self, _number: int, frame: FrameType | None) -> None:
+        del frame
+        raise RuntimeError
+
+
 HANDLERS = {
+    "forgets its frame": (forgetful, RuntimeError),
+    "looks for the outermost frame": (rebinding, RuntimeError),
+    "an object": (Called(), RuntimeError),
+    "a method": (Called().method, RuntimeError),
+    "a part of a function": (partial(forgetful), RuntimeError),
     "Ctrl-C": (signal.default_int_handler, KeyboardInterrupt),
     "an exit": (exits, SystemExit),
     "an error": (times_out, TooLongError),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from publish_agent.notes import DETAIL_MAX, PAUSE_S, Line, Notes
 from tests.agent.router import Router, program
 
@@ -109,6 +111,7 @@ print(round(min(times) * 50 / known, 1))
 """
 
 
+@pytest.mark.alone
 def test_a_bad_name_and_one_stream_too_many_cost_no_event_more_than_a_look() -> None:
     router = Router()
     process = program(COSTS, router.address)

@@ -17,6 +17,7 @@ from source_jobs.client.subscription import Subscription
 from tests.beside.questions import QUERIES
 
 TTL_MS = 60_000
+LIMIT_S = 30.0
 
 
 def rows_of(answer: Subscription) -> int:
@@ -37,7 +38,7 @@ def ask(address: str) -> dict[str, int]:
         until(lambda: bool(client.agents()), "there is a service")
         answers = {
             f"{query} {time}": stack.enter_context(
-                client.subscribe(query, ttl_ms=TTL_MS, time=time or None)
+                client.subscribe(query, ttl_ms=TTL_MS, time=time or None, timeout_s=LIMIT_S)
             )
             for time in ("", "at")
             for query in QUERIES
