@@ -10,7 +10,7 @@ import inspect
 import signal
 from functools import partial
 from opcode import opmap
-from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
+from types import FrameType, FunctionType, MethodType, TracebackType
 
 _RAISE = opmap["RAISE_VARARGS"]
 _FRAMES = 1_000
@@ -36,7 +36,7 @@ def is_interruption(error: BaseException) -> bool:
         return is_ctrl_c
     handlers = _handlers()
     for _ in range(_FRAMES):
-        if trace.tb_frame.f_code in handlers or _is_of_handler(trace.tb_frame):
+        if id(trace.tb_frame.f_code) in handlers or _is_of_handler(trace.tb_frame):
             return True
         if trace.tb_next is None:
             break
@@ -44,10 +44,10 @@ def is_interruption(error: BaseException) -> bool:
     return is_ctrl_c and trace.tb_frame.f_code.co_code[trace.tb_lasti] != _RAISE
 
 
-def _handlers() -> set[CodeType]:
-    """The code of the functions that signals call now."""
+def _handlers() -> set[int]:
+    """The functions that signals call now: the identities of their code, which may have no hash."""
     registered = map(signal.getsignal, signal.valid_signals())
-    return {function.__code__ for each in registered if (function := _function_of(each))}
+    return {id(function.__code__) for each in registered if (function := _function_of(each))}
 
 
 def _function_of(handler: object) -> FunctionType | None:
