@@ -145,8 +145,9 @@ class Agent:
         """The stream of a name that is new, no exact text, or refused."""
         try:
             text = _text_of(name)
-            if text is None:
-                return self._refuse("", Line.BAD_NAME, f"a {type(name).__name__}")
+            if text is None:  # all of them stand for one that is refused
+                found = self._refused.get("")
+                return found or self._refuse("", Line.BAD_NAME, f"a {type(name).__name__}")
             found = self._streams.get(text) or self._refused.get(text)
             return self._make(text) if found is None else found
         except Exception:  # noqa: BLE001 - there is no memory for it
