@@ -83,6 +83,8 @@ class Agent:
         self._keys = read_keys(*curve) if curve[0] and curve[1] else None  # type: ignore[arg-type]
         self._streams: dict[str, Stream] = {}
         self._refused: dict[str, Stream] = {}
+        self._nameless: Stream | None = None
+        """Stands for all streams whose names are no text, once there was one."""
         self._worker: Worker | None = None
         self._turns: list[None] = [None]
         """Holds one turn to start the thread, which is taken and put back; no lock to wait for."""
@@ -145,9 +147,11 @@ class Agent:
         """The stream of a name that is new, no exact text, or refused."""
         try:
             text = _text_of(name)
-            if text is None:  # all of them stand for one that is refused
-                found = self._refused.get("")
-                return found or self._refuse("", Line.BAD_NAME, f"a {type(name).__name__}")
+            if text is None:
+                if self._nameless is None:
+                    detail = f"a {type(name).__name__}"
+                    self._nameless = self._refuse("", Line.BAD_NAME, detail)
+                return self._nameless
             found = self._streams.get(text) or self._refused.get(text)
             return self._make(text) if found is None else found
         except Exception:  # noqa: BLE001 - there is no memory for it
