@@ -48,7 +48,7 @@ tests: $(READY) browser
 	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile tests/test_docs.py tests mql publish_agent source_jobs cli
 	$(BIN)/python -m pytest -m alone tests
 	$(BIN)/python -m benchmarks.quick
-	$(WITHOUT_PANDAS) -m pytest -m "not alone" -n 3 --dist loadfile tests/agent tests/job tests/beside tests/test_tables.py --ignore tests/agent/test_compiled.py
+	$(WITHOUT_PANDAS) -m pytest -m "not alone" -n 3 --dist loadfile tests/agent tests/job tests/beside tests/test_tables.py --ignore tests/agent/test_compiled.py --ignore tests/agent/test_encode.py
 	$(WITHOUT_PANDAS) -m benchmarks.quick
 
 browser: ## Chromium, for the tests of the page: installed here by root on Debian and Ubuntu, skipped elsewhere
