@@ -27,14 +27,14 @@ from mql.exec.limits import Limits
 from mql.wire.codec import encode, to_clients
 from mql.wire.messages import PROTOCOL, Alive, Answer, Ask, Connect, Ended
 from mql.wire.payload import read_batch
-from publish_agent.identity import Identity
+from publish_agent.protocol.agent_state import AgentState
+from publish_agent.protocol.agent_state import Send as AgentSend
+from publish_agent.protocol.identity import Identity
 from publish_agent.settings import Settings as AgentSettings
-from publish_agent.state import AgentState
-from publish_agent.state import Send as AgentSend
 from publish_agent.stream import Stream
-from source_jobs.outbox import Send, Side
+from source_jobs.protocol.job_state import JobState
+from source_jobs.protocol.outbox import Send, Side
 from source_jobs.settings import Settings
-from source_jobs.state import JobState
 
 Frames = tuple[bytes, list[bytes]]
 """Who sent them, and what."""

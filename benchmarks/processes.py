@@ -61,7 +61,7 @@ def services(job: Job, count: int, rate: float) -> Iterator[list[subprocess.Pope
     """Run publishing services, `rate` events a second each, until they are known to the job."""
     started = [
         start(
-            "benchmarks.publisher", "--source-job", job.agents, "--service", f"service-{i}",
+            "benchmarks.live.publisher", "--source-job", job.agents, "--service", f"service-{i}",
             "--rate", str(rate),
         )
         for i in range(count)

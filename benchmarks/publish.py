@@ -25,10 +25,10 @@ from benchmarks import events as made_up
 from benchmarks.report import machine, markdown
 from mql.wire.codec import encode
 from mql.wire.messages import PROTOCOL, Message, Subscribe, Welcome
-from publish_agent.identity import Identity
-from publish_agent.scratch import keep_scratch
+from publish_agent.protocol.agent_state import AgentState
+from publish_agent.protocol.identity import Identity
+from publish_agent.runtime.allocator import keep_scratch
 from publish_agent.settings import Settings
-from publish_agent.state import AgentState
 from publish_agent.stream import Stream
 
 Event = dict[str, object]

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
-def machine(core: int, versions: str = "") -> list[str]:
-    """Lines on the machine, the core that is used, the software and the commit."""
-    where = f"{os.cpu_count()} cores, pinned to core {core}, load {os.getloadavg()[0]:.1f}"
+def machine(core: int | None, versions: str = "") -> list[str]:
+    """Lines on the machine, the core that is used (None: all), the software and the commit."""
+    pinned = "" if core is None else f", pinned to core {core}"
+    where = f"{os.cpu_count()} cores{pinned}, load {os.getloadavg()[0]:.1f}"
     software = f"software: Python {platform.python_version()}"
     return [
         f"machine: {_processor()}, {where} at the start",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
+
+from mql.language.durations import read_duration_ms
 
 FORMATS = ("table", "jsonl", "csv", "arrow", "parquet")
 
@@ -15,16 +16,24 @@ ANY = "*"
 STDIN = "-"
 """Standard input, where a file is named."""
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-
 
 def read_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
-    """`500ms`, `5s`, `2m`, `1h` as milliseconds. Raises click.BadParameter."""
-    match = _DURATION.fullmatch(value.strip())
-    if not match:
-        raise click.BadParameter(f"{value!r} is no span of time; write 500ms, 5s, 2m or 1h")
-    return round(float(match[1]) * _UNITS_MS[match[2]])
+    """A span as in a query, `5`, `500ms` or `1m30s`, as milliseconds. Raises click.BadParameter."""
+    try:
+        return read_duration_ms(value.strip())
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}") from None
+
+
+def read_life(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """How long something is to live, in ms, if that is said. Raises click.BadParameter."""
+    if value is None:
+        return None
+    life_ms = read_duration(ctx, param, value)
+    if not life_ms:
+        option = param.opts[0]
+        raise click.BadParameter(f"{value!r} is no time at all; without {option} there is no end")
+    return life_ms
 
 
 def read_named_inputs(

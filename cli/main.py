@@ -24,7 +24,8 @@ from cli.arguments import (
 )
 from cli.live.commands import COMMANDS, explain_live
 from cli.live.connection import Connection, connection_options
-from cli.printable import printable_lines
+from cli.printable import printable
+from cli.terminal import complain, tell, tell_text, warn
 
 PROGRAM = "mql"
 SHELLS = ("bash", "zsh", "fish")
@@ -39,10 +40,15 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except QueryError as error:
-            click.echo(printable_lines(str(error)), err=True)
+            warn(*str(error).split("\n"))
             ctx.exit(2)
         except (MQLError, OSError) as error:
             ctx.exit(_failed(error))
+        except click.ClickException as error:
+            error.message = printable(error.message)  # type: ignore[misc] # click's own, or a name's
+            raise
+        except MemoryError:
+            ctx.exit(_failed(MQLError("it takes more memory than there is")))
         except KeyboardInterrupt:
             _silence_stdout()
             ctx.exit(130)
@@ -55,7 +61,9 @@ def _failed(error: Exception) -> int:
     reason = str(error)
     if isinstance(error, OSError) and error.strerror:
         reason = f"cannot write {error.filename or 'the output'}: {error.strerror}"
-    click.echo(f"{PROGRAM}: {printable_lines(reason)}", err=True)
+    complain(reason)
+    if notes := getattr(error, "__notes__", ()):
+        warn(*notes)
     return 1
 
 
@@ -71,7 +79,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
     if value and not ctx.resilient_parsing:
         import mql  # noqa: PLC0415 - only here
 
-        click.echo(f"{PROGRAM} {mql.__version__}")
+        tell(f"{PROGRAM} {mql.__version__}")
         ctx.exit()
 
 
@@ -225,7 +233,7 @@ def check(words: tuple[str, ...], file: Path | None, live: bool) -> None:  # noq
     import mql  # noqa: PLC0415 - not for --help
 
     mql.plan(text, live=live)
-    click.echo("ok")
+    tell("ok")
 
 
 @main.command()
@@ -267,13 +275,13 @@ def explain(  # noqa: PLR0913, PLR0917 - its options
     if live:
         ctx.exit(explain_live(text, Connection(address, key, server_key)))
     if screen:
-        from publish_agent.running import screen_source  # noqa: PLC0415 - not for --help
+        from publish_agent.drain.subscription import screen_source  # noqa: PLC0415 - not for --help
 
-        click.echo(screen_source(text))
+        tell_text(screen_source(text))
         return
     import mql  # noqa: PLC0415 - not for --help
 
-    click.echo(mql.explain(text, rules=rules), nl=False)
+    tell_text(mql.explain(text, rules=rules))
 
 
 @main.command()
@@ -294,7 +302,7 @@ def completion(shell: str | None) -> None:
     kind = get_completion_class(name)
     if kind is None:
         raise click.UsageError(f"no completion for {name}; there is {', '.join(SHELLS)}")
-    click.echo(kind(main, {}, PROGRAM, "_MQL_COMPLETE").source())
+    tell_text(kind(main, {}, PROGRAM, "_MQL_COMPLETE").source())
 
 
 for _command in COMMANDS:

@@ -13,19 +13,20 @@ import click
 
 import mql
 from cli.arguments import STDIN
-from cli.destination import open_destination, standard_output, stdout_is_terminal
 from cli.engine import Result, Statistics
 from cli.interrupt import EXIT_CODE, Interrupt, end_standard_input
-from cli.memory import tune_for_scans
-from cli.output import Writer, choose_format, make_writer
-from cli.printable import printable_lines
+from cli.memory import bound_memory, tune_for_scans
+from cli.output.destination import open_destination, standard_output, stdout_is_terminal
+from cli.output.formats import choose_format, make_writer
+from cli.output.spool import Spool
+from cli.output.writer import Writer
 from cli.progress import ProgressBar
-from cli.spool import Spool
+from cli.terminal import complain
 from mql.errors import InputError
 from mql.layout import layout_of
 
 if TYPE_CHECKING:
-    from mql.syntax import Query
+    from mql.language.syntax import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def run(query: Query, options: RunOptions) -> int:
     Raises MQLError, and click.UsageError for options that contradict each other.
     """
     tune_for_scans()
+    bound_memory()
     kind = choose_output(query, options)
     with Interrupt() as interrupt:
         if STDIN in options.inputs.values():
@@ -72,7 +74,7 @@ def choose_output(query: Query, options: RunOptions) -> str:
     if options.plot and options.output and not options.out:
         raise click.UsageError("--plot takes the output's place; add --out FILE for the rows")
     if options.plot:
-        from cli.plot import refusal  # noqa: PLC0415 - imports plotext
+        from cli.plot.plot import refusal  # noqa: PLC0415 - imports plotext
 
         if reason := refusal(query):
             raise click.UsageError(reason)
@@ -109,7 +111,7 @@ def open_writers(query: Query, kind: str, options: RunOptions) -> Iterator[list[
 
 
 def _make_plot(query: Query) -> Writer:
-    from cli.plot import BarPlot, LinePlot  # noqa: PLC0415 - imports plotext
+    from cli.plot.plot import BarPlot, LinePlot  # noqa: PLC0415 - imports plotext
 
     screen = standard_output()
     return LinePlot(screen, query) if query.window else BarPlot(screen, query)
@@ -168,8 +170,3 @@ def _counted(count: int, one: str, many: str) -> str:
     return (
         f"1 event was left out: {one}" if count == 1 else f"{count:,} events were left out: {many}"
     )
-
-
-def complain(message: str) -> None:
-    """Write a message to standard error."""
-    click.echo(f"mql: {printable_lines(message)}", err=True)

@@ -18,11 +18,12 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 SERVICES = {"catalog": ["/items", "/search"], "checkout": ["/cart", "/pay"], "accounts": ["/me"]}
 PROVIDERS = ["card", "giropay", "paypal"]
@@ -108,13 +109,17 @@ def shop(at: tuple[str, str, str] = (FREE, FREE, "*")) -> Iterator[Addresses]:
 def source_job(agents: str = FREE, clients: str = FREE, http: str = "*") -> Iterator[Addresses]:
     """Run a source job with its HTTP server; where it listens."""
     options = ("--agents", agents, "--clients", clients, "--http", http)
-    with process("cli", "serve", *options) as started:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        process("cli", "serve", *options, log=log) as started,
+    ):
         assert started.stdout is not None
         found: dict[str, str] = {}
         while not set(Addresses._fields) <= set(found):
             line = started.stdout.readline()
             if not line:
-                raise OSError(f"no source job at {agents}, {clients} and {http}")
+                log.seek(0)
+                raise OSError(f"no source job at {agents}, {clients} and {http}: {log.read()}")
             side, _, address = line.strip().partition(" ")
             found[side.rstrip(":")] = address.strip()
         until_ready(found["http"])
@@ -143,13 +148,16 @@ def service(name: str, agents: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def process(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def process(
+    module: str, *arguments: str, log: IO[str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run a module of Python as a process, which ends when its standard input does."""
     with subprocess.Popen(
         [sys.executable, "-u", "-m", module, *arguments],
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=log,
     ) as started:
         try:
             yield started

@@ -17,6 +17,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import publish_agent.preload  # noqa: F401 - the demo asks at once
 from publish_agent import Agent, Stream
 
 _INCIDENT_EVERY_S, _INCIDENT_LASTS_S = 6, 3

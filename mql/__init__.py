@@ -15,16 +15,16 @@ from mql.errors import InputError, MQLError, QueryError, RunError
 
 if TYPE_CHECKING:
     from mql.engine import run
-    from mql.format import format_query
-    from mql.parser import parse
+    from mql.language.format import format_query
+    from mql.language.parser import parse
     from mql.planner.plan import explain, plan
     from mql.result import Result
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "parse": "mql.parser",
-    "format_query": "mql.format",
+    "parse": "mql.language.parser",
+    "format_query": "mql.language.format",
     "plan": "mql.planner.plan",
     "explain": "mql.planner.plan",
     "run": "mql.engine",

@@ -13,30 +13,32 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from mql.arrays import from_numpy
-from mql.batch import TIME
-from mql.errors import InputError
-from mql.events.decode import EventReader, Read, Reader, TimeProperty
+from mql.columnar.arrays import from_numpy
+from mql.columnar.layout import TIME
+from mql.errors import InputError, RunError
+from mql.events.decode import EventReader
+from mql.events.reader import Read, Reader, TimeProperty
 from mql.exec.build import Context, Pipeline
-from mql.exec.clock import EventClock
-from mql.exec.join import SIDE
 from mql.exec.limits import Limits
 from mql.exec.operator import Block, with_columns
-from mql.format import format_property
+from mql.exec.operators.join import SIDE
+from mql.exec.windows.event_time import EventClock
+from mql.language.format import format_property
+from mql.language.nearest import nearest_name
+from mql.language.parser import parse
+from mql.language.syntax import Query
 from mql.layout import layout_of
-from mql.parser import parse
 from mql.planner.fields import scanned_fields
 from mql.planner.logical import Filter, Join, LogicalPlan, Scan
 from mql.planner.plan import plan
 from mql.result import Result, Statistics
 from mql.sources.merge import merge
 from mql.sources.ndjson import LineSource
-from mql.sources.opening import Input, open_source
+from mql.sources.open import Input, open_source
 from mql.sources.prefilter import Prefilter, prefilter_for
-from mql.sources.screen import ScreeningReader
 from mql.sources.source import Source
-from mql.sources.timing import find_time
-from mql.syntax import Query
+from mql.sources.staged_reader import ScreeningReader
+from mql.sources.time_property import find_time
 
 ANY = "*"
 """As the only name of the inputs: the query's one source, whatever its name."""
@@ -147,6 +149,12 @@ class _Run:
             if gaps:
                 note = f"{gaps:,} windows without an event, in long gaps of time, are left out"
                 self._statistics.notes.append(note)
+        except MemoryError:
+            reason = "it would take more memory than there is"
+            hint = "fewer rows by `where`, or fewer groups, would do"
+            raise RunError("query", f"{reason}; {hint}") from None
+        except pa.ArrowException as error:
+            raise RunError("query", f"more than a column can hold: {error}") from None
         finally:
             _close_all(self._sources)
 
@@ -253,11 +261,9 @@ def _open_all(query: Query, inputs: Mapping[str, Input]) -> list[tuple[str, Sour
     for name in names:
         if name not in inputs:
             _close_all(opened)
-            import difflib  # noqa: PLC0415 - only here
-
-            near = difflib.get_close_matches(name, list(inputs), n=1)
+            near = nearest_name(name, inputs)
             hint = (
-                f"; did you mean `{near[0]}`?"
+                f"; did you mean `{near}`?"
                 if near
                 else f"; there are: {', '.join(inputs) or 'none'}"
             )

@@ -47,12 +47,12 @@ class QueryError(MQLError):
         shown, caret = _around(line, self.column - 1)
         width = max(1, min(self.span.end - self.span.start, len(shown) - caret))
         lines = [
-            f"line {self.line}, column {self.column}: {self.reason}",
+            f"line {self.line}, column {self.column}: {_one_line(self.reason)}",
             f"  {shown}",
             f"  {' ' * caret}{'^' * width}",
         ]
         if self.hint:
-            lines.append(f"hint: {self.hint}")
+            lines.append(f"hint: {_one_line(self.hint)}")
         return "\n".join(lines)
 
 
@@ -76,4 +76,9 @@ def _around(line: str, position: int, width: int = 100) -> tuple[str, int]:
     """
     start = max(0, position - width // 2) if len(line) > width else 0
     part = line[start : start + width]
-    return "".join(c if c.isprintable() else " " for c in part), position - start
+    return _one_line(part), position - start
+
+
+def _one_line(text: str) -> str:
+    """The text with blanks in the place of what is not printable: names may be anything."""
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mql import arrays
-from mql.batch import EVENT, VARIANT, Kind, events_of, kinds_of, lines_of, to_python
+from mql.columnar import arrays
+from mql.columnar.kinds import kinds_of
+from mql.columnar.layout import EVENT, VARIANT
+from mql.columnar.read import to_python
+from mql.columnar.whole_events import events_of, lines_of
 from mql.exec.operator import WINDOW, Window
-from mql.format import format_property
+from mql.language.format import format_property
+from mql.language.syntax import Property, TimeWindow
 from mql.planner.bind import ANOMALY_COLUMNS
 from mql.planner.fields import prefix_name
 from mql.planner.logical import (
@@ -24,8 +28,8 @@ from mql.planner.logical import (
     WindowAggregate,
     WindowRows,
 )
-from mql.syntax import Property, TimeWindow
-from mql.values import write_json
+from mql.values.json_values import write_json
+from mql.values.kind import Kind
 
 START, END = "_window_start", "_window_end"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from mql.arrays import from_numpy, to_numpy
-from mql.batch import concat_batches
-from mql.events.decode import BadLines
+from mql.columnar.arrays import from_numpy, to_numpy
+from mql.columnar.concat import concat_batches
+from mql.events.reader import BadLines
 from mql.exec.operator import WINDOW, Block, Counters, Window
 from mql.layout import RowLayout
 

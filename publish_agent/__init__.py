@@ -6,10 +6,13 @@ requests = Agent(service="checkout").stream("requests")
 requests.publish({"path": "/pay", "status": 200, "latency_ms": 12.5})
 """
 
-from publish_agent.agent import Agent
-from publish_agent.intake import Status
-from publish_agent.interpreter import require_gil
-from publish_agent.stream import Stream
+from publish_agent.runtime.interpreter import require_gil, require_main
+
+require_main()
+
+from publish_agent.agent import Agent  # noqa: E402 - only where it may be imported
+from publish_agent.capture.event_buffer import Status  # noqa: E402
+from publish_agent.stream import Stream  # noqa: E402
 
 __all__ = ["Agent", "Status", "Stream"]
 

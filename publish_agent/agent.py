@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import atexit
-import multiprocessing
-import multiprocessing.util
+import contextlib
 import os
 import socket
+import sys
 from collections.abc import Iterable, Mapping
-from time import monotonic
-from typing import TYPE_CHECKING
+from functools import partial
+from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING, Any
 
-from mql.native_threads import ARE_REAL
-from publish_agent.figures import Figures
-from publish_agent.intake import Status
-from publish_agent.keys import read_keys
-from publish_agent.notes import NOTES, Line
-from publish_agent.queries import MAX_NAME, MAX_STREAMS, is_stream_name
+from mql.host.greenlets import is_patched
+from mql.host.native_threads import ARE_REAL
+from mql.host.system import after_fork
+from mql.wire.names import NAME_CHARACTERS_MAX, STREAMS_MAX, is_stream_name
+from publish_agent.capture.event_buffer import Status
+from publish_agent.capture.upstream_answer import Upstream
+from publish_agent.protocol.agent_stats import Figures
+from publish_agent.runtime.host_notes import NOTES, Line
+from publish_agent.runtime.keys import read_keys
+from publish_agent.runtime.late_imports import LATE_IMPORTS
+from publish_agent.runtime.loading import is_loading
+from publish_agent.runtime.pools import say_before_exit
+from publish_agent.runtime.worker import EPOCH_NS, Worker
+from publish_agent.screen.taker import CLOSED, Taker
 from publish_agent.settings import Settings, read_settings
-from publish_agent.stream import CLOSED, Stream, Taker
-from publish_agent.worker import Worker
+from publish_agent.stream import DatedEntry, Stream
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -28,6 +36,8 @@ MAX_REFUSED = 1_000
 """Names of streams that are refused, and remembered."""
 _AGAIN_S = 5.0
 """After so long it is tried again to start."""
+FLUSH_S = 0.5
+"""So long a flush waits unless its caller says how long."""
 _LATE = -10
 """The priority of the goodbye among the finalizers of a child: others may still publish before."""
 
@@ -67,7 +77,7 @@ class Agent:
             os.environ,
             service=service,
             source_jobs=source_jobs,
-            host=socket.gethostname() if host is None else host,
+            host=_host() if host is None else host,
             version=version,
             tags=tags,
             redact=redact,
@@ -113,22 +123,60 @@ class Agent:
         """
         self.stream(stream).lost(number)
 
+    def relay(self, stream: str, name: str) -> Upstream:
+        """Let a stream be the answer of another source job, which is missing by a name.
+
+        This is for `JobSource`. Raises ValueError if the stream is such an answer already.
+        """
+        found = self.stream(stream)
+        if found.upstream is not None:
+            raise ValueError(f"{stream!r} is another answer already; make one more agent for this")
+        found.upstream = Upstream(DatedEntry(found), name, self._wake, self._jobs, EPOCH_NS // 1000)
+        return found.upstream
+
     def export_metrics(self, registry: CollectorRegistry | None = None) -> None:
         """Add this agent's metrics to a Prometheus registry, or to the usual one.
 
         Needs prometheus-client (`pip install prometheus-client`); raises ImportError without it.
         """
-        from publish_agent.metrics import register  # noqa: PLC0415 - most agents export nothing
+        from publish_agent.runtime.prometheus import register  # noqa: PLC0415 - most agents export nothing
 
         register(self._figures, registry)
 
+    @property
+    def connected(self) -> bool:
+        """Whether at least one source job has welcomed this agent, and answers."""
+        return self._figures().source_jobs > 0
+
+    def flush(self, timeout_s: float = FLUSH_S) -> bool:
+        """Send all that has been published; whether each source job that asks has it in time.
+
+        For processes that end without `atexit`, by `os._exit`, or are frozen between two requests.
+        Waits, unlike all else here. True at once where no query runs.
+        """
+        worker = self._worker
+        if worker is None or not self._figures().queries:
+            return True
+        return worker.flush(timeout_s)
+
+    def __repr__(self) -> str:
+        figures = self._figures()
+        if self._off:
+            state = "off"
+        elif self._closed:
+            state = "closed"
+        elif self._worker is None:
+            state = "not begun, as it has no streams"
+        elif not figures.source_jobs:
+            state = "reaches no source job"
+        else:
+            state = f"connected to {figures.source_jobs}, {figures.queries} queries"
+        where = ", ".join(self._settings.source_jobs)
+        return f"<Agent {self._settings.service!r} of {where}: {state}>"
+
     def close(self) -> None:
         """Send what is left and stop, within half a second. Events are no longer taken."""
-        self._closed = True
-        for stream in list(self._streams.values()):
-            if stream.taker is None or stream.taker.lost is _nobody_is_there:
-                stream.taker = CLOSED
-        _agents.discard(self)
+        self._end()
         worker = self._worker
         if worker is not None:
             worker.close()
@@ -136,9 +184,27 @@ class Agent:
         for stream in list(self._streams.values()):
             stream.taker = CLOSED
 
+    def _end(self) -> None:
+        """Begin to close; waits for nothing."""
+        self._closed = True
+        for stream in list(self._streams.values()):
+            if stream.taker is None or stream.taker.lost is _nobody_is_there:
+                stream.taker = CLOSED
+        _agents.discard(self)
+        if (worker := self._worker) is not None:
+            worker.end()
+
     def _figures(self) -> Figures:
         worker = self._worker
         return Figures() if worker is None else worker.figures()
+
+    def _wake(self) -> None:
+        if (worker := self._worker) is not None:
+            worker.wake()
+
+    def _jobs(self) -> frozenset[str]:
+        worker = self._worker
+        return frozenset() if worker is None else worker.jobs()
 
     # Streams. A signal handler, a finalizer or another thread may come in between anywhere; nothing
     # here waits for anything, and all that is shared changes in one step of a dict or a list.
@@ -159,11 +225,12 @@ class Agent:
 
     def _make(self, name: str) -> Stream:
         """Make a stream, and start the thread if it does not run."""
-        if len(self._streams) >= MAX_STREAMS:
-            return self._refuse(name, Line.TOO_MANY_STREAMS, f"{name[:MAX_NAME]!r}")
+        if len(self._streams) >= STREAMS_MAX:
+            return self._refuse(name, Line.TOO_MANY_STREAMS, f"{name[:NAME_CHARACTERS_MAX]!r}")
         if not is_stream_name(name):
-            return self._refuse(name, Line.BAD_NAME, f"{name[:MAX_NAME]!r}")
+            return self._refuse(name, Line.BAD_NAME, f"{name[:NAME_CHARACTERS_MAX]!r}")
         made = Stream(name)
+        made.begin(monotonic_ns())
         if self._worker is None and not self._off:
             made.taker = self._early(made)
         stream = self._streams.setdefault(name, made)
@@ -177,7 +244,7 @@ class Agent:
         NOTES.note(line, detail)
         if self._worker is None:
             self._start()
-        if len(name) > MAX_NAME or len(self._refused) >= MAX_REFUSED:
+        if len(name) > NAME_CHARACTERS_MAX or len(self._refused) >= MAX_REFUSED:
             return _NONE
         return self._refused.setdefault(name, Stream(name))
 
@@ -189,12 +256,12 @@ class Agent:
         if worker is None:
             self._start()
         else:
-            worker.wake()
+            worker.call()
 
     def _start(self) -> None:
         """Start the thread, unless that is done already, right now, or too soon."""
         turns = self._turns
-        if self._off or self._closed or monotonic() < self._not_before_s:
+        if self._off or self._closed or monotonic() < self._not_before_s or is_loading():
             return
         try:
             turns.pop()
@@ -212,7 +279,11 @@ class Agent:
     def _start_worker(self, turns: list[None]) -> None:
         if self._worker is not None:
             self._worker.stop()
-        worker = Worker(self._settings, self._keys, self._streams)
+        if is_patched():  # locks of imports are those of greenlets, and not for our thread
+            with contextlib.suppress(ImportError):
+                LATE_IMPORTS.load()
+        begun = partial(say_before_exit, _at_exit)
+        worker = Worker(self._settings, self._keys, self._streams, begun)
         if turns is not self._turns:  # a fork came in between: what was made is the parent's too
             _forsaken.append(worker)
             return
@@ -228,11 +299,11 @@ class Agent:
     def _early(self, stream: Stream) -> Taker:
         """What a stream has until there is a thread that knows of it."""
 
-        def awake(event: object) -> Status:  # noqa: ARG001 - the taker's shape
+        def start_and_skip(event: object, /) -> Status:  # noqa: ARG001 - as an `EventTarget`
             self._start()
             return stream.skip()
 
-        return Taker(awake, _nobody_is_there)
+        return Taker(start_and_skip, _nobody_is_there)
 
     def _after_fork(self) -> None:
         """In the child: the parent's thread and sockets are not ours. The first event begins."""
@@ -242,8 +313,10 @@ class Agent:
         self._not_before_s = 0.0
         if not self._closed:
             for stream in list(self._streams.values()):
+                stream.begin(monotonic_ns())
                 stream.taker = None if self._off else self._early(stream)
                 stream.peek = None
+                stream.upstream = None  # the parent reads that answer
 
 
 _NONE = Stream("")
@@ -253,6 +326,13 @@ _NONE = Stream("")
 def _text_of(name: object) -> str | None:
     """A name as an exact text, without any code of its own; None if it is no text."""
     return str.__str__(name) if issubclass(type(name), str) else None
+
+
+def _host() -> str:
+    """The name of this machine, if it has one that can be had."""
+    with contextlib.suppress(Exception):
+        return socket.gethostname()
+    return ""
 
 
 def _nobody_is_there(number: int) -> None:
@@ -265,25 +345,52 @@ _forsaken: list[Worker | None] = []
 
 
 def _after_fork() -> None:
+    _hear_of_children()
     for agent in list(_agents):
         agent._after_fork()  # noqa: SLF001 - our own
 
 
-def _at_exit() -> None:
+def _after_fork_in_parent() -> None:
     for agent in list(_agents):
+        if (worker := agent._worker) is not None:  # noqa: SLF001 - our own
+            worker.rest()
+
+
+def _at_exit() -> None:
+    agents = list(_agents)
+    for agent in agents:
+        agent._end()  # noqa: SLF001 - our own: they take their time together
+    for agent in agents:
         agent.close()
     NOTES.say_here(monotonic())
 
 
 def _in_child(_: object) -> None:
     """In a child of multiprocessing, which ends without what is registered with `atexit`."""
-    multiprocessing.util.Finalize(None, _at_exit, exitpriority=_LATE)
+    _pools().Finalize(None, _at_exit, exitpriority=_LATE)
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _pools() -> Any:
+    """`multiprocessing.util`, where anything has imported it: a service without pools has not."""
+    return sys.modules.get("multiprocessing.util")
+
+
+_hears_of_children = False
+
+
+def _hear_of_children() -> None:
+    """Have children of multiprocessing call `_in_child`; asked in each child before they begin."""
+    global _hears_of_children  # noqa: PLW0603 - children inherit it with what was registered
+    pools = _pools()
+    if pools is not None and not _hears_of_children:
+        _hears_of_children = True
+        pools.register_after_fork(_in_child, _in_child)
+
+
+after_fork(_after_fork, in_parent=_after_fork_in_parent)
 atexit.register(_at_exit)
 # A child drops all finalizers when it is about to run, after it has imported the main module; and
 # then calls what was registered so. Where this is imported only later, it has a parent by now.
-multiprocessing.util.register_after_fork(_in_child, _in_child)
-if multiprocessing.parent_process() is not None:
+_hear_of_children()
+if _pools() is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
     _in_child(None)

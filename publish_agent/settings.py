@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from publish_agent.redaction import redaction
+from publish_agent.capture.redaction import redaction
 
 DEFAULT_SOURCE_JOB = "tcp://127.0.0.1:7766"
 BUFFER_EVENTS = 65_536
@@ -21,10 +21,13 @@ MEMORY = 64 * 1024 * 1024
 BYTES_PER_S = 10_000_000
 LEAST_MEMORY = 1024 * 1024
 
-_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
+_LONGEST_HOST, _LONGEST_LABEL = 253, 63
+"""Of a name, and of a part of it, by RFC 1035."""
 _LONGEST = 200
 _MOST_TAGS = 100
 _LEAST = {"buffer_events": 1, "buffer_bytes": 1, "memory": LEAST_MEMORY, "bytes_per_s": 1}
+_MOST = 1 << 50
 _SMALLEST = 0.001
 _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("cpu_share", "MQL_CPU_SHARE", float),
@@ -71,8 +74,11 @@ class Settings:
             split_address(address)
         for what, least in _LEAST.items():
             value = getattr(self, what)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{what} is a whole number from {least:,} up, not {value!r}")
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if not is_whole or not least <= value <= _MOST:
+                raise ValueError(
+                    f"{what} is a whole number from {least:,} to {_MOST:,}, not {value!r}"
+                )
         share: object = self.cpu_share
         if not isinstance(share, int | float) or isinstance(share, bool) or not share >= _SMALLEST:
             raise ValueError(f"cpu_share is a part of a core such as 0.05, not {share!r}")
@@ -98,6 +104,8 @@ def read_settings(
     jobs = [source_jobs] if isinstance(source_jobs, str) else source_jobs
     if isinstance(redact, str):
         raise ValueError("redact is a list of rules, not one text")  # noqa: TRY004 - a setting
+    if not isinstance(tags, Mapping | None):
+        raise ValueError(f"tags are names and values, not {_cut(tags)}")  # noqa: TRY004 - a setting
     tags = _tags(environment.get("MQL_TAGS", "")) | dict(tags or {})
     jobs = _words(environment.get("MQL_SOURCE_JOBS", DEFAULT_SOURCE_JOB)) if jobs is None else jobs
     rules = _words(environment.get("MQL_REDACT", "")) if redact is None else redact
@@ -109,11 +117,11 @@ def read_settings(
             known.setdefault(name, _number(variable, environment[variable], kind))
     return Settings(
         service=environment.get("MQL_SERVICE", "") if service is None else service,
-        source_jobs=tuple(dict.fromkeys(jobs)),
+        source_jobs=tuple(dict.fromkeys(_texts("source_jobs", jobs))),
         host=host,
         version=environment.get("MQL_VERSION", "") if version is None else version,
         tags=MappingProxyType(tags),
-        redact=tuple(rules),
+        redact=_texts("redact", rules),
         disabled=environment.get("MQL_DISABLED", "").lower() in ("1", "true", "yes", "on"),
         **known,  # type: ignore[arg-type]
     )
@@ -122,9 +130,32 @@ def read_settings(
 def split_address(address: str) -> tuple[str, int]:
     """The host and port of `tcp://host:port`. Raises ValueError."""
     match = _ADDRESS.fullmatch(address)
-    if match is None or not 0 < int(match["port"]) <= 65_535:  # noqa: PLR2004 - the last port
-        raise ValueError(f"{address!r} is no address such as {DEFAULT_SOURCE_JOB}")
+    is_port = match is not None and 0 < int(match["port"]) <= 65_535  # noqa: PLR2004 - the last
+    if match is None or not is_port or not _is_host(match["host"]):
+        raise ValueError(f"{_cut(address)} is no address such as {DEFAULT_SOURCE_JOB}")
     return match["host"].strip("[]"), int(match["port"])
+
+
+def _is_host(host: str) -> bool:
+    """Whether a machine may be called so."""
+    labels = host.removesuffix(".").split(".")
+    fit = all(0 < len(label) <= _LONGEST_LABEL for label in labels)
+    return host.startswith("[") or (len(host) <= _LONGEST_HOST and fit)
+
+
+def _cut(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def _texts(what: str, values: object) -> tuple[str, ...]:
+    if not isinstance(values, Iterable):
+        raise ValueError(f"{what} is a list of texts, not {_cut(values)}")  # noqa: TRY004 - a setting
+    texts = tuple(values)
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"{what} is a list of texts, not of {_cut(text)}")  # noqa: TRY004
+    return texts
 
 
 def _words(text: str) -> list[str]:

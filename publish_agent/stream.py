@@ -1,114 +1,30 @@
-"""A stream, and who gets its events: an intake or none, and before it, once, who looks at one.
+"""A stream: the entry of its events, and the target that they go to.
 
-`publish` is one function for as long as its stream lives; what it does is exchanged. It is
-compiled, or else, where that was not built, made in Python, and then its code is exchanged.
+The life of an event on its caller's thread, each step an `EventTarget` (`capture/event_target.py`):
+
+1. `Stream.publish` hands the event to the target of the moment, or counts it where no query asks.
+   It is one function for as long as its stream lives, of `capture/native/publish.c` or, where that
+   was not built, of `screen/publisher.py`. `Stream.settle` exchanges its target.
+2. The tap (`capture/profile_tap.py`) learns from one event now and then.
+3. The gate counts what no query can want. `screen/screen.py` makes it, of one index for each kind
+   of condition (`screen/groups/`); compiled code, or code made in Python, does what it says.
+4. The copier takes the values of an event, and that is all, where a few are enough for each query
+   (`capture/native/copy.c`, `capture/value_columns.py`).
+5. Else the intake (`capture/event_buffer.py`) finds out which queries may want the event, leaves it
+   out of a sample (`capture/sampler.py`), or keeps its JSON text (`capture/encode.py`).
+
+An event that is kept waits for the background thread (`drain/`).
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import FunctionType
-from typing import Any
-
-from mql.interruption import pass_on
-from publish_agent.intake import Counter, Status
-from publish_agent.native import Offer, Publisher, giver, publisher
-from publish_agent.reading import NAMES
-from publish_agent.template import bind, with_blanks
-
-
-@dataclass(frozen=True, slots=True)
-class Taker:
-    """What a stream hands its events to.
-
-    `offer` takes an event, or not, and tells what became of it: that is what `Stream.publish`
-    does. `lost` notes that events were lost before they came here. Neither ever raises.
-    """
-
-    offer: Offer
-    lost: Callable[[int], None]
-
-
-class Peek:
-    """Takes one event to learn from: the first that comes, unless that is too late.
-
-    The first event also ends it, at once and on its own thread: the stream goes back to its taker,
-    and no further event pays for it. It may be that of several threads at the same moment.
-    """
-
-    __slots__ = ("_clock_ns", "_encode", "_stream", "_until_ns", "ended", "example")
-
-    def __init__(
-        self,
-        stream: Stream,
-        encode: Callable[[object], bytes],
-        clock_ns: Callable[[], int],
-        span_ns: int | None,
-    ) -> None:
-        self._stream = stream
-        self._encode = encode
-        self._clock_ns = clock_ns
-        self._until_ns = None if span_ns is None else clock_ns() + span_ns
-        self.example: bytes | None = None
-        self.ended = False
-
-    def offer(self, event: object) -> Status:
-        """Learn from an event, if it is the first, and hand it on. Never raises."""
-        is_first, self.ended = not self.ended, True
-        self._stream.settle()
-        if is_first and (self._until_ns is None or self._clock_ns() <= self._until_ns):
-            try:
-                self.example = self._encode(event)
-            except BaseException as error:  # noqa: BLE001 - whatever the caller's objects raise
-                pass_on(error)
-                self.example = b""
-        return self._stream.publish(event)
-
-
-def _nobody_is_told(number: int) -> None:
-    """Nobody asks, or it is too late."""
-
-
-_SCOPE: dict[str, Any] = dict(NAMES)
-"""The globals of each stream's `publish`, whatever code it has."""
-
-
-def compiled(code: Sequence[ast.stmt], blanks: Sequence[str]) -> FunctionType:
-    """The function `offer` that statements define, to be bound for a `Taker`."""
-    return with_blanks(code, blanks, _SCOPE, "offer")
-
-
-_HANDS_ON = compiled(
-    ast.parse("def offer(event):\n    offer = OFFER\n    return offer(event)").body, ["OFFER"]
-)
-_GIVES = compiled(ast.parse("def offer(event):\n    return STATUS").body, ["STATUS"])
-_COUNTS = compiled(ast.parse("def offer(event):\n    return next(TICKS)").body, ["TICKS"])
-
-
-def _giving(status: Status) -> Offer:
-    return giver(status) or bind(_GIVES, {"STATUS": status})
-
-
-CLOSED = Taker(_giving(Status.CLOSED), _nobody_is_told)
-"""Takes nothing any more."""
-
-
-def _made_in_python(idle: Status) -> Publisher:
-    """A `publish` as `native.publisher` makes one."""
-    counter = Counter(idle)
-    counts = bind(_COUNTS, {"TICKS": counter.ticks})
-
-    def exchange(offer: Offer | None) -> None:
-        if offer is None:
-            offer = counts
-        elif not isinstance(offer, FunctionType):
-            offer = bind(_HANDS_ON, {"OFFER": offer})
-        publish.__code__ = offer.__code__
-
-    publish = FunctionType(counts.__code__, _SCOPE, "publish")
-    return Publisher(publish, exchange, counter.total)
+from publish_agent.capture.event_buffer import Counter, Status
+from publish_agent.capture.event_target import EventTarget
+from publish_agent.capture.native.binding import Publisher, publisher
+from publish_agent.capture.outcome import Outcome
+from publish_agent.capture.profile_tap import Peek
+from publish_agent.capture.upstream_answer import Upstream
+from publish_agent.screen.taker import Taker
 
 
 class Stream:
@@ -118,25 +34,31 @@ class Stream:
     never blocks or raises. The event is a dict (or a dataclass or `msgspec.Struct`). It is not
     kept: what a query needs of it has been copied when this returns.
 
-    It is one function, which does something else when the queries change: who holds on to it, as
-    in `publish = stream.publish`, goes on with the present ones.
+    It is one function, which does something else when the queries change: a caller that holds on to
+    it, as in `publish = stream.publish`, goes on with the present ones.
     """
 
-    __slots__ = ("_early", "_exchange", "_idle_total", "_peek", "_taker", "name", "publish")
+    __slots__ = ("_begun", "_early", "_peek", "_taker", "begun_ns", "name", "publish",
+                 "publisher", "upstream")  # fmt: skip
 
-    publish: Offer
+    publish: EventTarget
 
     def __init__(self, name: str) -> None:
         self.name = name
-        made = publisher(Status.SKIPPED) or _made_in_python(Status.SKIPPED)
-        self.publish, self._exchange, self._idle_total = made.publish, made.exchange, made.skipped
+        self.publisher = publisher(Status.SKIPPED) or _python_publisher()
+        self.publish = self.publisher.publish
         self._early = Counter(Status.SKIPPED)
+        self._begun = 0
+        self.begun_ns = 0
+        """When its process began to publish, by the monotonic clock; 0: nobody has said so."""
         self._taker: Taker | None = None
         self._peek: Peek | None = None
+        self.upstream: Upstream | None = None
+        """Where its events come from, if they are another source job's answer."""
 
     @property
     def taker(self) -> Taker | None:
-        """Who gets the events; None while nobody asks."""
+        """The taker of the events; None while no query asks."""
         return self._taker
 
     @taker.setter
@@ -146,7 +68,7 @@ class Stream:
 
     @property
     def peek(self) -> Peek | None:
-        """Who gets one event first, until it has come."""
+        """The tap, until its event has come."""
         return self._peek
 
     @peek.setter
@@ -156,29 +78,41 @@ class Stream:
 
     def skipped(self) -> int:
         """How many events there have been while nobody asked."""
-        return self._idle_total() + self._early.total()
+        return self.publisher.skipped() + self._early.total()
+
+    def begin(self, now_ns: int) -> None:
+        """Its process begins: all that was counted before is another one's."""
+        self.begun_ns, self._begun = now_ns, self.skipped()
+
+    def unseen(self) -> int:
+        """How many events its process has published while nobody asked."""
+        return self.skipped() - self._begun
 
     def skip(self) -> Status:
-        """Count an event for which somebody else stood in for nobody."""
+        """Count an event that came to a target while no query asked."""
         return self._early.add()
 
     def settle(self) -> None:
-        """Let `publish` hand its events to whoever is to get them now. From any thread.
+        """Let `publish` hand its events to the target of now. From any thread.
 
         Two threads may do so at once. The last one to exchange sees what the other has changed, for
         each looks once more after that, and so there is no lock.
         """
         while True:
-            before = self._offer()
-            self._exchange(before)
-            if self._offer() == before:
+            before = self._target()
+            self.publisher.exchange(*before)
+            if self._target() == before:
                 return
 
-    def _offer(self) -> Offer | None:
+    def _target(self) -> tuple[EventTarget | None, bool]:
+        """The target of an event, and whether a watermark waits for that.
+
+        It need not wait for the tap: that hands an event on by another call.
+        """
         peek, taker = self._peek, self._taker
         if peek is not None and not peek.ended:
-            return peek.offer
-        return None if taker is None else taker.offer
+            return peek.tap, False
+        return (None, False) if taker is None else (taker.target, True)
 
     def lost(self, number: int) -> None:
         """Say that so many events of this stream were lost before they could be published.
@@ -188,3 +122,31 @@ class Stream:
         taker = self._taker
         if taker is not None and type(number) is int and number > 0:
             taker.lost(number)
+
+
+def _python_publisher() -> Publisher:
+    from publish_agent.screen.publisher import python_publisher  # noqa: PLC0415 - mostly unused
+
+    return python_publisher(Status.SKIPPED)
+
+
+class DatedEntry:
+    """The way into a stream for events that have a time already. Never blocks or raises."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def keep(self, row: object, time_ms: int) -> Status:
+        """Offer an event of a time to the queries that run now."""
+        taker, peek = self._stream.taker, self._stream.peek
+        if peek is not None and not peek.ended:
+            peek.look(row)
+        return self._stream.skip() if taker is None else taker.dated.keep(row, time_ms)
+
+    def lose(self, time_ms: int, outcome: Outcome, number: int) -> None:
+        """Note that events of a time are lost."""
+        taker = self._stream.taker
+        if taker is not None and number > 0:
+            taker.dated.lose(time_ms, outcome, number)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from source_jobs.client import connect
     from source_jobs.job import SourceJob
-    from source_jobs.job_source import JobSource
+    from source_jobs.sources.source_job import JobSource
 
 _LAZY = {
     "SourceJob": "source_jobs.job",
-    "JobSource": "source_jobs.job_source",
+    "JobSource": "source_jobs.sources.source_job",
     "connect": "source_jobs.client",
 }
 

@@ -14,9 +14,11 @@ PACE = 200
 """It gains or loses at most a 200th: less than agents' watermarks leave room for."""
 
 _WORTH_TELLING_US = 1_000_000
+_SLEW_US = 2_000
+"""A wall clock that is less away than this was read late, or drifts as clocks do."""
 _MOST_SAVED_US = 1_000_000
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("source_jobs")
 
 
 def _steady_ns() -> int:
@@ -36,7 +38,7 @@ class Clock:
         self._steady_us = steady_ns() // 1000
         self._now_us = wall_ns() // 1000
         self._saved_us = 0
-        self._is_away = False
+        self._is_away = self._slews = False
 
     def now_us(self) -> int:
         """Microseconds since 1970."""
@@ -45,11 +47,17 @@ class Clock:
         self._now_us += passed_us
         away_us = self._wall_ns() // 1000 - self._now_us
         self._tell(away_us)
+        self._slews = abs(away_us) > _SLEW_US
         self._saved_us = min(self._saved_us + passed_us, _MOST_SAVED_US)
         step_us = min(abs(away_us), self._saved_us // PACE)
         self._saved_us -= step_us * PACE
         self._now_us += step_us if away_us > 0 else -step_us
         return self._now_us
+
+    @property
+    def slews(self) -> bool:
+        """Whether it follows a wall clock that was set, faster or slower than time."""
+        return self._slews
 
     def _tell(self, away_us: int) -> None:
         is_away = abs(away_us) > _WORTH_TELLING_US

@@ -20,7 +20,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from mql.errors import QueryError  # noqa: E402
-from tests.cases import Case, ExpectedError, Windows, compare, load  # noqa: E402
+from tests.oracle.cases import Case, ExpectedError, Windows, compare, load  # noqa: E402
 
 MAX_SHOWN = 300
 """A longer text of a failing case is cut, in characters."""
@@ -62,7 +62,7 @@ def check_by_engine(case: Case) -> str | None:
 
 def check_by_interpreter(case: Case) -> str | None:
     """What is wrong with the interpreter's answer to a case, or None."""
-    from tests.interpreter import interpret
+    from tests.oracle.interpreter import interpret
 
     return _check_rows(case, lambda case: interpret(case.query, case.streams, end_ms=case.end_ms))
 

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.arguments import FORMATS, only_query, read_duration
+from cli.arguments import FORMATS, only_query, read_duration, read_life
 from cli.live.connection import Connection, connection_options
 from cli.live.http import HttpOptions, http_options
 from cli.live.token import token
+from cli.terminal import tell
+
+if TYPE_CHECKING:
+    from cli.live.requirement import Requirement
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
 
-def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    return None if value is None else read_duration(ctx, param, value)
+def _requirement(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> Requirement | None:
+    from cli.live.requirement import read_requirement  # noqa: PLC0415 - imports the engine
+
+    if value is None:
+        return None
+    try:
+        return read_requirement(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
 
 
 _output = click.option(
@@ -28,7 +42,7 @@ _for = click.option(
     "--for",
     "ttl_ms",
     metavar="SPAN",
-    callback=_span,
+    callback=read_life,
     help="End after this time: 500ms, 60s, 5m. Else Ctrl-C ends it.",
 )
 
@@ -59,6 +73,12 @@ _for = click.option(
 @click.option("--plot", is_flag=True, help="Draw numbers per window as lines, others as bars.")
 @click.option("--ledger", is_flag=True, help="Add lines to jsonl that say how complete it is.")
 @click.option("--group", metavar="NAME", help="Share the rows with all who name this group.")
+@click.option(
+    "--require",
+    metavar="exact|95%",
+    callback=_requirement,
+    help="Exit with code 3 if the answer is not as complete as this.",
+)
 @click.pass_context
 def query(  # noqa: PLR0913, PLR0917 - an argument for each option
     ctx: click.Context,
@@ -76,6 +96,7 @@ def query(  # noqa: PLR0913, PLR0917 - an argument for each option
     plot: bool,  # noqa: FBT001
     ledger: bool,  # noqa: FBT001
     group: str | None,
+    require: Requirement | None,
 ) -> None:
     """Ask running services QUERY, and write the answer as it comes.
 
@@ -83,11 +104,14 @@ def query(  # noqa: PLR0913, PLR0917 - an argument for each option
     have, the events they saw, and whether that makes the answer exact, a lower bound or an
     estimate. With --ledger this comes as lines of NDJSON among the rows, {"_ledger": …}, for each
     window or second; and {"_gap": …} where the connection was lost. Warnings go to standard error.
-    Ctrl-C prints what there is; the exit code is then 130.
+    Ctrl-C prints what there is; the exit code is then 130. With --require it is 3 if a window that
+    the query covered, or the whole answer, is not complete enough, or if no agent was there to ask;
+    the answer is printed all the same.
 
     \b
     Examples:
       mql query 'select * from requests where status >= 500'
+      mql query 'select count(*) from orders window 10' --for 60s --require 99.5%
       mql query 'select count(*), path from requests window 10 group by path' --for 60s
       mql query 'select p95(ms) from requests window 5' --plot
       mql query 'select * from requests where user_id == 7' --limit-rows 10 --output csv
@@ -100,12 +124,14 @@ def query(  # noqa: PLR0913, PLR0917 - an argument for each option
 
     rows = RunOptions({}, time=time, lateness_ms=lateness_ms, output=output, out=out, plot=plot)
     connection = Connection(address, key, server_key)
-    options = QueryOptions(connection, rows, ttl_ms, limit_rows, ledger=ledger, group=group)
+    options = QueryOptions(
+        connection, rows, ttl_ms, limit_rows, ledger=ledger, group=group, require=require
+    )
     ctx.exit(run_query(text, options))
 
 
 @click.command()
-@click.argument("words", metavar="STREAM.PROPERTY=VALUE…", nargs=-1, required=True)
+@click.argument("words", metavar="[STREAM.]PROPERTY=VALUE…", nargs=-1, required=True)
 @connection_options
 @_for
 @_output
@@ -121,12 +147,13 @@ def trace(
 ) -> None:
     """Follow one user, order or request through several streams, as one timeline.
 
-    Each STREAM.PROPERTY=VALUE says what to look for in a stream; a value that looks like a number
-    matches the number and the string. Events are written in the order of their times, half a
-    second after they come.
+    PROPERTY=VALUE is looked for in every stream whose events have that property, and
+    STREAM.PROPERTY=VALUE in that stream. A value that looks like a number matches the number and
+    the string. Events are written in the order of their times, half a second after they come.
 
     \b
     Examples:
+      mql trace user_id=u123 --for 5m
       mql trace requests.user_id=u123 "playback.e['user']['id']=u123" --for 5m
       mql trace requests.order=1042 payments.order=1042 --output jsonl
     """  # noqa: D301
@@ -212,10 +239,20 @@ def cancel(
     "--allow-clients", metavar="DIR", type=_DIRECTORY, help="The public keys of clients let in."
 )
 @click.option("--insecure", is_flag=True, help="Listen to other machines without keys.")
-@click.option("--from", "source", metavar="ADDR", help="Ask another source job, its clients' side.")
-@click.option("--from-server-key", metavar="FILE", help="That source job's public key.")
-@click.option("--query", "text", metavar="QUERY", help="What to ask there.")
-@click.option("--as", "stream", metavar="STREAM", help="The stream that its rows become here.")
+@click.option(
+    "--from",
+    "sources",
+    metavar="ADDR",
+    multiple=True,
+    help="Ask another source job, its clients' side; may be given again, with what follows.",
+)
+@click.option(
+    "--from-server-key", "server_keys", metavar="FILE", multiple=True, help="Its public key."
+)
+@click.option("--query", "texts", metavar="QUERY", multiple=True, help="What to ask there.")
+@click.option(
+    "--as", "streams", metavar="STREAM", multiple=True, help="The stream that its rows become here."
+)
 @click.option(
     "--http",
     metavar="[HOST:]PORT",
@@ -231,10 +268,10 @@ def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
     allow_agents: Path | None,
     allow_clients: Path | None,
     insecure: bool,  # noqa: FBT001
-    source: str | None,
-    from_server_key: str | None,
-    text: str | None,
-    stream: str | None,
+    sources: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    texts: tuple[str, ...],
+    streams: tuple[str, ...],
     http: str | None,
     tokens: Path | None,
     tls_cert: Path | None,
@@ -260,9 +297,10 @@ def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
       mql serve --agents 'tcp://*:7766' --key job.key_secret --allow-agents a --allow-clients c
       mql serve --from tcp://b:7767 --query 'select * from log where status >= 500' --as errors
     """  # noqa: D301
-    given = [each for each in (source, text, stream) if each]
-    if len(given) not in {0, 3}:
+    if not len(sources) == len(texts) == len(streams) or not all((*sources, *texts, *streams)):
         raise click.UsageError("--from ADDR, --query QUERY and --as STREAM go together")
+    if len(server_keys) not in {0, len(sources)}:
+        raise click.UsageError("--from-server-key goes with each --from, or with none")
     over_http = None
     if http is not None:
         over_http = HttpOptions(
@@ -271,9 +309,8 @@ def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
     from cli.live.serve import ServeOptions, Upstream  # noqa: PLC0415 - imports zmq
     from cli.live.serve import serve as run_serve  # noqa: PLC0415
 
-    upstream = (
-        Upstream(source, text, stream, from_server_key) if source and text and stream else None
-    )
+    keys = server_keys or (None,) * len(sources)
+    upstreams = tuple(map(Upstream, sources, texts, streams, keys))
     ctx.exit(
         run_serve(
             ServeOptions(
@@ -283,7 +320,7 @@ def serve(  # noqa: PLR0913, PLR0917 - an argument for each option
                 allow_agents=allow_agents,
                 allow_clients=allow_clients,
                 insecure=insecure,
-                upstream=upstream,
+                upstreams=upstreams,
                 http=over_http,
             )
         )
@@ -308,13 +345,13 @@ def keygen(name: str, directory: Path) -> None:
       mql keygen job
       mql keygen checkout --dir keys
     """  # noqa: D301
-    from source_jobs.keys import make_keys  # noqa: PLC0415 - imports zmq
+    from source_jobs.security.keys import make_keys  # noqa: PLC0415 - imports zmq
 
     try:
         public, secret = make_keys(name, directory)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    click.echo(f"{public}\n{secret}")
+    tell(str(public), str(secret))
 
 
 def explain_live(text: str, connection: Connection) -> int:

@@ -38,8 +38,8 @@ class Connection:
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         except SourceJobError as error:
-            hint = "start one with `mql serve`, or name another with --source-job"
-            raise SourceJobError(f"{error}\nhint: {hint}") from None
+            error.add_note("hint: start one with `mql serve`, or name another with --source-job")
+            raise
 
 
 def connection_options(command: _F) -> _F:

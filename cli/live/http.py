@@ -106,10 +106,10 @@ def start(options: HttpOptions, clients: str, key: Path | None) -> HttpProcess:
     """Run the server in a process of its own. Raises click.UsageError and MQLError."""
     settings = options.settings()
     from source_jobs.api.server import Upstream, start_process  # noqa: PLC0415
-    from source_jobs.keys import load_pair  # noqa: PLC0415
+    from source_jobs.security.keys import load_pair  # noqa: PLC0415
 
     if options.log_json:
-        from source_jobs.api import logs  # noqa: PLC0415
+        from source_jobs.api.telemetry import logs  # noqa: PLC0415
 
         logs.set_up(as_json=True, audit=None)  # the source job's own lines too
     server_key = load_pair(key).public.decode() if key else None

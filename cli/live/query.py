@@ -10,15 +10,22 @@ import click
 import pyarrow as pa
 
 import mql
-from cli.destination import standard_output
 from cli.interrupt import EXIT_CODE, Interrupt
+from cli.live.completeness_text import describe, json_line
 from cli.live.connection import Connection
+from cli.live.held import kind_of
+from cli.live.requirement import EXIT_CODE as UNMET_EXIT_CODE
+from cli.live.requirement import Requirement
 from cli.live.status import Alarms, StatusLine
-from cli.live.words import Summary, json_line, missed_in
+from cli.live.summary import Summary
 from cli.memory import tune_for_days
-from cli.output import Writer
-from cli.run import RunOptions, choose_output, complain, open_writers
+from cli.output.table import utc
+from cli.output.writer import Writer
+from cli.run import RunOptions, choose_output, open_writers
+from cli.terminal import complain, tell
+from mql.account import GONE_AT_END
 from mql.ledger import as_data
+from source_jobs.query.live_query import read_question
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, HttpClient, Subscription
@@ -37,6 +44,7 @@ class QueryOptions:
     limit_rows: int | None = None
     ledger: bool = False
     group: str | None = None
+    require: Requirement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def query(text: str, options: QueryOptions) -> int:
     Raises MQLError, and click.UsageError for options that contradict each other.
     """
     tree = mql.parse(text)
-    mql.plan(tree, live=True)
+    summary = Summary(kind_of(read_question(text)))
     kind = choose_output(tree, options.output)
     if options.ledger and kind != "jsonl":
         raise click.UsageError("--ledger adds lines to jsonl; add --output jsonl")
@@ -80,12 +88,38 @@ def query(text: str, options: QueryOptions) -> int:
             interrupt.on_request(answer.close)
             status = StatusLine(shown=kind == "table")
             with open_writers(tree, kind, options.output) as writers:
-                summary = _copy(client, answer, writers, interrupt, status, options)
+                _copy(client, answer, writers, summary, interrupt, status, options)
             stopped = interrupt.requested
     _say_how_complete(kind, summary.describe(answer.total), options)
     if answer.ended not in {None, "closed", "limit"} and not options.ttl_ms:
         complain(f"the query ended: {answer.ended}")
-    return EXIT_CODE if stopped else 0
+    if stopped:
+        return EXIT_CODE
+    return 0 if _is_complete_enough(summary, answer, options.require) else UNMET_EXIT_CODE
+
+
+def _is_complete_enough(
+    summary: Summary, answer: Subscription, requirement: Requirement | None
+) -> bool:
+    """Whether an answer is as complete as it had to be; says why it is not."""
+    if requirement is None:
+        return True
+    total = summary.total(answer.total)
+    if requirement.failed:
+        assert requirement.first_failed is not None
+        first, held = requirement.first_failed
+        of = f"{requirement.failed:,} of {requirement.judged:,} windows"
+        why = f"{of}, first {utc(first.start_ms, '%H:%M:%S')}: {describe(first, held)}"
+    elif (
+        total is None
+        or summary.ended == GONE_AT_END
+        or not requirement.is_met(total, summary.held(total))
+    ):
+        why = summary.describe(answer.total)
+    else:
+        return True
+    complain(f"not {requirement.text}, as --require wants it: {why}")
+    return False
 
 
 def _subscribe(client: Client | HttpClient, text: str, options: QueryOptions) -> Subscription:
@@ -102,12 +136,13 @@ def _copy(
     client: Client | HttpClient,
     answer: Subscription,
     writers: Sequence[Writer],
+    summary: Summary,
     interrupt: Interrupt,
     status: StatusLine,
     options: QueryOptions,
-) -> Summary:
+) -> None:
     """Pass on what comes until the end, or until Ctrl-C ends it."""
-    summary, alarms = Summary(), Alarms(status)
+    alarms = Alarms(status)
     left = options.limit_rows
     try:
         while left is None or left > 0:
@@ -116,9 +151,10 @@ def _copy(
                 interrupt.answered()
             if window is None and answer.ended is not None:
                 break
-            alarms.connection(connected=client.connected)
+            alarms.connection(connected=client.connected, refused=client.refused)
             if window is None:
                 continue
+            summary.rows += window.num_rows
             if left is not None:
                 window = window.head(left)
                 left -= window.num_rows
@@ -129,11 +165,12 @@ def _copy(
     finally:
         interrupt.answered()
         status.clear()
+    summary.ended = answer.ended
     if options.ledger and answer.total is not None:
-        _write_line(writers, "_ledger_total", as_data(answer.total))
+        total = summary.total(answer.total)
+        _write_line(writers, "_ledger_total", as_data(total or answer.total))
     for writer in writers:
         writer.finish()
-    return summary
 
 
 def _write(
@@ -150,15 +187,17 @@ def _write(
             about = {"from_ms": gap.from_ms, "to_ms": gap.to_ms, "pieces": gap.pieces}
             _write_line(writers, "_gap", about)
         alarms.gap(gap)
-        summary.miss(missed_in(gap))
+        summary.miss(gap)
     if window.num_rows or window.start_ms is not None:
         alarms.clear_status()
         for writer in writers:
             writer.write(window)
     known = window.completeness
     if known is not None:
-        summary.add(known, closes=window.closes)
+        held = summary.add(known, closes=window.closes)
         alarms.see(known)
+        if options.require is not None:
+            options.require.judge(known, held)
         if options.ledger:
             _write_line(writers, "_ledger", as_data(known))
 
@@ -171,6 +210,6 @@ def _write_line(writers: Sequence[Writer], key: str, value: object) -> None:
 def _say_how_complete(kind: str, text: str, options: QueryOptions) -> None:
     """Under a table for people; else beside the rows."""
     if kind in {"table", ""} and options.output.out is None:
-        standard_output().write_text(f"{text}\n")
+        tell(text)
     else:
         complain(text)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cli.destination import standard_output, stdout_is_terminal
-from cli.output import choose_format, make_writer
-from cli.spool import Spool
-from mql.arrays import inferred, texts
-from mql.values import write_json
+from cli.output.destination import standard_output, stdout_is_terminal
+from cli.output.formats import choose_format, make_writer
+from cli.output.spool import Spool
+from mql.columnar.arrays import inferred, texts
+from mql.values.json_values import write_json
 
 Record = dict[str, object]
 

@@ -1,4 +1,4 @@
-"""`mql serve`: a source job, and with `--from` another one's answer as a stream of its own."""
+"""`mql serve`: a source job, and with `--from` answers of others as streams of its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ import click
 import mql
 from cli.live.http import HttpOptions
 from cli.live.http import start as start_http
+from cli.live.job_log import show_log
 from cli.memory import tune_for_days
+from cli.terminal import tell_text
+from mql.errors import MQLError
 from publish_agent import Agent
 from source_jobs import JobSource
 from source_jobs.client import SourceJobError
 from source_jobs.job import SourceJob
-from source_jobs.keys import load_pair
+from source_jobs.security.keys import load_pair
+
+_CPU_SHARE, _BYTES_PER_S = 1.0, 100_000_000
+"""What passing on an answer may take: here is no service that has to come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class ServeOptions:
     allow_agents: Path | None = None
     allow_clients: Path | None = None
     insecure: bool = False
-    upstream: Upstream | None = None
+    upstreams: tuple[Upstream, ...] = ()
     http: HttpOptions | None = None
 
 
@@ -49,8 +55,8 @@ def serve(options: ServeOptions) -> int:
 
     Raises click.UsageError for settings that do not fit, MQLError and OSError.
     """
-    if options.upstream is not None:
-        mql.plan(options.upstream.query, live=True)
+    for upstream in options.upstreams:
+        mql.plan(upstream.query, live=True)
     if options.http is not None:
         options.http.settings()
     try:
@@ -68,28 +74,49 @@ def serve(options: ServeOptions) -> int:
         raise SourceJobError(error.strerror or str(error)) from None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: job.stop())
+    refused: list[MQLError] = []
     with ExitStack() as stack:
-        if options.upstream is not None:
-            _follow(options.upstream, options.key, job, stack)
+        for upstream in options.upstreams:
+            _follow(upstream, options.key, job, stack, refused)
         tune_for_days()
         told = f"agents: {job.agents_address}\nclients: {job.clients_address}"
         if options.http is not None:
             clients = _reachable(job.clients_address)
             server = stack.enter_context(closing(start_http(options.http, clients, options.key)))
             told += f"\nhttp: {server.url}"
-        click.echo(told)
+        tell_text(told)
+        show_log()
         job.run()
+    if refused:
+        raise refused[0]
     return 0
 
 
-def _follow(upstream: Upstream, key: Path | None, job: SourceJob, stack: ExitStack) -> None:
-    """Publish the rows of another source job to this one, through an agent like any other."""
+def _follow(
+    upstream: Upstream,
+    key: Path | None,
+    job: SourceJob,
+    stack: ExitStack,
+    refused: list[MQLError],
+) -> None:
+    """Publish the rows of another source job to this one, through an agent of its own.
+
+    Where that would make a circle the job ends, and the error is put into `refused`.
+    """
+
+    def ended(source: JobSource) -> None:
+        if source.error is not None and not source.started:
+            refused.append(source.error)
+            job.stop()
+
     server_key = load_pair(key).public.decode() if key else None
     agent = Agent(
         service=upstream.stream,
         source_jobs=[_reachable(job.agents_address)],
         key=str(key) if key else None,
         server_key=server_key,
+        cpu_share=_CPU_SHARE,
+        bytes_per_s=_BYTES_PER_S,
     )
     stack.enter_context(closing(agent))
     try:
@@ -97,8 +124,8 @@ def _follow(upstream: Upstream, key: Path | None, job: SourceJob, stack: ExitSta
             upstream.address,
             upstream.query,
             upstream.stream,
-            agent.publish,
-            agent.lost,
+            agent,
+            ended=ended,
             key=key if upstream.server_key else None,
             server_key=upstream.server_key,
         )

@@ -11,15 +11,14 @@ import click
 import mql
 from cli.live.connection import Connection
 from cli.live.records import Record, format_for, write_records
-from cli.printable import printable_lines
-from cli.run import complain
-from cli.table import utc
+from cli.output.table import utc
+from cli.terminal import complain, tell, tell_text
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, HttpClient
 
-SETTLE_S, MEASURE_S = 1.2, 2.1
-"""Agents tell the cost once a second, so what is measured begins and ends with such a moment."""
+MEASURE_S = 3.3
+"""Agents tell the cost once a second, so at least two seconds of it are shown."""
 
 Shape = Callable[[Record], Iterable[Record]]
 
@@ -43,36 +42,34 @@ def cancel(number: int, connection: Connection) -> int:
     """End a query for all who asked it. Returns the exit code. Raises MQLError."""
     with connection.open() as client:
         client.cancel(number)
-    click.echo(f"query {number} is cancelled")
+    tell(f"query {number} is cancelled")
     return 0
 
 
 def explain_live(text: str, connection: Connection) -> int:
     """Show what agents do with a query, which runs for some time to be measured.
 
-    Returns the exit code. Raises MQLError.
+    The figures count from the query's beginning, which is earlier where somebody else runs it: what
+    has passed and what was shipped are counted at different moments, so the difference of two
+    readings may show more shipped than passed. Returns the exit code. Raises MQLError.
     """
     mql.plan(text, live=True)
     with connection.open() as client, client.subscribe(text) as answer:
         for warning in answer.warnings:
             complain(warning)
-        _read_for(client, answer.get, SETTLE_S)
-        before = {_identity(agent): _cost(agent) for agent in _asked(client.explain(text))}
         _read_for(client, answer.get, MEASURE_S)
         explained = client.explain(text)
-    click.echo(printable_lines(str(explained.get("plan", ""))))
-    click.echo(f"\nas measured in the agents, over {MEASURE_S:.0f} s:")
-    rows = [_cost_row(a, before.get(_identity(a), {})) for a in _asked(explained)]
+    tell_text(str(explained.get("plan", "")))
+    start_ms = explained.get("start_ms")
+    since = f", at {utc(start_ms, '%H:%M:%S')} UTC" if isinstance(start_ms, int) else ""
+    tell("", f"as measured in the agents, since the query began{since}:")
+    rows = [_cost_row(agent) for agent in _asked(explained)]
     write_records("table", rows, _COST)
     return 0
 
 
 def _asked(explained: Record) -> list[Record]:
     return cast("list[Record]", explained.get("agents") or [])
-
-
-def _identity(agent: Record) -> tuple[object, object]:
-    return agent.get("agent"), agent.get("source")
 
 
 def _read_for(client: Client | HttpClient, get: Callable[[float], object], seconds: float) -> None:
@@ -153,11 +150,10 @@ def _query_rows(query: Record) -> Iterable[Record]:
     }
 
 
-def _cost_row(agent: Record, before: dict[str, Any]) -> Record:
+def _cost_row(agent: Record) -> Record:
     cost = _cost(agent)
     tested, passed, shipped, spent_ns, sent = (
-        cost.get(name, 0) - before.get(name, 0)
-        for name in ("tested", "candidates", "shipped", "spent_ns", "sent_bytes")
+        cost.get(name, 0) for name in ("tested", "candidates", "shipped", "spent_ns", "sent_bytes")
     )
     state, reason = agent.get("state"), agent.get("reason")
     return {

@@ -6,15 +6,15 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from cli.cells import fit
-from cli.live.words import alarm, losses, missed_in
+from cli.live.completeness_text import alarm, gone, losses, missed_in, unsure
+from cli.output.cells import fit
+from cli.output.table import utc
 from cli.printable import printable
-from cli.run import complain
-from cli.table import utc
+from cli.terminal import complain, redraw
 from mql.ledger import Completeness
 
 if TYPE_CHECKING:
-    from source_jobs.client.items import Gap
+    from source_jobs.client.actions import Gap
 
 
 class StatusLine:
@@ -28,15 +28,13 @@ class StatusLine:
         """Draw it, in place of what it was."""
         if self._shown:
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write("\r\x1b[K" + fit(printable(text), width).rstrip())
-            sys.stderr.flush()
+            redraw(fit(printable(text), width).rstrip())
             self._visible = True
 
     def clear(self) -> None:
         """Take it off the terminal."""
         if self._visible:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            redraw()
             self._visible = False
 
 
@@ -47,7 +45,7 @@ class Alarms:
         self._status = status
         self._about = about
         self._last: tuple[object, ...] | None = None
-        self._connected = True
+        self._away = ""
 
     def see(self, known: Completeness) -> None:
         """Take what is known of one window or second."""
@@ -58,9 +56,13 @@ class Alarms:
         lost = losses(known)
         at = f"{self._about}{utc(known.start_ms, '%H:%M:%S')}"
         if known.silent:
-            self.say(f"{at}: no agents")
+            self.say(f"{at}: no agents{''.join(f'; {words}' for words in gone(known))}")
         elif lost:
             self.say(f"{at}: not complete: {', '.join(lost)}")
+        elif doubts := unsure(known):
+            self.say(f"{at}: an estimate {', '.join(doubts)}")
+        elif left := gone(known):
+            self.say(f"{at}: complete without those who are {', '.join(left)}")
         elif not first:
             self.say(f"{at}: complete again")
 
@@ -68,11 +70,12 @@ class Alarms:
         """Take what was missed."""
         self.say(f"{self._about}missed: {missed_in(gap)} of the answer")
 
-    def connection(self, *, connected: bool) -> None:
-        """Take whether the source job answers."""
-        if connected != self._connected:
-            self._connected = connected
-            self.say("connected again" if connected else "the source job is gone; waiting for it")
+    def connection(self, *, connected: bool, refused: str = "") -> None:
+        """Take whether the source job answers, and why it lets us in no more."""
+        away = "" if connected else refused or "the source job is gone"
+        if away != self._away:
+            self._away = away
+            self.say(f"{away}; waiting for it" if away else "connected again")
 
     def clear_status(self) -> None:
         """Make room for rows."""

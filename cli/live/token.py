@@ -7,13 +7,10 @@ from pathlib import Path
 
 import click
 
-from cli.arguments import FORMATS, read_duration
+from cli.arguments import FORMATS, read_life
+from cli.terminal import tell
 
 _SCOPES = ("query", "trace", "admin")
-
-
-def _span(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    return None if value is None else read_duration(ctx, param, value)
 
 
 _tokens = click.option(
@@ -64,7 +61,7 @@ def token() -> None:
     "--per-minute", type=click.IntRange(1), default=600, show_default=True, help="Requests."
 )
 @click.option(
-    "--for", "life_ms", metavar="SPAN", callback=_span, help="How long it is good: 12h, 30m."
+    "--for", "life_ms", metavar="SPAN", callback=read_life, help="How long it is good: 12h, 30m."
 )
 @_tokens
 def create(
@@ -86,8 +83,8 @@ def create(
     """  # noqa: D301
     import secrets  # noqa: PLC0415 - every command would import it
 
-    from source_jobs.api.token_file import TokenFile  # noqa: PLC0415
-    from source_jobs.api.tokens import PREFIX, Scope, Token, digest  # noqa: PLC0415
+    from source_jobs.api.auth.token_file import TokenFile  # noqa: PLC0415
+    from source_jobs.api.auth.tokens import PREFIX, Scope, Token, digest  # noqa: PLC0415
 
     secret = PREFIX + secrets.token_urlsafe(32)
     now_ms = time.time_ns() // 1_000_000
@@ -105,7 +102,7 @@ def create(
         TokenFile(path).change(lambda book: book.with_token(made))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    click.echo(secret)
+    tell(secret)
 
 
 @token.command("list")
@@ -114,7 +111,7 @@ def create(
 def list_tokens(output: str | None, path: Path) -> None:
     """Show the tokens, without their secrets."""
     from cli.live.records import format_for, write_records  # noqa: PLC0415 - imports the engine
-    from source_jobs.api.token_file import TokenFile  # noqa: PLC0415
+    from source_jobs.api.auth.token_file import TokenFile  # noqa: PLC0415
 
     try:
         kind, book = format_for(output), TokenFile(path).load()
@@ -141,7 +138,7 @@ def list_tokens(output: str | None, path: Path) -> None:
 @_tokens
 def revoke(name: str, path: Path) -> None:
     """Refuse the token NAME from now on, also in a server that runs."""
-    from source_jobs.api.token_file import TokenFile  # noqa: PLC0415
+    from source_jobs.api.auth.token_file import TokenFile  # noqa: PLC0415
 
     try:
         TokenFile(path).change(lambda book: book.without(name))

@@ -5,25 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from cli.destination import standard_output
 from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.connection import Connection
+from cli.live.held import Kind
 from cli.live.records import Record, Records, format_for
 from cli.live.status import Alarms, StatusLine
-from cli.live.words import Summary, missed_in
+from cli.live.summary import Summary
 from cli.memory import tune_for_days
-from cli.output import Writer, make_writer
-from cli.run import complain
-from cli.spool import Spool
-from cli.table import utc
-from source_jobs.timeline import Entry, Followed, Timeline, read_followed
+from cli.output.destination import standard_output
+from cli.output.formats import make_writer
+from cli.output.spool import Spool
+from cli.output.table import utc
+from cli.output.writer import Writer
+from cli.terminal import complain, tell
+from source_jobs.timeline import Entry, Followed, Streams, Timeline, find_followed, read_wanted
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, HttpClient, Subscription
+    from source_jobs.client.paging import Records as Listed
     from source_jobs.client.window import LiveWindow
 
 _POLL_S = 0.02
@@ -38,12 +41,16 @@ def trace(
     Raises MQLError, and click.UsageError for words that are no question.
     """
     try:
-        followed = read_followed(words)
+        wanted = read_wanted(words)
         kind = format_for(output)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     tune_for_days()
     with connection.open() as client, ExitStack() as stack:
+        try:
+            followed = find_followed(wanted, lambda: _fields(client))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
         answers = [
             stack.enter_context(client.subscribe(each.query, ttl_ms=ttl_ms)) for each in followed
         ]
@@ -57,12 +64,21 @@ def trace(
         tracks = [_Track(*pair) for pair in zip(followed, answers, strict=True)]
         _follow(client, tracks, writer, interrupt, kind)
         for track in tracks:
+            track.summary.ended = track.answer.ended
             text = f"{track.stream}: {track.summary.describe(track.answer.total)}"
             if kind == "table":
-                standard_output().write_text(f"{text}\n")
+                tell(text)
             else:
                 complain(text)
         return EXIT_CODE if interrupt.requested else 0
+
+
+def _fields(client: Client | HttpClient) -> Streams:
+    """The fields that have been seen in each stream, as MQL writes them."""
+    return {
+        str(stream["stream"]): [str(field["path"]) for field in cast("Listed", stream["fields"])]
+        for stream in client.streams()
+    }
 
 
 class _Track:
@@ -71,7 +87,7 @@ class _Track:
     def __init__(self, followed: Followed, answer: Subscription) -> None:
         self.stream = followed.stream
         self.answer = answer
-        self.summary = Summary()
+        self.summary = Summary(Kind())
         self.status = StatusLine(shown=False)
         self.alarms = Alarms(self.status, about=f"{followed.stream} ")
 
@@ -85,12 +101,13 @@ class _Track:
 
     def _take(self, window: LiveWindow, timeline: Timeline) -> None:
         now_ms = time.time_ns() // 1_000_000
+        self.summary.rows += window.num_rows
         if window.completeness is not None:
             self.summary.add(window.completeness, closes=window.closes)
             self.alarms.see(window.completeness)
         if window.gap is not None:
             self.alarms.gap(window.gap)
-            self.summary.miss(missed_in(window.gap))
+            self.summary.miss(window.gap)
         for event, time_ms in zip(window.rows(), window.times_ms(), strict=True):
             timeline.add(self.stream, now_ms if time_ms is None else time_ms, event, now_ms)
 
@@ -109,7 +126,7 @@ def _follow(
             came = [track.take_into(timeline) for track in tracks]
             if interrupt.requested:
                 interrupt.answered()
-            tracks[0].alarms.connection(connected=client.connected)
+            tracks[0].alarms.connection(connected=client.connected, refused=client.refused)
             _write(writer, timeline.take(time.time_ns() // 1_000_000), kind)
             if all(track.answer.ended is not None for track in tracks):
                 break

@@ -13,13 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mql import kernels
-from mql.arrays import from_numpy, to_numpy
-from mql.batch import Ints, Kind, Kinds, Mask, as_variant, column_of, kinds_of, variant
-from mql.values import read_json
+from mql.columnar import kernels
+from mql.columnar.arrays import from_numpy, to_numpy
+from mql.columnar.build import column_of, variant
+from mql.columnar.concat import as_variant
+from mql.columnar.kinds import kinds_of
+from mql.columnar.layout import Ints, Kinds, Mask
+from mql.values.json_values import read_json
+from mql.values.kind import Kind
 
 LONG_DOUBLE, JSON = 6, 7
-"""Kinds beyond those of `mql.batch.Kind`: the column's text holds the digits, or JSON."""
+"""Kinds beyond those of `mql.values.kind.Kind`: the column's text holds the digits, or JSON."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -40,10 +44,10 @@ class _Seen(IntEnum):
 class Cells:
     """The arrays of a column of n rows.
 
-    `kinds` (n) are those of `mql.batch.Kind`, and two more; `values` (n) the integer, or the bits
-    of the double; `offsets` (n + 1, int32) the place of each row's text in `text`, which is UTF-8.
-    Where texts are `numbered`, there may be any number of them, and `values` has that of a row's.
-    Columns are made of them without a copy: they must not change any more.
+    `kinds` (n) are those of `mql.values.kind.Kind`, and two more; `values` (n) the integer, or
+    the bits of the double; `offsets` (n + 1, int32) the place of each row's text in `text`, which
+    is UTF-8. Where texts are `numbered`, there may be any number of them, and `values` has that of
+    a row's. Columns are made of them without a copy: they must not change any more.
     """
 
     kinds: Kinds

@@ -11,7 +11,7 @@
 
 #include "blocks.h"
 
-/* The first five are those of `mql.batch.Kind`. The values of the others are left as text in the
+/* The first five are those of `mql.columnar.layout.Kind`. The values of the others are left as text in the
  * column: of a string, a double with more digits than are exact here, or JSON of any kind. */
 enum { NOTHING, BOOL, INT, DOUBLE, STRING, ESCAPED, LONG_DOUBLE, JSON };
 

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import Ints, Kind
-from mql.compiled import agrees, layout, load
+from mql.columnar.layout import Ints
 from mql.events.cells import JSON, LONG_DOUBLE, Bytes, Cells
+from mql.host.compiled import agrees, layout, load
+from mql.values.kind import Kind
 
 LIBRARY = Path(__file__).with_name("_compiled.so")
 """Where the build puts what it has compiled."""
@@ -29,6 +30,8 @@ _MAX_DEPTH = 32
 _LONGEST_KEY_SIZE = 63
 """The bit of a node's `key_sizes` that stands for this and all greater sizes."""
 _MAX_CHUNK = 2**31 - 1
+_MAX_TEXTS = 1 << 28
+"""Of longer lines so many columns are not made here (in bytes, of all columns' texts)."""
 _BLOCK = 32
 """Texts are copied in blocks of so many bytes; the last may reach behind its text."""
 _SCRATCH_KEPT = 1 << 24
@@ -140,6 +143,8 @@ class NativeDecoder:
         if rows < 0:
             return None
         nodes, columns = self._tree.nodes, len(self._tree.order)
+        if columns * size > _MAX_TEXTS:
+            return None
         arrays = _Arrays(rows, self._texts(columns, size))
         ends = np.empty(rows, np.int32)
         table = arrays.table.ctypes.data

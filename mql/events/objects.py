@@ -10,8 +10,8 @@ import msgspec
 import pyarrow as pa
 
 from mql.events.shape import Shape, column
-from mql.syntax import Property
-from mql.values import stack_is_bounded
+from mql.language.syntax import Property
+from mql.values.json_values import stack_is_bounded
 
 _MAX_LEARNING = 16
 """After this many chunks that did not fit, types are not tried any more."""

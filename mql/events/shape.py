@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from mql import arrays
-from mql.batch import column_of, column_of_kind
-from mql.syntax import AnyElement, Property, Step
-from mql.values import walk
+from mql.columnar import arrays
+from mql.columnar.build import column_of, column_of_kind
+from mql.language.syntax import AnyElement, Property, Step
+from mql.values.json_values import walk
 
 _LEAF: dict[type, object] = {
     str: str | None,

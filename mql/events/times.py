@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from mql import kernels
-from mql.arrays import from_numpy, ints
-from mql.batch import Kind, Mask, doubles_of, ints_of, kinds_of, null_where, strings_of
+from mql.columnar import kernels
+from mql.columnar.arrays import from_numpy, ints
+from mql.columnar.build import null_where
+from mql.columnar.kinds import kinds_of
+from mql.columnar.layout import Mask
+from mql.columnar.read import doubles_of, ints_of, strings_of
+from mql.values.kind import Kind
 
 _UNITS = ((1e17, "ns", 1e-6), (1e14, "µs", 1e-3), (1e11, "ms", 1.0), (0.0, "s", 1e3))
 """From this magnitude up a number is taken in this unit: 1e11 s is the year 5138."""

@@ -8,18 +8,20 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from mql.exec.aggregate import AggregateOperator
-from mql.exec.anomaly import AnomalyOperator
-from mql.exec.extrapolate import ExtrapolateOperator
-from mql.exec.filter import FilterOperator, NothingOperator
-from mql.exec.join import JoinOperator
 from mql.exec.limits import Limits
 from mql.exec.operator import Block, Counters, Operator
-from mql.exec.rows import RowsOperator
-from mql.exec.sample import RandomSampleOperator, RateSampleOperator, StickySampleOperator
-from mql.exec.select import SelectOperator
-from mql.exec.sort import LimitOperator, SortOperator
-from mql.exec.topn import TopNOperator
+from mql.exec.operators.anomaly import AnomalyOperator
+from mql.exec.operators.extrapolate import ExtrapolateOperator
+from mql.exec.operators.filter import FilterOperator, NothingOperator
+from mql.exec.operators.join import JoinOperator
+from mql.exec.operators.limit import LimitOperator
+from mql.exec.operators.sample import RandomSampleOperator, RateSampleOperator, StickySampleOperator
+from mql.exec.operators.select import SelectOperator
+from mql.exec.operators.sort import SortOperator
+from mql.exec.operators.top_n import TopNOperator
+from mql.exec.operators.window_aggregate import AggregateOperator
+from mql.exec.operators.window_rows import RowsOperator
+from mql.language.syntax import RandomSample, RateSample, SampleClause, StickySample
 from mql.planner.fields import needed_fields
 from mql.planner.logical import (
     Anomaly,
@@ -40,12 +42,14 @@ from mql.planner.logical import (
     WindowAggregate,
     WindowRows,
 )
-from mql.syntax import RandomSample, RateSample, SampleClause, StickySample
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What operators get from outside: the clock, the dice, the query's start, and limits."""
+    """What operators get from outside: the clock, the dice, the query's start, and limits.
+
+    `share` is what of the events the query itself has kept, if it scales its counts and sums.
+    """
 
     now_ms: Callable[[], int]
     seed: int = 0
@@ -53,6 +57,7 @@ class Context:
     lateness_ms: int = 0
     limits: Limits = field(default_factory=Limits)
     counters: Counters = field(default_factory=Counters)
+    share: float = 1.0
 
 
 class Pipeline:
@@ -68,6 +73,11 @@ class Pipeline:
         """Whether no further input can change the answer."""
         return any(operator.done for operator in self._operators)
 
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory the operators' states take."""
+        return sum(operator.held_bytes for operator in self._operators)
+
     def push(self, block: Block) -> list[Block]:
         """Send a block of events through; give what comes out."""
         return self._through(self._operators, [block])
@@ -78,9 +88,24 @@ class Pipeline:
         Each of their events stands for `weight`, and none counts as later than `latest_ms`. Returns
         how many came too late. Raises ValueError if the batch holds no such states.
         """
+        return self._aggregate.absorb(batch, weight, latest_ms)
+
+    def check(self, batch: pa.RecordBatch, weight: int = 1) -> None:
+        """See whether the aggregate could absorb states. Raises ValueError if not."""
+        self._aggregate.read(batch, weight)
+
+    def settle(self, *, wholly: bool) -> bool:
+        """Add some of the states that were absorbed, if they are many, or `wholly`.
+
+        Returns whether there is more to be done. It is done when a window closes at the latest.
+        """
+        return self._aggregate.settle(wholly=wholly)
+
+    @property
+    def _aggregate(self) -> AggregateOperator:
         first = self._operators[0]
         assert isinstance(first, AggregateOperator), first
-        return first.absorb(batch, weight, latest_ms)
+        return first
 
     def finish(self, end_ms: int | None) -> list[Block]:
         """Tell each operator in turn that the input has ended; give what comes out."""
@@ -133,6 +158,7 @@ def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator
                     now_ms=now_ms,
                     lateness_ms=context.lateness_ms,
                     start_ms=context.start_ms,
+                    share=context.share,
                 )
             ]
         case RollUp(outputs):

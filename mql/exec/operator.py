@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from mql import kernels
-from mql.arrays import to_numpy
-from mql.batch import Ints, Mask
+from mql.columnar import kernels
+from mql.columnar.arrays import to_numpy
+from mql.columnar.layout import Ints, Mask
 
 WINDOW = "*window"
 
@@ -68,6 +68,10 @@ class Operator(Protocol):
     done: bool
     """Set when no further block can change the answer."""
 
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory its state takes."""
+
     def push(self, block: Block) -> list[Block]:
         """Take a block; give what follows from it."""
 
@@ -94,6 +98,7 @@ class PerBlock:
     """The base of operators that turn each block into one, and keep nothing for the end."""
 
     done = False
+    held_bytes = 0
 
     def push(self, block: Block) -> list[Block]:
         """Take a block; give what follows from it."""

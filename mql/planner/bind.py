@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mql.format import format_property
-from mql.functions import FUNCTIONS
+from mql.language.format import format_property
+from mql.language.functions import FUNCTIONS
+from mql.language.syntax import (
+    Aggregate,
+    Everything,
+    Prefix,
+    Property,
+    Query,
+    RandomSample,
+    RateSample,
+    StickySample,
+    Value,
+)
+from mql.language.traverse import aggregates_in, map_condition, properties_in
 from mql.planner.checks import check
 from mql.planner.logical import (
     Anomaly,
@@ -30,19 +42,7 @@ from mql.planner.logical import (
     Windowing,
     WindowRows,
 )
-from mql.planner.row import Row
-from mql.syntax import (
-    Aggregate,
-    Everything,
-    Prefix,
-    Property,
-    Query,
-    RandomSample,
-    RateSample,
-    StickySample,
-    Value,
-)
-from mql.traverse import aggregates_in, map_condition, properties_in
+from mql.planner.output_row import Row
 
 ANOMALY_COLUMNS = {"mad": ("anomalous",), "des": ("anomalous", "expected", "score")}
 

@@ -7,28 +7,37 @@ from math import gcd
 from typing import NoReturn
 
 from mql.errors import QueryError, Span
-from mql.parser import span_of
-from mql.regex import MAX_SIZE, PATTERN_SIZE, like, problem_with, size_of
-from mql.syntax import (
+from mql.language.format import format_property, format_value
+from mql.language.regex import MAX_SIZE, PATTERN_SIZE, like, problem_with, size_of
+from mql.language.spans import span_of
+from mql.language.syntax import (
     NOWHERE,
     Aggregate,
     Condition,
     Everything,
     Item,
     Like,
+    Literal,
     Matches,
     Prefix,
+    Property,
     Query,
+    Scalar,
     TimeWindow,
     Value,
+    WindowClause,
 )
-from mql.traverse import aggregates_in, patterns_in, properties_in, values_in
+from mql.language.traverse import aggregates_in, patterns_in, properties_in, values_in
 
 MAX_PREFIXES = 100
 """A select list with more of `*` and prefixes is refused."""
 
 MAX_PANES = 100_000
 """A window that falls into more equal parts than this (10 hours every 0.3 s) is refused."""
+
+MIN_LIVE_MS = 100
+"""A live window that is shorter, or comes more often, is refused: each costs a source job and its
+askers more than an event does."""
 
 
 def check(query: Query, *, live: bool = False) -> None:
@@ -50,6 +59,8 @@ class _Checks:
                 query.having, "having", elements=False, aggregates=query.is_aggregate
             )
         for key in query.order_by:
+            if isinstance(key.value, Literal):
+                self._refuse_order_by(key.value)
             self._check_value(key.value, "order by", aggregates=query.is_aggregate)
         if query.anomaly:
             self._check_value(query.anomaly.subject, "anomaly", aggregates=query.is_aggregate)
@@ -61,6 +72,25 @@ class _Checks:
     def _refuse(self, reason: str, span: Span, hint: str = "") -> NoReturn:
         text = self.query.text
         raise QueryError(reason, text, span if text else Span(0, 0), hint)
+
+    def _refuse_order_by(self, literal: Literal) -> NoReturn:
+        """Columns have no numbers here, and a text in quotes is no column."""
+        reason = f"`{format_value(literal)}` is the same in every row, and orders nothing"
+        name = self._column_meant(literal.value)
+        hint = f"name the column: `order by {name}`" if name else ""
+        self._refuse(reason, literal.span, hint)
+
+    def _column_meant(self, value: Scalar) -> str:
+        """The column of a number, or of a name in quotes; empty where there is none."""
+        if isinstance(value, str):
+            return format_property(Property((value,)))
+        items = self.query.items
+        if not isinstance(value, int) or not 1 <= value <= len(items):
+            return ""
+        item = items[value - 1]
+        if isinstance(item.value, Everything | Prefix):
+            return ""
+        return format_property(Property((item.alias,))) if item.alias else format_value(item.value)
 
     def _check_items(self) -> None:
         wide = [i.value for i in self.query.items if isinstance(i.value, Everything | Prefix)]
@@ -129,6 +159,7 @@ class _Checks:
     def _check_live(self) -> None:
         query = self.query
         if query.window is not None:
+            self._check_live_window(query.window)
             return
         hint = "add a window, such as `window 10`"
         if query.is_aggregate:
@@ -136,14 +167,25 @@ class _Checks:
             self._refuse(
                 "an aggregate over a live stream never ends without a `window`", span, hint
             )
-        for clause, present in (("group", query.group_by), ("order", query.order_by)):
+        for name, present in (("group_by", query.group_by), ("order_by", query.order_by)):
             if present:
-                reason = f"`{clause} by` on a live stream needs a `window`"
-                self._refuse(reason, self._clause_span(clause), hint)
+                clause = name.replace("_", " ")
+                reason = f"`{clause}` on a live stream needs a `window`"
+                self._refuse(reason, self._clause_span(name), hint)
 
-    def _clause_span(self, word: str) -> Span:
-        start = self.query.text.lower().rfind(word)
-        return Span(start, start + len(word)) if start >= 0 else NOWHERE
+    def _check_live_window(self, window: WindowClause) -> None:
+        if isinstance(window, TimeWindow) and min(window.span_ms, window.shift_ms) < MIN_LIVE_MS:
+            self._refuse(
+                f"a window on a live stream has at least {MIN_LIVE_MS} ms, and so has its shift",
+                self._clause_span("window"),
+                "ask for `window 0.1` or longer; a recording may have windows of a millisecond",
+            )
+
+    def _clause_span(self, name: str) -> Span:
+        """The first word of a clause; of a query that was not parsed, nowhere."""
+        start = self.query.clause_spans.get(name, NOWHERE).start
+        word, _, _ = name.partition("_")
+        return Span(start, start + len(word))
 
 
 def _conditions(query: Query) -> list[Condition]:

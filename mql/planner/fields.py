@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mql.format import format_property
+from mql.language.format import format_property
+from mql.language.quoting import quote
+from mql.language.syntax import Condition, Property, StickySample
+from mql.language.traverse import properties_in, values_in
 from mql.planner.logical import (
     Filter,
     Join,
@@ -14,9 +17,6 @@ from mql.planner.logical import (
     Step,
     WindowAggregate,
 )
-from mql.quoting import quote
-from mql.syntax import Condition, Property, StickySample
-from mql.traverse import properties_in, values_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from mql.format import (
+from mql.language.format import (
     format_aggregate,
     format_condition,
     format_property,
@@ -18,8 +18,8 @@ from mql.format import (
     format_seconds,
     format_value,
 )
-from mql.quoting import quote
-from mql.syntax import (
+from mql.language.quoting import quote
+from mql.language.syntax import (
     Aggregate,
     Condition,
     CountWindow,

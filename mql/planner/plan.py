@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mql.errors import QueryError, Span
-from mql.format import format_query
-from mql.parser import parse
+from mql.language.format import format_query
+from mql.language.parser import parse
+from mql.language.syntax import Query
 from mql.planner.bind import bind
 from mql.planner.logical import LogicalPlan, format_plan
 from mql.planner.rules import columns_of, optimize
 from mql.planner.split import QueryPlan, split
-from mql.syntax import Query
 
 MAX_LIVE_COLUMNS = 500
 """A live query that reads more properties, or makes more columns of them, is refused.

@@ -11,23 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from mql.planner.logical import (
-    Filter,
-    Having,
-    Limit,
-    LogicalPlan,
-    Nothing,
-    Output,
-    RollUp,
-    Select,
-    Sort,
-    Step,
-    TopN,
-    WholeInput,
-    WindowAggregate,
-    WindowRows,
-)
-from mql.syntax import (
+from mql.language.syntax import (
     And,
     Between,
     Comparator,
@@ -44,7 +28,23 @@ from mql.syntax import (
     Property,
     Value,
 )
-from mql.traverse import properties_in, values_in
+from mql.language.traverse import properties_in, values_in
+from mql.planner.logical import (
+    Filter,
+    Having,
+    Limit,
+    LogicalPlan,
+    Nothing,
+    Output,
+    RollUp,
+    Select,
+    Sort,
+    Step,
+    TopN,
+    WholeInput,
+    WindowAggregate,
+    WindowRows,
+)
 
 Rule = Callable[[LogicalPlan], LogicalPlan]
 Observer = Callable[[str, LogicalPlan, LogicalPlan], None]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mql.format import format_aggregate
-from mql.functions import FUNCTIONS, Merge
+from mql.language.format import format_aggregate
+from mql.language.functions import FUNCTIONS, Merge
+from mql.language.syntax import RateSample, TimeWindow
 from mql.planner.fields import Fields, scanned_fields
 from mql.planner.logical import (
     Filter,
@@ -23,7 +24,6 @@ from mql.planner.logical import (
     WindowAggregate,
     format_plan,
 )
-from mql.syntax import RateSample, TimeWindow
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mql.sources.json_spelling import Clause
 from mql.sources.search import Found, Search
 from mql.sources.slices import Slice
-from mql.sources.spelling import Clause
 
 DENSE = 0.3
 """Where lines with more than this share of the bytes may pass, decoding all is as fast."""

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from mql import kernels
-from mql.arrays import to_numpy
-from mql.batch import TIME, Ints, concat_batches, is_null
+from mql.columnar import kernels
+from mql.columnar.arrays import to_numpy
+from mql.columnar.concat import concat_batches
+from mql.columnar.kinds import is_null
+from mql.columnar.layout import TIME, Ints
 
 Batches = Iterator[pa.RecordBatch]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import pyarrow as pa
 
 from mql.errors import InputError
-from mql.events.decode import Read, Reader
+from mql.events.reader import Read, Reader
 from mql.sources.slices import Slice, joined, whole_lines
-from mql.values import read_json
+from mql.values.json_values import read_json
 
 if TYPE_CHECKING:
     from mql.sources.prefilter import Prefilter
@@ -26,8 +26,14 @@ CHUNK = 1 << 24
 SEARCHED = 1 << 20
 """Bytes read at once while text is searched for: so many stay in a core's own cache meanwhile."""
 
-MAX_LINE = 1 << 28
+MAX_LINE = 1 << 24
 """A longer line (in bytes) is passed over and counted as not JSON."""
+
+_WIDTH_BYTES = 1 << 26
+"""Bytes decoded at once times the columns that are made of them, at most."""
+
+_LEAST = 1 << 18
+"""But so many bytes are decoded at once, however many columns there are."""
 
 _DECOMPRESSED = 1 << 20
 """Bytes decompressed at once: what comes before a break in the stream should not be lost in it."""
@@ -98,6 +104,9 @@ class LineSource:
 
     def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The lines as batches; None while a pipe is silent."""
+        self._chunk_bytes = min(
+            self._chunk_bytes, max(_LEAST, _WIDTH_BYTES // max(1, reader.width))
+        )
         while self.arrives and not self._opened and not _ready(self._raw):
             yield None
         self._open()
@@ -174,7 +183,7 @@ class LineSource:
         if self._opened:
             return
         self._opened = True
-        start = self._read_raw(self._read_size)
+        start = self._read_raw(min(self._read_size, SEARCHED))
         kind = next((k for magic, k in _MAGIC.items() if start.startswith(magic)), None)
         if kind is None:
             self._read_ahead = start.removeprefix(_BYTE_ORDER_MARK)

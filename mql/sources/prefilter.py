@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mql.batch import Ints
+from mql.columnar.layout import Ints
 from mql.errors import InputError
-from mql.events.decode import Read, Reader
-from mql.planner.literals import needed_text
+from mql.events.reader import Read, Reader
 from mql.planner.logical import LogicalPlan
+from mql.planner.required_text import needed_text
 from mql.sources.candidates import CandidateSearch
+from mql.sources.json_spelling import clauses_of, escape_of
 from mql.sources.search import Found, compiled
 from mql.sources.slices import Slice
-from mql.sources.spelling import clauses_of, escape_of
 
 _NEWLINE = ord("\n")
 _KEPT_BYTES = 1 << 19

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mql.arrays import binaries
-from mql.batch import Ints
-from mql.compiled import agrees, layout
+from mql.columnar.arrays import binaries
+from mql.columnar.layout import Ints
 from mql.events.native import library
+from mql.host.compiled import agrees, layout
+from mql.sources.json_spelling import Clause, ValueOf
 from mql.sources.slices import Slice
-from mql.sources.spelling import Clause, ValueOf
 
 _MOST = 1 << 14
 """So many lines are found in a slice at most."""

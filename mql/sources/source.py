@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from mql.events.decode import Read, Reader
+from mql.events.reader import Read, Reader
 
 
 class Source(Protocol):

@@ -10,9 +10,13 @@ from __future__ import annotations
 import msgspec
 
 from mql.ledger import Completeness, Tally
+from mql.wire.upstream import Feed, Told
 
 PROTOCOL = 1
 """The protocol's version; both sides refuse another."""
+
+CLIENT_CREDIT_MAX = 16 << 20
+"""Bytes of payload that may be under way to one client, whatever it grants."""
 
 MAX_WEIGHT = 1_000
 """One event stands for at most so many."""
@@ -45,11 +49,18 @@ class Hello(Message, frozen=True, tag="hello"):
 
 
 class Accept(Message, frozen=True, tag="accept"):
-    """The agent runs the query now: events from `start_ms` on are in its tallies."""
+    """The agent runs the query now: events from `start_ms` on are in its tallies.
+
+    A new process, which was asked with its first welcome, says how many events of the stream it
+    had published before (`unseen`), and when the first of them (`unseen_ms`). Any other leaves
+    that out: it does not know.
+    """
 
     query: int
     source: int
     start_ms: int
+    unseen: int | None = None
+    unseen_ms: int = 0
 
 
 class Refuse(Message, frozen=True, tag="refuse"):
@@ -69,6 +80,10 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     little-endian uint32; None means all rows. `has_rows` is whether the payload concerns this
     part at all. Each event in it stands for `weight` that were published: more than 1 if it was
     kept at random to stay inside the agent's budget.
+
+    Of a stream that is another source job's answer `upstream` names that job, and `told` is what
+    it has said of the time up to the watermark since the part before. It will have said more by
+    `due_ms`, if it is well, and it tells of a moment at the latest `wait_ms` after it.
     """
 
     query: int
@@ -81,17 +96,23 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     has_rows: bool = False
     rows: bytes | None = None
     weight: int = 1
+    upstream: str = ""
+    told: tuple[Told, ...] = ()
+    due_ms: int = 0
+    wait_ms: int = 0
 
 
 class Batch(Message, frozen=True, tag="batch"):
     """What an agent has to say about running queries; the payload holds events, or states.
 
-    The payload is an Arrow IPC stream of one record batch, in the layout of `mql.batch`; of
-    states if `states` is true, which then belong to the one part.
+    The payload is an Arrow IPC stream of one record batch, in the layout of `mql.columnar.layout`;
+    of states if `states` is true, which then belong to the one part. By `clock_us` the agent may
+    take the source job's clock wrong, and so the times of events.
     """
 
     parts: tuple[Part, ...]
     states: bool = False
+    clock_us: int = 0
 
 
 class QueryCost(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,9 +135,11 @@ class QueryCost(msgspec.Struct, frozen=True, omit_defaults=True):
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
     """Sent every second, and at once when a new stream appears.
 
-    `offset_us` is by how much the source job's clock is ahead, as the agent knows it, `lag_us` how
-    late the agent's background thread wakes, and `dropped` all events it ever dropped. It keeps
-    one event of `weight`, and takes `cpu_share` of a core.
+    `offset_us` is by how much the source job's clock is ahead, as the agent knows it, and
+    `clock_us` how far that may be wrong; `lag_us` is how late the agent's background thread wakes,
+    and `dropped` all events it ever dropped. It keeps one event of `weight`, and takes `cpu_share`
+    of a core. `feeds` are the source jobs whose answers are among its streams, and those upstream
+    of them. `waiting` are the numbers of queries that it has, and has not planned yet.
     """
 
     sent_us: int
@@ -128,6 +151,9 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
     costs: tuple[QueryCost, ...] = ()
     weight: int = 1
     cpu_share: float = 0.0
+    clock_us: int = 0
+    feeds: tuple[Feed, ...] = ()
+    waiting: tuple[int, ...] = ()
 
 
 class FieldSeen(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -160,7 +186,10 @@ class Goodbye(Message, frozen=True, tag="goodbye"):
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
-    """The answer to `Hello`, which had come at `received_us`. `credit` is in bytes of payload."""
+    """The answer to `Hello`, which had come at `received_us`. `credit` is in bytes of payload.
+
+    The clock `slews` as in `Beat`.
+    """
 
     protocol: int
     job: str
@@ -168,6 +197,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
     hello_us: int
     received_us: int
     sent_us: int
+    slews: bool = False
 
 
 class Unknown(Message, frozen=True, tag="unknown"):
@@ -178,7 +208,9 @@ class Subscribe(Message, frozen=True, tag="subscribe"):
     """Run the agent's half of a query on a stream.
 
     `time` is the property that holds the event's time; empty means the time of publishing.
-    `slot_ms` is the length of the tallies' slots. `states` allows to ship states.
+    `slot_ms` is the length of the tallies' slots. `states` allows to ship states. `client` tells
+    clients apart: those subscriptions that have to wait in an agent are planned client by client in
+    turn.
     """
 
     query: int
@@ -189,6 +221,7 @@ class Subscribe(Message, frozen=True, tag="subscribe"):
     time: str = ""
     seed: int = 0
     states: bool = False
+    client: int = 0
 
 
 class Unsubscribe(Message, frozen=True, tag="unsubscribe"):
@@ -204,11 +237,16 @@ class Credit(Message, frozen=True, tag="credit"):
 
 
 class Beat(Message, frozen=True, tag="beat"):
-    """The answer to a heartbeat, which had been sent at `echo_us` and came at `received_us`."""
+    """The answer to a heartbeat, which had been sent at `echo_us` and came at `received_us`.
+
+    The source job's clock `slews` while it follows a wall clock that was set, up to a 200th faster
+    or slower than time.
+    """
 
     echo_us: int
     received_us: int
     sent_us: int
+    slews: bool = False
 
 
 class Look(Message, frozen=True, tag="look"):
@@ -219,13 +257,17 @@ class Look(Message, frozen=True, tag="look"):
 
 
 class Connect(Message, frozen=True, tag="connect"):
-    """The first message of a client, and the answer to `Unknown`. `user` is shown to others."""
+    """The first message of a client, and the answer to `Unknown`. `user` is shown to others.
+
+    `sent_us` is by the client's own clock, whatever that counts from.
+    """
 
     protocol: int
     client: str
     user: str
     version: str
     credit: int
+    sent_us: int = 0
 
 
 class Ask(Message, frozen=True, tag="ask"):
@@ -233,7 +275,8 @@ class Ask(Message, frozen=True, tag="ask"):
 
     Clients that name the same `group` share the rows. `ttl_ms` ends the query after that time;
     0 means never. `time` and `lateness_ms`: the property that holds the time of events and how
-    late they may come.
+    late they may come. `knows` are patterns with `*` of the streams whose names may be told to who
+    asks; without any all may be.
     """
 
     request: int
@@ -242,6 +285,7 @@ class Ask(Message, frozen=True, tag="ask"):
     lateness_ms: int = 0
     group: str = ""
     ttl_ms: int = 0
+    knows: tuple[str, ...] = ()
 
 
 class Leave(Message, frozen=True, tag="leave"):
@@ -251,15 +295,33 @@ class Leave(Message, frozen=True, tag="leave"):
 
 
 class Alive(Message, frozen=True, tag="alive"):
-    """Sent by a client every second, and answered in kind."""
+    """Sent by a client every second, and answered in kind.
+
+    The answer says when (`sent_us`) the client had said it (`echo_us`), when that came, which
+    source jobs are upstream of this one (`feeds`), and how many of the client's queries it has not
+    planned yet (`waiting`).
+    """
+
+    sent_us: int = 0
+    echo_us: int = 0
+    received_us: int = 0
+    feeds: tuple[Feed, ...] = ()
+    waiting: int = 0
 
 
 class Show(Message, frozen=True, tag="show"):
-    """Show `agents`, `queries`, `streams`, `metrics`, or, with a query, its plan: `explain`."""
+    """Show `agents`, `queries`, `streams`, `metrics`, or, with a query, its plan: `explain`.
+
+    Of the first three a page: `after` is what the page before said, and `limit` the most that is
+    wanted, where 0 sets none; `brief` leaves out fields and lists.
+    """
 
     request: int
     what: str
     query: str = ""
+    after: str = ""
+    limit: int = 0
+    brief: bool = False
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
@@ -273,11 +335,19 @@ class Cancel(Message, frozen=True, tag="cancel"):
 
 
 class Connected(Message, frozen=True, tag="connected"):
-    """The answer to `Connect`. `job` is a random name that this source job keeps."""
+    """The answer to `Connect`. `job` is a random name that this source job keeps.
+
+    `shown` is how people know it; the other fields are as in `Alive`.
+    """
 
     protocol: int
     job: str
     version: str
+    shown: str = ""
+    sent_us: int = 0
+    echo_us: int = 0
+    received_us: int = 0
+    feeds: tuple[Feed, ...] = ()
 
 
 class Answering(Message, frozen=True, tag="answering"):
@@ -307,6 +377,7 @@ class Answer(Message, frozen=True, tag="answer"):
 
     `sequence` counts from 1. The payload, if any, is an Arrow IPC stream of one record batch
     of output rows, of the one window from `start_ms` to `end_ms` where the query has those.
+    With a `completeness`, `wait_ms` is how long after its end it comes at the latest.
     """
 
     request: int
@@ -315,6 +386,7 @@ class Answer(Message, frozen=True, tag="answer"):
     start_ms: int | None = None
     end_ms: int | None = None
     completeness: Completeness | None = None
+    wait_ms: int = 0
 
 
 class Ended(Message, frozen=True, tag="ended"):
@@ -330,9 +402,13 @@ class Ended(Message, frozen=True, tag="ended"):
 
 
 class Shown(Message, frozen=True, tag="shown"):
-    """The answer to `Show` and `Cancel`: JSON as the payload."""
+    """The answer to `Show` and `Cancel`: JSON as the payload.
+
+    More follows where `after` is not empty, for a `Show` that repeats it.
+    """
 
     request: int
+    after: str = ""
 
 
 AgentMessage = Hello | Accept | Refuse | Batch | Heartbeat | Catalogue | Goodbye

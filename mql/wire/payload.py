@@ -9,7 +9,7 @@ from struct import unpack_from
 import numpy as np
 import pyarrow as pa
 
-from mql.batch import VARIANT, Ints
+from mql.columnar.layout import VARIANT, Ints
 from mql.wire.codec import ProtocolError
 
 _PLAIN = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.large_string(), VARIANT)
@@ -37,11 +37,11 @@ def write_batch(batch: pa.RecordBatch) -> pa.Buffer:
     return sink.getvalue()
 
 
-def read_batch(payload: bytes) -> pa.RecordBatch:
+def read_batch(payload: bytes, row_bytes: int = 0) -> pa.RecordBatch:
     """The one batch of an Arrow IPC stream, checked through. Raises ProtocolError.
 
     It takes about as much memory as its bytes: what would grow when read (compressed buffers, a
-    great number of nulls) is refused before.
+    great number of nulls) is refused before, as are rows of less than `row_bytes` each.
     """
     try:
         start = _end_of_head(payload, 0)
@@ -51,7 +51,10 @@ def read_batch(payload: bytes) -> pa.RecordBatch:
         if message.type != "record batch":
             raise ProtocolError(f"a {message.type}, where a record batch belongs")
         body = _end_of_head(payload, start)
-        _check_growth(payload[start + len(_MARK) + 4 : body], len(payload))
+        rows = _rows(payload[start + len(_MARK) + 4 : body])
+        most = len(payload) // row_bytes if row_bytes else max(_FREE_ROWS, 8 * len(payload))
+        if not 0 <= rows <= most:
+            raise ProtocolError(f"{rows:,} rows in {len(payload):,} bytes")
         batch = pa.ipc.read_record_batch(message, schema)
         batch.validate(full=True)
         rest = payload[body + message.body.size :][: len(_END)]
@@ -90,8 +93,8 @@ _known_schema = lru_cache(maxsize=256)(_read_schema)
 """What one query's batches hold is nearly always the same."""
 
 
-def _check_growth(head: bytes, size: int) -> None:
-    """Refuse a batch that would be much larger than its bytes.
+def _rows(head: bytes) -> int:
+    """How many rows a batch has that is not larger than its bytes. Raises ProtocolError.
 
     Arrow reads the head of a message, a FlatBuffer, only together with its body. Of the table
     `Message` field 2 is the table `RecordBatch`, whose field 0 is the number of rows, and field 3
@@ -105,9 +108,7 @@ def _check_growth(head: bytes, size: int) -> None:
     if _field(head, batch, 3) is not None:
         raise ProtocolError("compressed buffers")
     rows_at = _field(head, batch, 0)
-    rows = unpack_from("<q", head, rows_at)[0] if rows_at is not None else 0
-    if not 0 <= rows <= max(_FREE_ROWS, 8 * size):
-        raise ProtocolError(f"{rows:,} rows in {size:,} bytes")
+    return int(unpack_from("<q", head, rows_at)[0]) if rows_at is not None else 0
 
 
 def _field(head: bytes, table: int, number: int) -> int | None:

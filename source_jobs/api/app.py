@@ -14,10 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from source_jobs.api import answers, knowing, meta, queries, tracing
-from source_jobs.api.door import Door
+from source_jobs.api.context import Door
 from source_jobs.api.errors import Refusal, refuse
-from source_jobs.api.guard import Guard, refusal_of, response_of
+from source_jobs.api.middleware import Guard, refusal_of, response_of
+from source_jobs.api.routes import answers, queries
+from source_jobs.api.routes import introspection as knowing
+from source_jobs.api.routes import service as meta
+from source_jobs.api.routes import trace as tracing
 
 _THREADS = 32
 """Questions to the source job that may wait at once."""
@@ -32,6 +35,7 @@ ROUTES = (
     Route("/api/language", knowing.language),
     Route("/api/streams", knowing.streams),
     Route("/api/agents", knowing.agents),
+    Route("/api/metrics", knowing.metrics),
     Route("/api/check", knowing.check, methods=["POST"]),
     Route("/api/explain", knowing.explain, methods=["POST"]),
     Route("/api/stream", answers.stream),
@@ -56,7 +60,7 @@ def make_app(door: Door) -> Starlette:
             yield
             looking.cancel()
             await door.running.close()
-            door.clients.close()
+            await asyncio.to_thread(door.clients.close)
 
     app = Starlette(
         routes=ROUTES,

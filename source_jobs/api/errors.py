@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mql.errors import MQLError, QueryError
+from source_jobs.client.actions import AwayError
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,12 +43,13 @@ _KINDS = {
     404: "not found",
     405: "method",
     406: "accept",
+    408: "too slow",
     409: "over",
     413: "too large",
     415: "content type",
     422: "query",
     429: "limit",
-    503: "source job",
+    503: "limit",
 }
 
 
@@ -75,5 +77,11 @@ def query_error(error: QueryError) -> ErrorBody:
 
 
 def from_source_job(error: MQLError) -> Refusal:
-    """What the source job refused, or that it is not there."""
-    return wrong_query(error) if isinstance(error, QueryError) else refuse(503, str(error))
+    """What the source job refused, or that it is not there: then its kind is `source job`."""
+    match error:
+        case QueryError():
+            return wrong_query(error)
+        case AwayError():
+            return Refusal(503, ErrorBody("source job", str(error)))
+        case _:
+            return refuse(503, str(error))

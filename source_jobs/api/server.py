@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import resource
 import signal
 import socket
 import ssl
@@ -16,22 +17,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import uvicorn
-
-from source_jobs.api import logs
-from source_jobs.api.app import make_app
-from source_jobs.api.clients import Clients
-from source_jobs.api.door import Door
+from source_jobs.api.connections.places import Places, descriptors_for, share_descriptors
+from source_jobs.api.context import Door
+from source_jobs.api.feeds.clients import Clients
 from source_jobs.api.settings import Settings
+from source_jobs.api.telemetry import logs
+from source_jobs.api.uvicorn_server import make_server
 from source_jobs.client import Client, connect
 
-_GRACE_S = 1
 _BACKLOG = 512
 _START_S = 10.0
-_OTHERS = 500
-"""Connections besides those that read answers; more are refused."""
-
-_log = logging.getLogger(__name__)
+_MANY = 1 << 30
+"""File descriptors of a process that has no limit."""
+_log = logging.getLogger("source_jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,14 @@ def listen(settings: Settings) -> socket.socket:
     return made
 
 
+def make_door(upstream: Upstream, settings: Settings) -> Door:
+    """What the routes of a server share, with as much room as there are file descriptors."""
+    soft, _ = _descriptors()
+    limits = settings.limits
+    callers, connections = share_descriptors(soft, limits.callers, limits.connections)
+    return Door(settings, Clients(upstream.open, callers), Places(connections))
+
+
 def url_of(settings: Settings, listening: socket.socket) -> str:
     """Where a browser finds it."""
     scheme = "http" if settings.certificate is None else "https"
@@ -84,8 +90,8 @@ class HttpServer:
         self._socket = listen(settings)
         self.url = url_of(settings, self._socket)
         try:
-            self.door = Door(settings, Clients(upstream.open))
-            self._server = _make_server(self.door)
+            self.door = make_door(upstream, settings)
+            self._server = make_server(self.door)
         except BaseException:
             self._socket.close()
             raise
@@ -149,7 +155,7 @@ def start_process(upstream: Upstream, settings: Settings, *, log_json: bool) -> 
     try:
         _load_certificate(settings)
         if settings.tokens is not None:
-            from source_jobs.api.token_file import TokenFile  # noqa: PLC0415
+            from source_jobs.api.auth.token_file import TokenFile  # noqa: PLC0415
 
             TokenFile(settings.tokens).load()
         process = multiprocessing.get_context("spawn").Process(
@@ -170,9 +176,26 @@ def _run(
     """What the process does; whoever started it ends it, and Ctrl-C is theirs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.set_up(as_json=log_json, audit=settings.audit)
-    server = _make_server(Door(settings, Clients(upstream.open)))
+    _raise_descriptors(settings)
+    server = make_server(make_door(upstream, settings))
     _when_parent_ends(lambda: setattr(server, "should_exit", True))
     server.run(sockets=[listening])
+
+
+def _raise_descriptors(settings: Settings) -> None:
+    """Allow this process the file descriptors that its limits take, as far as the system does."""
+    soft, hard = _descriptors()
+    wanted = min(descriptors_for(settings.limits.callers, settings.limits.connections), hard)
+    if soft < wanted:
+        _, told = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, told))
+
+
+def _descriptors() -> tuple[int, int]:
+    """How many this process may have, and how many it may allow itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    endless = resource.RLIM_INFINITY
+    return _MANY if soft == endless else soft, _MANY if hard == endless else hard
 
 
 def _when_parent_ends(act: Callable[[], None]) -> None:
@@ -184,46 +207,6 @@ def _when_parent_ends(act: Callable[[], None]) -> None:
         act()
 
     threading.Thread(target=wait, name="mql-parent", daemon=True).start()
-
-
-class _Server(uvicorn.Server):
-    """Ends all answers before it waits for connections, so that readers hear why."""
-
-    def __init__(self, config: uvicorn.Config, door: Door) -> None:
-        super().__init__(config)
-        self._door = door
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say goodbye; who does not listen is cut off after a second, which is no error."""
-        log = logging.getLogger("uvicorn.error")
-        before = log.level
-        log.setLevel(logging.CRITICAL)
-        self._door.running.end("the server ends")
-        try:
-            await super().shutdown(sockets)
-        finally:
-            log.setLevel(before)
-
-
-def _make_server(door: Door) -> uvicorn.Server:
-    settings = door.settings
-    return _Server(
-        uvicorn.Config(
-            make_app(door),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            lifespan="on",
-            ws="websockets-sansio",
-            ws_max_size=1 << 16,
-            timeout_graceful_shutdown=_GRACE_S,
-            limit_concurrency=settings.limits.readers + _OTHERS,
-            ssl_certfile=settings.certificate,
-            ssl_keyfile=settings.private_key,
-        ),
-        door,
-    )
 
 
 def _load_certificate(settings: Settings) -> None:

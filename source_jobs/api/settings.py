@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from source_jobs.addresses import is_local
+from source_jobs.security.addresses import is_local
 
 DEFAULT_PORT = 7768
 
@@ -14,17 +14,33 @@ DEFAULT_PORT = 7768
 class Limits:
     """At each of these something is refused or given up, counted, and said to the asker.
 
-    `queries` may run at once for all callers together, with `readers` streams open between them.
+    `queries` may run at once for all callers together, with `readers` streams open between them,
+    `readers_each` of a token.
     Of each query `replay_pieces` and `replay_bytes` of its answer are kept for those who come
-    again or are slow; one that nobody reads ends after `idle_s`. A body has at most `body_bytes`.
-    A stream that has nothing to say says so every `heartbeat_s`. A caller without a token may ask
-    `queries_each` at once and send `per_minute` requests.
+    again or are slow, for `replay_s`, and of all queries `replays_bytes`. One that nobody reads
+    ends after `idle_s`. It is forgotten as long after its end, or when `queries` more have ended.
+
+    At most `connections` requests are answered at once, streams among them, or fewer where there
+    are fewer file descriptors. A request has `request_s` for its headers and as long for its body,
+    of at most `body_bytes`. A reader that takes nothing of what waits for it is given up after
+    `unread_s`. A stream that has nothing to say says so every `heartbeat_s`.
+
+    A caller without a token may ask `queries_each` at once and send `per_minute` requests. At most
+    `callers` have a connection of their own to the source job; those who ask nothing give theirs
+    up for others.
     """
 
     queries: int = 200
     readers: int = 1_000
+    readers_each: int = 250
+    connections: int = 1_500
+    callers: int = 100
+    request_s: float = 10.0
+    unread_s: float = 60.0
     replay_pieces: int = 10_000
     replay_bytes: int = 8 << 20
+    replay_s: float = 300.0
+    replays_bytes: int = 256 << 20
     idle_s: float = 60.0
     body_bytes: int = 128 << 10
     heartbeat_s: float = 5.0

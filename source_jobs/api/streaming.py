@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,15 +12,15 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from source_jobs.api.auth.tokens import Caller
 from source_jobs.api.errors import refuse
-from source_jobs.api.feed import Feed
+from source_jobs.api.feeds.audit import audit_reading
+from source_jobs.api.feeds.events import Lost, Numbered, Said
+from source_jobs.api.feeds.feed import Feed
+from source_jobs.api.feeds.replay import Cursor
 from source_jobs.api.formats import Kind
 from source_jobs.api.formats.data import events_of
-from source_jobs.api.logs import audit_reading
-from source_jobs.api.metrics import Metrics
-from source_jobs.api.replay import Cursor
-from source_jobs.api.said import Lost, Numbered, Said
-from source_jobs.api.tokens import Caller
+from source_jobs.api.telemetry.metrics import Metrics
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -71,33 +72,35 @@ class Reading:
         audit_reading(self.feed, self.caller.name, self.peer, self.format, self.rows, self.size)
 
 
-async def body_of(
-    reading: Reading, cursor: Cursor, kind: Kind, *, until_read: bool = False
-) -> AsyncGenerator[bytes]:
-    """The bytes of an answer. With `until_read` the query ends with its one reader."""
+async def body_of(reading: Reading, cursor: Cursor, kind: Kind) -> AsyncGenerator[bytes]:
+    """The bytes of an answer. A query that is for one reader ends with it."""
     written = kind.make()
     try:
-        async with aclosing(reading.feed.read(cursor)) as pieces:
+        async with aclosing(reading.feed.read(cursor, reading.caller)) as pieces:
             async for said in pieces:
-                data = b"".join(map(written.write, said))
-                reading.sent(said, len(data))
-                if data:
-                    yield data
+                for each in said:
+                    data = written.write(each)
+                    reading.sent((each,), len(data))
+                    if data:
+                        yield data
+                    await asyncio.sleep(0)  # others have their turn, however much there is
     finally:
         reading.over()
-        if until_read:
+        if reading.feed.once:
             reading.feed.cancel("its reader left")
 
 
 async def serve_socket(socket: WebSocket, reading: Reading, cursor: Cursor) -> None:
     """The events as messages of a WebSocket, until either side has enough."""
-    async with aclosing(reading.feed.read(cursor)) as pieces:
+    async with aclosing(reading.feed.read(cursor, reading.caller)) as pieces:
         try:
             async for said in pieces:
-                messages = _messages(said)
-                for message in messages:
-                    await socket.send_text(message)
-                reading.sent(said, sum(map(len, messages)))
+                for each in said:
+                    messages = _messages(each)
+                    for message in messages:
+                        await socket.send_text(message)
+                    reading.sent((each,), sum(map(len, messages)))
+                    await asyncio.sleep(0)  # as above
             await socket.close()
         except (WebSocketDisconnect, RuntimeError):
             return
@@ -105,9 +108,8 @@ async def serve_socket(socket: WebSocket, reading: Reading, cursor: Cursor) -> N
             reading.over()
 
 
-def _messages(said: Sequence[Said]) -> list[str]:
+def _messages(said: Said) -> list[str]:
     return [
         f'{{"event":"{name}","id":{"null" if number is None else number},"data":{data.decode()}}}'
-        for each in said
-        for name, number, data in events_of(each)
+        for name, number, data in events_of(said)
     ]

@@ -5,14 +5,15 @@ has the socket. `client.py` and `subscription.py` are what a program holds. `htt
 the same over HTTP.
 """
 
+from source_jobs.client.actions import AwayError, Gap, SourceJobError
 from source_jobs.client.client import DEFAULT_ADDRESS, Client, connect
-from source_jobs.client.http_client import HttpClient
-from source_jobs.client.items import Gap, SourceJobError
+from source_jobs.client.http.client import HttpClient
 from source_jobs.client.subscription import Subscription
 from source_jobs.client.window import LiveWindow
 
 __all__ = [
     "DEFAULT_ADDRESS",
+    "AwayError",
     "Client",
     "Gap",
     "HttpClient",

@@ -14,24 +14,27 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
 import mql
-from mql.layout import layout_of
-from mql.native_threads import make_lock
+from mql.host.native_threads import make_lock
+from mql.layout import RowLayout, layout_of
 from mql.planner.plan import plan
 from mql.wire.messages import Ask, Ended, Rejected
-from source_jobs.client.http_calls import make_calls
-from source_jobs.client.http_client import HttpClient
-from source_jobs.client.items import Action, Closed, Deliver, Reply, SourceJobError
+from mql.wire.upstream import Feed
+from source_jobs.client.actions import Action, AwayError, Closed, Deliver, Reply, SourceJobError
+from source_jobs.client.client_state import ClientState
+from source_jobs.client.clock import JobClock
+from source_jobs.client.http.client import HttpClient
+from source_jobs.client.http.requests import make_calls
 from source_jobs.client.link import Link
 from source_jobs.client.mailbox import Mailbox
-from source_jobs.client.state import ClientState
+from source_jobs.client.paging import Records, all_pages
 from source_jobs.client.subscription import Subscription, error_of
-from source_jobs.keys import load_pair, load_public
+from source_jobs.security.keys import load_pair, load_public
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:7767"
 TIMEOUT_S = 2.0
@@ -92,7 +95,7 @@ class Client:
         self.address = address
         self._state = state
         self._subscriptions: dict[int, Subscription] = {}
-        self._replies: dict[int, Mailbox[bytes | Rejected]] = {}
+        self._replies: dict[int, Mailbox[Reply]] = {}
         self._numbers = itertools.count(1)
         self._closed = False
         self._lock = make_lock()
@@ -104,13 +107,43 @@ class Client:
         """Whether the source job answers at this moment."""
         return self._state.connected
 
+    @property
+    def reachable(self) -> bool:
+        """Whether it also has a connection at this moment."""
+        return self._state.connected and self._state.linked
+
+    @property
+    def refused(self) -> str:
+        """Why the source job does not let us in with our key, in words; empty where it does."""
+        return self._state.refused
+
+    @property
+    def job(self) -> str:
+        """The random name of the source job that answered last."""
+        return self._state.job
+
+    @property
+    def shown(self) -> str:
+        """What people know that source job by."""
+        return self._state.shown
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """The source jobs upstream of it."""
+        return self._state.feeds
+
+    @property
+    def clock(self) -> JobClock:
+        """What is known of its clock."""
+        return self._state.clock
+
     def wait_connected(self, timeout_s: float = TIMEOUT_S) -> None:
-        """Wait for the source job. Raises SourceJobError if it does not answer in time."""
+        """Wait for the source job. Raises AwayError if it does not answer in time."""
         end = time.monotonic() + timeout_s
         while not self._state.connected:
             if time.monotonic() >= end:
                 reason = self._state.trouble or "nothing answers there"
-                raise SourceJobError(f"no source job at {self.address}: {reason}")
+                raise AwayError(f"no source job at {self.address}: {reason}")
             time.sleep(0.002)
 
     def subscribe(
@@ -122,6 +155,8 @@ class Client:
         group: str | None = None,
         ttl_ms: int | None = None,
         timeout_s: float | None = TIMEOUT_S,
+        layout: RowLayout | None = None,
+        knows: Sequence[str] = (),
     ) -> Subscription:
         """Run a query until it is closed, or for `ttl_ms`.
 
@@ -129,12 +164,14 @@ class Client:
         `lateness_ms` how late events may come then. Subscribers that name the same `group` share
         the rows among them. Waits `timeout_s` until the query runs (with None not at all: errors
         of the source job are then raised by the first read). In an event loop use
-        `await asyncio.to_thread(client.subscribe, query)`.
+        `await asyncio.to_thread(client.subscribe, query)`. `layout` is that of the query's plan,
+        for those who have planned it already, and `knows` are patterns of the streams whose names
+        warnings may tell, for those who ask for others.
 
         Raises QueryError if the query is wrong, SourceJobError if it is refused.
         """
         self._check_open()
-        layout = layout_of(plan(query, live=True).steps)
+        layout = layout or layout_of(plan(query, live=True).steps)
         number = next(self._numbers)
         ask = Ask(
             0,
@@ -143,6 +180,7 @@ class Client:
             lateness_ms=lateness_ms,
             group=group or "",
             ttl_ms=ttl_ms or 0,
+            knows=tuple(knows),
         )
         subscription = Subscription(
             query,
@@ -156,17 +194,28 @@ class Client:
             self._wait_started(subscription, timeout_s)
         return subscription
 
-    def agents(self) -> list[dict[str, object]]:
+    def agents(self) -> Records:
         """The agents that the source job knows."""
-        return cast("list[dict[str, object]]", self._show("agents"))
+        return all_pages(lambda after: self.page("agents", after))
 
-    def queries(self) -> list[dict[str, object]]:
+    def queries(self) -> Records:
         """The queries that run."""
-        return cast("list[dict[str, object]]", self._show("queries"))
+        return all_pages(lambda after: self.page("queries", after))
 
-    def streams(self) -> list[dict[str, object]]:
+    def streams(self) -> Records:
         """The streams that agents offer, with the fields seen in them."""
-        return cast("list[dict[str, object]]", self._show("streams"))
+        return all_pages(lambda after: self.page("streams", after))
+
+    def page(
+        self, what: str, after: str = "", limit: int = 0, *, brief: bool = False
+    ) -> tuple[Records, str]:
+        """Some `agents`, `queries` or `streams`, and the `after` of those that follow.
+
+        That is empty where none do. There are at most `limit` unless that is 0, and less of each
+        where it is to be `brief`.
+        """
+        reply = self._call(lambda: self._state.show(what, "", after, limit, brief=brief), "")
+        return cast("Records", json.loads(_body(reply))), reply.after
 
     def metrics(self) -> dict[str, object]:
         """Sums over all queries that the source job has run: events, rows, drops, cost."""
@@ -174,7 +223,6 @@ class Client:
 
     def explain(self, query: str) -> dict[str, object]:
         """What becomes of a query, and what each agent does with it. Raises QueryError."""
-        plan(query, live=True)
         return cast("dict[str, object]", self._show("explain", query))
 
     def cancel(self, query_id: int) -> None:
@@ -218,18 +266,23 @@ class Client:
             subscription.wait_started(timeout_s)
         except TimeoutError:
             subscription.close()
-            raise SourceJobError(f"the source job at {self.address} did not answer") from None
+            did = f"did not answer{self._why_not()}"
+            raise AwayError(f"the source job at {self.address} {did}") from None
         except BaseException:
             subscription.close()
             raise
 
-    def _show(self, what: str, query: str = "") -> object:
-        return json.loads(self._call(lambda: self._state.show(what, query), query) or "null")
+    def _why_not(self) -> str:
+        waiting = self._state.waiting
+        return f": {waiting:,} new queries of this client wait for their turn" if waiting else ""
 
-    def _call(self, request: Callable[[], tuple[int, list[Action]]], text: str) -> bytes:
+    def _show(self, what: str, query: str = "") -> object:
+        return json.loads(_body(self._call(lambda: self._state.show(what, query), query)))
+
+    def _call(self, request: Callable[[], tuple[int, list[Action]]], text: str) -> Reply:
         """Send a request and wait for its reply. Raises SourceJobError and QueryError."""
         self._check_open()
-        mailbox: Mailbox[bytes | Rejected] = Mailbox()
+        mailbox: Mailbox[Reply] = Mailbox()
         made: list[int] = []
 
         def send(_now_us: int) -> list[Action]:
@@ -240,15 +293,15 @@ class Client:
 
         self._post(send)
         try:
-            result = mailbox.get(TIMEOUT_S)
+            reply = mailbox.get(TIMEOUT_S)
         except TimeoutError:
             reason = self._state.trouble or "no answer came in time"
-            raise SourceJobError(f"no source job at {self.address}: {reason}") from None
+            raise AwayError(f"no source job at {self.address}: {reason}") from None
         finally:
             self._post(lambda _: self._forget(made))
-        if isinstance(result, Rejected):
-            raise error_of(result, text)
-        return result
+        if isinstance(reply.result, Rejected):
+            raise error_of(reply.result, text)
+        return reply
 
     def _forget(self, numbers: list[int]) -> list[Action]:
         for number in numbers:
@@ -265,10 +318,14 @@ class Client:
                     subscription.deliver(thing)
                 if isinstance(thing, Rejected | Ended | Closed):
                     self._subscriptions.pop(number, None)
-            case Reply(request, result):
+            case Reply(request):
                 mailbox = self._replies.get(request)
                 if mailbox is not None:
-                    mailbox.put(result)
+                    mailbox.put(item)
+
+
+def _body(reply: Reply) -> bytes:
+    return reply.result or b"null" if isinstance(reply.result, bytes) else b"null"
 
 
 def _user() -> str:

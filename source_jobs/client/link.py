@@ -5,36 +5,40 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from _socket import socketpair
 from collections import deque
 from collections.abc import Callable, Sequence
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
-from mql.host_log import log_apart
-from mql.native_threads import Thread
-from source_jobs.client.items import Action, Deliver, Reply, Transmit
+from mql.host.connections import keep_alive
+from mql.host.greetings import FAILED, is_refusal
+from mql.host.host_log import log_apart
+from mql.host.native_threads import Thread
+from mql.host.socket_monitor import event_of
+from mql.host.system import socketpair
+from source_jobs.client.actions import Action, Deliver, Reply, Transmit
+from source_jobs.client.client_state import ClientState
 from source_jobs.client.mailbox import Mailbox
-from source_jobs.client.state import ClientState
-from source_jobs.keys import KeyPair
+from source_jobs.security.keys import KeyPair
 
 Command = Callable[[int], Sequence[Action]]
 
 _AT_ONCE = 256
 """Messages that are taken before wishes get their turn."""
 
-_HANDSHAKE_FAILED = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
-_REFUSED = "the handshake failed: it wants keys (--key, --server-key), or other ones than these"
+_REFUSED = "refused by key: this one is not among the keys that the source job lets in"
+_OTHER_KEYS = "the handshake failed: it wants keys (--key, --server-key), or other ones than these"
 
 _REFUSED_US = 1_000_000
 """After so long who was not let in tries again, which ZeroMQ by itself does not."""
 
-_log = logging.getLogger(__name__)
+_SILENCE_S = 6.0
+"""A connection over which nothing comes for so long is made anew."""
+
+_ASLEEP_US = 2_000_000
+"""Who has not looked for so long was stopped, and has yet to read what came."""
+
+_log = logging.getLogger("source_jobs")
 
 
 class Link:
@@ -57,9 +61,11 @@ class Link:
         self._waker.setblocking(False)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
-        self._monitor = self._socket.get_monitor_socket(_HANDSHAKE_FAILED)
+        events = FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        self._monitor = self._socket.get_monitor_socket(events)
         self._address = address
         self._knock_us: int | None = None
+        self._heard_us = self._looked_us = 0
         self._closing = False
         try:
             self._connect(address, keys)
@@ -95,16 +101,15 @@ class Link:
             zmq.IMMEDIATE: 1,  # while nobody is there, nothing piles up
             zmq.RECONNECT_IVL: 100,
             zmq.RECONNECT_IVL_MAX: 1_000,
-            zmq.HANDSHAKE_IVL: 3_000,
+            zmq.HANDSHAKE_IVL: 2_000,
             zmq.CONNECT_TIMEOUT: 1_500,
-            zmq.HEARTBEAT_IVL: 3_000,  # else the kernel goes on trying a connection that is dead
-            zmq.HEARTBEAT_TIMEOUT: 3_000,
             zmq.SNDHWM: 10_000,
             zmq.RCVHWM: 0,  # credit bounds what comes
             zmq.IPV6: 1,
         }
         for option, value in options.items():
             self._socket.setsockopt(option, value)
+        keep_alive(self._socket, _SILENCE_S)
         if keys is not None:
             own, server = keys
             self._socket.curve_publickey, self._socket.curve_secretkey = own.public, own.secret
@@ -133,9 +138,7 @@ class Link:
             self._wake.recv(4_096)
         with contextlib.suppress(zmq.Again):
             while True:
-                parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
-                self._state.trouble = _REFUSED
-                self._knock_us = _now_us() + _REFUSED_US
+                self._note(*event_of(self._monitor.recv_multipart(zmq.NOBLOCK)))
         if self._knock_us is not None and _now_us() >= self._knock_us:
             self._knock_again()
         while self._commands:
@@ -143,11 +146,35 @@ class Link:
         with contextlib.suppress(zmq.Again):
             for _ in range(_AT_ONCE):
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                self._heard_us = _now_us()
                 self._do(self._state.receive(frames, _now_us()))
+        self._look_for_silence()
         self._do(self._state.tick(_now_us()))
 
+    def _note(self, event: int, value: int) -> None:
+        """Take what the socket says of its connection."""
+        self._state.linked = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        if self._state.linked:
+            self._knock_us = None  # ZeroMQ has tried again by itself
+            self._heard_us = _now_us()
+            self._state.refused = ""
+        elif event != zmq.EVENT_DISCONNECTED:
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._state.refused = _REFUSED
+            if is_refusal(event, value):
+                self._state.trouble = self._state.refused or _OTHER_KEYS
+            self._knock_us = _now_us() + _REFUSED_US
+
+    def _look_for_silence(self) -> None:
+        """Have a connection made anew over which nothing comes, but while nobody looked."""
+        before_us, self._looked_us = self._looked_us, _now_us()
+        if self._looked_us - before_us > _ASLEEP_US:
+            self._heard_us = self._looked_us
+        if self._state.linked and self._looked_us - self._heard_us > _SILENCE_S * 1_000_000:
+            self._knock_again()
+
     def _knock_again(self) -> None:
-        self._knock_us = None
+        self._knock_us, self._state.linked = None, False
         with contextlib.suppress(zmq.ZMQError):  # it has no connection any more
             self._socket.disconnect(self._address)
         self._socket.connect(self._address)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from _queue import Empty, SimpleQueue
-from _socket import socketpair
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic
 from typing import Generic, NoReturn, TypeVar
 
-from mql.greenlets import is_patched, wait_readable
-from mql.native_threads import Thread, is_own
+from mql.host.greenlets import is_patched, wait_readable
+from mql.host.native_threads import Thread, is_own
+from mql.host.system import socketpair
 
 _T = TypeVar("_T")
 

@@ -11,11 +11,11 @@ from mql.layout import RowLayout
 from mql.ledger import Completeness
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Ended, Rejected
-from source_jobs.client.items import Closed, Gap, Piece, SourceJobError, Started
+from source_jobs.client.actions import Closed, Gap, Missed, Piece, SourceJobError, Started
 from source_jobs.client.mailbox import Mailbox
 from source_jobs.client.window import LiveWindow, read_piece
 
-Item = Started | Piece | Rejected | Ended | Closed
+Item = Started | Piece | Missed | Rejected | Ended | Closed
 
 
 class Subscription:
@@ -119,6 +119,8 @@ class Subscription:
                     self._kept.append(LiveWindow(self._layout, None, gap=item.gap))
             case Piece():
                 self._take_piece(item)
+            case Missed(gap):
+                self._kept.append(LiveWindow(self._layout, None, gap=gap))
             case Rejected() | Ended() | Closed():
                 self._end(item)
 

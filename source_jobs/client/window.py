@@ -6,18 +6,18 @@ from copy import copy
 
 import pyarrow as pa
 
-from mql.batch import EVENT, TIME
+from mql.columnar.layout import EVENT, TIME
 from mql.exec.operator import WINDOW, Window
-from mql.format import format_property
+from mql.language.format import format_property
+from mql.language.syntax import Property
 from mql.layout import RowLayout
 from mql.ledger import Completeness
 from mql.planner.fields import prefix_name
 from mql.result import Chunk
-from mql.syntax import Property
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import Answer
 from mql.wire.payload import read_batch
-from source_jobs.client.items import Gap, Piece
+from source_jobs.client.actions import Gap, Piece
 
 
 class LiveWindow(Chunk):
@@ -41,6 +41,8 @@ class LiveWindow(Chunk):
         super().__init__(layout, batch, window)
         self.completeness: Completeness | None = answer.completeness if answer else None
         self.closes = answer is not None and answer.closes
+        self.wait_ms = answer.wait_ms if answer else 0
+        """How long after the end of a span its `completeness` comes at the latest; 0: unknown."""
         self.gap = gap
 
     @property

@@ -18,7 +18,7 @@ import mql
 from cli.main import main as command
 from mql.events.decode import EventReader
 from mql.planner.fields import Fields
-from mql.values import write_json
+from mql.values.json_values import write_json
 from tests.beside.questions import AGGREGATES, QUERIES
 from tests.beside.service import event
 

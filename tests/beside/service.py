@@ -56,7 +56,7 @@ def main() -> None:
 
     def publish() -> None:
         number = 0
-        while not stop.wait(0.002):
+        while not stop.wait(0.01):
             agent.publish("requests", event(number))
             agent.publish("users", user(number))
             number += 1

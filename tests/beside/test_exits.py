@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.processes import Job, source_job
 from source_jobs.client import connect
-from tests.agent.router import program
+from tests.publish_agent.router import program
 
 QUERIES = [
     "select path, latency_ms from requests where status >= 300",

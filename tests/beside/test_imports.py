@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.processes import source_job, start, stop
 from mql.wire.messages import Refuse, Subscribe
-from tests.agent.router import Router
+from tests.publish_agent.router import Router
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60
@@ -52,16 +52,21 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def imports_of(service: subprocess.Popen[str]) -> list[object]:
-    """End a service; what it imported."""
+    """End a service; what it imported, but for what runs queries, which comes with the first."""
     assert service.stdin is not None
     assert service.stdout is not None
     service.stdin.close()
-    found: list[object] = json.loads(service.stdout.readline())
+    found: list[dict[str, object]] = json.loads(service.stdout.readline())
     assert service.wait(LIMIT_S) == 0
-    return found
+    late = [each for each in found if each["is_late"]]
+    assert late
+    assert len({each["thread"] for each in late}) == 1
+    assert not {str(each["module"]).partition(".")[0] for each in late} & {*NOT_OURS}
+    return [each for each in found if not each["is_late"]]
 
 
-def test_no_process_of_a_live_query_imports_it_and_the_agent_imports_nothing(
+@pytest.mark.alone  # where nobody has processor time, all that comes is late
+def test_no_process_of_a_live_query_imports_it_and_the_agent_only_what_runs_queries(
     imported: Path,
 ) -> None:
     assert not imported.exists()
@@ -81,7 +86,7 @@ def test_no_process_of_a_live_query_imports_it_and_the_agent_imports_nothing(
     assert not found
 
 
-def test_an_agent_imports_nothing_for_a_source_job_that_makes_no_sense() -> None:
+def test_an_agent_imports_no_more_for_a_source_job_that_makes_no_sense() -> None:
     router = Router()
     service = start("tests.beside.service", router.address)
     try:

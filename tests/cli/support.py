@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cli.destination import Destination
+from cli.output.destination import Destination
 
 ROOT = Path(__file__).parents[2]
 START_MS = 1_700_000_000_000

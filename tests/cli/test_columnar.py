@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cli.columnar import ArrowWriter, CsvWriter, ParquetWriter
-from cli.output import Writer
-from cli.schema import JSON, common_schema
-from cli.spool import PIECE_ROWS, Spool
+from cli.output.columnar import ArrowWriter, CsvWriter, ParquetWriter
+from cli.output.schema import JSON, common_schema
+from cli.output.spool import PIECE_ROWS, Spool
+from cli.output.writer import Writer
 from tests.cli.support import FakeChunk, chunk
 
 MIXED = (

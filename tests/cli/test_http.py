@@ -15,8 +15,8 @@ import pytest
 from cli.live.http import check_extra
 from mql.errors import MQLError
 from tests.cli.support import command, environment
-from tests.http.support import Asker
 from tests.live.support import until
+from tests.source_jobs.api.support import Asker
 
 pytestmark = pytest.mark.timeout(60)
 START_S = 30.0

@@ -19,11 +19,17 @@ import pyarrow.parquet
 import pytest
 from msgspec.structs import replace
 
-from cli.live.words import Summary, missed_in
+from cli.live.completeness_text import describe
+from cli.live.held import SCALED, Held, Kind, held, kind_of
+from cli.live.requirement import read_requirement
+from cli.live.status import Alarms, StatusLine
+from cli.live.summary import Summary
+from mql.account import GONE_AT_END, NAMES_MAX, Account
 from mql.ledger import Completeness, Tally
 from source_jobs.client import connect
-from source_jobs.client.items import Gap
+from source_jobs.client.actions import Gap
 from source_jobs.job import SourceJob
+from source_jobs.query.live_query import read_question
 from tests.cli.support import command, environment, rows_of
 from tests.live.support import publishing, source_job, until
 
@@ -96,7 +102,8 @@ def test_a_table_says_under_it_how_complete_it_is(job: SourceJob) -> None:
     assert lines[0].split()[-1] == "n"
     assert re.fullmatch(r"\(\d rows\)", lines[-2])
     seen = sum(int(line.split()[-1]) for line in lines if re.match(r"\d\d:\d\d:", line))
-    assert lines[-1] == f"1 of 1 agent · {seen:,} events seen · exact · 2 partial windows"
+    told = f"1 of 1 agent · {seen:,} events seen · exact · "
+    assert re.fullmatch(re.escape(told) + "[23] partial windows", lines[-1])
 
 
 def test_the_ledger_is_among_the_lines_and_adds_up(job: SourceJob) -> None:
@@ -258,15 +265,152 @@ def test_a_lost_source_job_is_said_and_found_again() -> None:
     assert any("_gap" in json.loads(line) for line in out.splitlines())
 
 
+def test_an_answer_whose_source_job_goes_is_judged_by_what_came() -> None:
+    streams = {"requests": request}
+    with source_job() as job, publishing(job, "checkout", streams, host="host1"):
+        with connect(job.clients_address) as client:
+            until(client.streams)
+        query = "select count(*) as n from requests window 0.5"
+        process = start(job, "query", query, "--for", "3s", "--ledger", "--require", "1%")
+        assert process.stdout is not None
+        head = [process.stdout.readline() for _ in range(4)]  # two windows, and their ledgers
+    out, errors = process.communicate(timeout=LIMIT_S)
+    lines = rows_of(b"".join(head) + out)
+    (total,) = [line["_ledger_total"] for line in lines if "_ledger_total" in line]
+    (gap,) = [line["_gap"] for line in lines if "_gap" in line]
+    ledgers = [line["_ledger"] for line in lines if "_ledger" in line]
+    assert total["seen"] == sum(ledger["seen"] for ledger in ledgers) > 0
+    assert (total["expected"], total["reported"], total["gaps"]) == (1, 1, 1)
+    assert total["exactness"] == "lower bound"
+    assert total["end_ms"] == gap["to_ms"]
+    whole_ms, missed_ms = total["end_ms"] - total["start_ms"], gap["to_ms"] - gap["from_ms"]
+    assert total["covered_ms"] == whole_ms - missed_ms > 0
+    assert process.returncode == 3, "it is not known how the answer ends"
+    seen = rf"1 of 1 agent · {total['seen']:,} events? seen · lower bound, [\d.]+%: "
+    missed = rf"{re.escape(GONE_AT_END)}; [\d.]+ s of the answer missed"
+    assert re.search(f"not 1%, as --require wants it: {seen}{missed}", errors.decode())
+    assert b"no agents" not in errors
+
+
 def test_an_answer_with_a_gap_is_a_lower_bound_of_all_that_came() -> None:
     summary = Summary()
     known = Completeness(0, 1000, expected=1, reported=1, tally=Tally(0, shipped=5))
     summary.add(known, closes=True)
     assert summary.describe(known) == "1 of 1 agent · 5 events seen · exact"
-    summary.miss(missed_in(Gap(1000, 4900, 0)))
+    summary.miss(Gap(1000, 4900, 0))
     summary.add(replace(known, start_ms=5000, end_ms=6000), closes=True)
-    text = "1 of 1 agent · 10 events seen · lower bound: 3.9 s of the answer missed"
+    text = "1 of 1 agent · 10 events seen · lower bound, 35%: 3.9 s of the answer missed"
     assert summary.describe(known) == text
+    total = summary.total(known)
+    assert total is not None
+    assert (total.exactness, total.gaps, total.share) == ("lower bound", 1, 0.35)
+
+
+def test_a_share_or_exactness_can_be_required(job: SourceJob) -> None:
+    query = "select count(*) from requests window 0.5"
+    for requirement in ("exact", "100%", "99.5%"):
+        done = run(job, "query", query, "--for", "1.6s", "--require", requirement)
+        assert len(rows_of(done.stdout)) >= 3
+    done = run(job, "query", query.replace("requests", "mispelled"), "--for", "1.6s",
+               "--require", "1%", code=3)  # fmt: skip
+    assert len(rows_of(done.stdout)) >= 3, "the answer is printed all the same"
+    assert re.search(rb"not 1%, as --require wants it: \d of \d windows, .*no agents", done.stderr)
+    done = run(job, "query", query, "--require", "most", code=2)
+    assert b"'most' is neither `exact` nor a share such as `95%`" in done.stderr
+
+
+def test_a_requirement_judges_windows_that_are_not_partial_and_the_whole() -> None:
+    whole = Completeness(0, 1000, expected=2, reported=2, tally=Tally(0, shipped=99))
+    for text, known, is_met in (
+        ("exact", whole, True),
+        ("exact", replace(whole, rate=0.5), False),
+        ("exact", replace(whole, clock_ms=11), False),
+        ("50%", replace(whole, reported=1, missing=("a@b",)), True),
+        ("50.1%", replace(whole, reported=1, missing=("a@b",)), False),
+        ("99%", replace(whole, transit=1), True),
+        ("exact", replace(whole, transit=1), False),
+        ("0%", Completeness(0, 1000), False),
+    ):
+        requirement = read_requirement(text)
+        all_of_it = held(known, 0, SCALED)
+        assert all_of_it == Held(known.share, known.share)
+        assert requirement.is_met(known, all_of_it) is is_met, (text, known)
+        requirement.judge(replace(known, partial=True, covered_ms=1), all_of_it)
+        assert (requirement.judged, requirement.failed) == (0, 0)
+        requirement.judge(known, all_of_it)
+        assert (requirement.judged, requirement.failed) == (1, not is_met)
+    for text in ("", "95", "101%", "-1%", "nan%", "exactly", "9" * 9 + "%"):
+        with pytest.raises(ValueError, match="neither"):
+            read_requirement(text)
+
+
+def test_rows_that_were_given_up_count_for_a_requirement_and_in_the_words() -> None:
+    requirement = read_requirement("75%")
+    for kind in (Kind(), SCALED):
+        summary = Summary(kind)
+        known = Completeness(0, 1000, expected=1, reported=1, tally=Tally(0, shipped=40))
+        for rows, given_up, is_met in ((40, 0, True), (30, 10, True), (29, 11, False)):
+            summary.rows += rows
+            second = replace(known, subscriber=given_up)
+            assert requirement.is_met(second, summary.add(second, closes=False)) is is_met, rows
+        assert summary.held(replace(known, subscriber=21)).required == 99 / 120
+        words = "lower bound, 82.5% of the rows: 21 rows given up as this reader was slow"
+        assert words in summary.describe(replace(known, subscriber=21))
+
+
+def test_a_sample_counts_for_a_requirement_where_nothing_is_scaled() -> None:
+    tally = Tally(0, shipped=378, budget=27_132)
+    known = Completeness(0, 1000, expected=1, reported=1, tally=tally, rate=0.01)
+    for query, required, words in (
+        ("select n from s", 0.01, "estimate, 1.374% of the rows, from 1% of the events"),
+        ("select n from s window 3", 0.01, "estimate, 1.374% of the rows, from 1% of the events"),
+        ("select max(v) from s window 3", 0.01, "estimate from 1% of the events"),
+        (
+            "select sum(v) from s join t 1 seconds on k window 3",
+            0.01,
+            "estimate from 1% of the events",
+        ),
+        ("select count(*), max(v) from s window 3", 1.0, "estimate from 1% of the events"),
+        ("select avg(v) from s window 3", 1.0, "estimate from 1% of the events"),
+        ("select n from s sample 2%", 0.5, "estimate, 1.374% of the rows, from 1% of the events"),
+    ):
+        part = held(known, 378, kind_of(read_question(query)))
+        assert part.required == required, query
+        assert describe(known, part).endswith(f" · {words}"), query
+        assert read_requirement("95%").is_met(known, part) is (required == 1.0), query
+
+
+def test_events_seen_are_those_of_the_ledger() -> None:
+    known = Completeness(0, 1000, expected=1, reported=1, tally=Tally(0, shipped=5), transit=3)
+    assert describe(known).startswith("1 of 1 agent · 5 events seen · lower bound, 62.5%: 3 lost")
+    lost = replace(known, tally=Tally(0))
+    assert describe(lost).startswith("1 of 1 agent · 0 events seen · lower bound, 0%: 3 lost")
+
+
+def test_an_account_has_room_for_so_many_names() -> None:
+    account = Account()
+    for number in range(0, 2 * NAMES_MAX, 500):
+        names = tuple(f"a{each}@h" for each in range(number, number + 500))
+        account.add(Completeness(0, 1000, expected=500, missing=names))
+    total = account.total()
+    assert total is not None
+    assert (len(total.missing), total.expected, total.reported) == (NAMES_MAX, 500, 0)
+
+
+def test_an_account_begins_where_the_query_did() -> None:
+    account = Account()
+    first = Completeness(0, 10_000, expected=1, reported=1, partial=True, covered_ms=2_000)
+    account.add(replace(first, tally=Tally(0, shipped=4)))
+    account.miss(10_000, 12_000)
+    total = account.total()
+    assert total is not None
+    assert (total.start_ms, total.end_ms, total.covered_ms) == (8_000, 12_000, 2_000)
+    assert (total.share, total.tally.seen, total.gaps) == (0.5, 4, 1)
+
+
+def test_an_answer_whose_source_job_was_never_heard_of_again_says_so() -> None:
+    summary = Summary(ended=GONE_AT_END)
+    assert summary.describe(Completeness(0, 0, gaps=1)) == GONE_AT_END
 
 
 # What there is
@@ -303,9 +447,26 @@ def test_explain_live_says_what_agents_do_with_it(job: SourceJob) -> None:
     assert 15 < float(row[4]) < 25
 
 
+def test_explain_live_of_a_query_that_runs_already_never_ships_more_than_passed(
+    job: SourceJob,
+) -> None:
+    """What passed before somebody looked is shipped while they look: at the window's end."""
+    query = "select count(*) as n from requests where status >= 500 window 2"
+    with connect(job.clients_address) as client:
+        answer = client.subscribe(query)
+        assert answer.get(5.0) is not None
+        text = run(job, "explain", "--live", query).stdout.decode()
+    assert re.search(r"since the query began, at \d\d:\d\d:\d\d UTC:", text)
+    row = re.search(r"checkout@host1 +runs +[\w ,]+? +(\d+) +(\d+) +(\d+) ", text)
+    assert row is not None
+    tested, passed, shipped = map(int, row.groups())
+    assert 0 < shipped <= passed < tested
+
+
 # trace
 
 
+@pytest.mark.alone  # older events of other streams are waited for half a second
 def test_a_trace_is_one_timeline_of_all_streams(job: SourceJob) -> None:
     words = ("requests.user_id=u123", "playback.e['user']['id']=u1")
     lines = rows_of(run(job, "trace", *words, "--for", "1500ms").stdout)
@@ -334,9 +495,21 @@ def test_ctrl_c_ends_a_trace(job: SourceJob) -> None:
     assert "requests: " in errors
 
 
-@pytest.mark.parametrize("word", ["requests", "requests=1", "requests.user_id", ".a=1", "=1"])
+@pytest.mark.parametrize("word", ["requests", "requests.user_id", "=1", "a.b.c", "e['a'=1"])
 def test_what_is_no_question_is_said(job: SourceJob, word: str) -> None:
-    assert b"is not STREAM.PROPERTY=VALUE" in run(job, "trace", word, code=2).stderr
+    assert b"is neither STREAM.PROPERTY=VALUE nor" in run(job, "trace", word, code=2).stderr
+
+
+@pytest.mark.parametrize("word", ["user_id=u123", "e['user_id']=u123", 'e["user_id"]=u123'])
+def test_a_property_without_a_stream_is_followed_where_it_is(job: SourceJob, word: str) -> None:
+    done = run(job, "trace", word, "e['user']['id']=u1", "--for", "1500ms")
+    assert {line["stream"] for line in rows_of(done.stdout)} == {"requests", "playback"}
+    assert all(stream in done.stderr for stream in (b"mql: requests: ", b"mql: playback: "))
+
+
+def test_a_property_that_no_stream_has_is_named(job: SourceJob) -> None:
+    assert b"no stream has `user_ip`" in (done := run(job, "trace", "user_ip=1", code=2)).stderr
+    assert b"did you mean `user_id`?" in done.stderr
 
 
 # serve, keygen
@@ -355,7 +528,12 @@ def test_serve_says_where_it_listens_and_ends_cleanly(number: int) -> None:
     assert [side for side, _ in said] == ["agents:", "clients:"]
     with connect(said[1][1]) as client:
         assert client.agents() == []
-    assert end(process, number) == (0, "", "")
+    code, out, log = end(process, number)
+    assert (code, out) == (0, "")
+    assert all(
+        re.fullmatch(r"\d{4}-\d\d-\d\d [\d:]{8} INFO client .+", line) for line in log.splitlines()
+    )
+    assert "is here" in log
 
 
 def test_serve_says_so_if_its_address_is_taken(job: SourceJob) -> None:
@@ -389,6 +567,31 @@ def test_serve_makes_a_stream_of_another_ones_answer(job: SourceJob) -> None:
     ):
         assert next(window for window in answer if window.num_rows).rows()[0] == {"status": 500}
     assert end(process, signal.SIGINT)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "tcp://b:1", "--query", "select * from s"),
+        ("--from", "tcp://b:1", "--from", "tcp://b:2", "--query", "select * from s", "--as", "s"),
+        (
+            *("--from", "tcp://b:1", "--from", "tcp://b:2"),
+            *("--query", "select * from s") * 2,
+            *("--as", "s") * 2,
+            *("--from-server-key", "b.key"),
+        ),
+    ],
+)
+def test_serve_wants_all_that_belongs_to_a_source(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        command("serve", *arguments),
+        capture_output=True,
+        env=environment(),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"go together" in done.stderr or b"goes with each --from" in done.stderr
 
 
 def test_serve_refuses_to_be_open_to_all(tmp_path: Path) -> None:
@@ -432,3 +635,16 @@ def test_keygen_leaves_no_half_of_a_key_on_a_full_disk(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"checkout.key_secret: File too large" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_by_key_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    alarms = Alarms(StatusLine(shown=False))
+    refused = "refused by key: this one is not among the keys that the source job lets in"
+    for away in ("", *[refused] * 5, ""):
+        alarms.connection(connected=not away, refused=away)
+    alarms.connection(connected=False)
+    assert capsys.readouterr().err.splitlines() == [
+        f"mql: {refused}; waiting for it",
+        "mql: connected again",
+        "mql: the source job is gone; waiting for it",
+    ]

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.arguments import read_duration
-from cli.destination import TerminalSafe
-from cli.layout import Column, fit_columns
+from cli.arguments import read_duration, read_life
 from cli.main import main
-from cli.output import choose_format
+from cli.output.column_widths import Column, fit_columns
+from cli.output.destination import TerminalSafe
+from cli.output.formats import choose_format
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,33 @@ def test_the_format_follows_from_where_output_goes(
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("500ms", 500), ("5s", 5000), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000)],
+    [
+        ("500ms", 500),
+        ("5s", 5000),
+        ("1.5s", 1500),
+        ("2m", 120_000),
+        ("1h", 3_600_000),
+        ("5", 5000),
+        ("1m30s", 90_000),
+        ("1d", 86_400_000),
+        ("0", 0),
+    ],
 )
 def test_spans_of_time(text: str, expected: int) -> None:
     context = click.Context(main)
     assert read_duration(context, main.params[0], text) == expected
 
 
-@pytest.mark.parametrize("text", ["5", "-1s", "s", "5 days", ""])
+@pytest.mark.parametrize("text", ["-1s", "s", "5 days", "", "5x", "30s1m", "5S"])
 def test_what_is_no_span_of_time(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="500ms, 5s"):
+    with pytest.raises(click.BadParameter, match=r"span of time|unit"):
         read_duration(click.Context(main), main.params[0], text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0.0001ms"])
+def test_nothing_lives_for_no_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no time at all"):
+        read_life(click.Context(main), main.params[0], text)
 
 
 def test_columns_share_what_room_there_is() -> None:

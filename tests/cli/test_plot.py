@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import mql
-from cli.chart import Bar, draw_bars
-from cli.plot import BarPlot, LinePlot, refusal
-from cli.series import MAX_GROUPS, MAX_WINDOWS, WindowSeries
+from cli.plot.chart import Bar, draw_bars
+from cli.plot.plot import BarPlot, LinePlot, refusal
+from cli.plot.series import MAX_GROUPS, MAX_WINDOWS, WindowSeries
 from tests.cli.support import START_MS, FakeChunk, Screen, chunk
 
 GROUPED = mql.parse("select count(*) as 'n', max(ms), path from s window 10 group by path")

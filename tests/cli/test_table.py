@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.table import TableWriter
+from cli.output.table import TableWriter
 from tests.cli.support import START_MS, FakeChunk, Screen, chunk
 
 

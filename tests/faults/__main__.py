@@ -7,8 +7,8 @@
 runs them, in an order of its own, and prints a row for each: how long until an answer told of it;
 how long until answers were whole again once nothing hurt any more; of the events that were
 published (by the publishers' records) how many are absent from the answer; how many of those it
-reported by number, and how many lie in spans of time, or with agents, that it named. `disk` and
-`latency` have tables of their own.
+reported by number, and how many lie in spans of time, or with agents, that it named. `disk`,
+`busy` and `latency` have tables of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from rich.table import Table
 
 from benchmarks.processes import services, source_job
 from source_jobs.client import connect
+from tests.faults.busy import CASES, Outcome, problems_of
+from tests.faults.busy import measure as measure_busy
 from tests.faults.clock import library
 from tests.faults.disk import write_all
 from tests.faults.fleet import fleet
@@ -33,12 +35,13 @@ from tests.faults.scenarios import SCENARIOS
 
 GROUPS = {"near": 10, "far": 4, "relayed": 3, "timed": 3}
 SHORT_GROUPS = {"near": 4, "relayed": 2}
-OTHERS = ("disk", "latency")
+OTHERS = ("disk", "busy", "latency")
 RATE, TURNS = 100, 20
 BOUNDED = "waits"
 """The kind of service whose latency has a bound; of the other it is only shown."""
 
 _ROUND_S = 1.0
+_BUSY_S = 30.0
 _WIDTH = 120
 _COLUMNS = ("fault", "told after", "whole after", "published", "absent", "reported", "named", "")
 _LATENCIES = ("variant", "p50", "p99", "p99, to no agent", "95% interval")
@@ -63,6 +66,8 @@ def main(names: tuple[str, ...], rate: int, turns: int, *, quick: bool) -> None:
         problems += _faults(faults, SHORT_GROUPS if quick else GROUPS, rate)
     if "disk" in chosen:
         problems += _disk()
+    if "busy" in chosen:
+        problems += _busy()
     if "latency" in chosen:
         problems += [problem for kind in KINDS for problem in _latency(kind, turns)]
     for problem in problems:
@@ -97,6 +102,24 @@ def _disk() -> list[str]:
             problems += [f"{written.what}: {problem}" for problem in written.problems]
     Console(width=_WIDTH).print(table)
     return problems
+
+
+def _busy() -> list[str]:
+    names = "a service", "windows", "exact", "wrong", "events", "near an edge", ""
+    table, problems = Table(*names, box=MARKDOWN), []
+    for name, case in CASES.items():
+        click.echo(f"{name} …", err=True)
+        outcome = measure_busy(case, _BUSY_S)
+        found = problems_of(outcome)
+        table.add_row(name, *_counts(outcome), "failed" if found else "ok")
+        problems += [f"{name}: {problem}" for problem in found]
+    Console(width=_WIDTH).print(table)
+    return problems
+
+
+def _counts(outcome: Outcome) -> list[str]:
+    numbers = len(outcome.windows), outcome.exact, len(outcome.wrong), outcome.published
+    return [*(f"{number:,}" for number in numbers), f"{outcome.edge_share:.1%}"]
 
 
 def _latency(kind: str, turns: int) -> list[str]:

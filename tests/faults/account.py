@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mql.batch import Ints
+from mql.columnar.layout import Ints
 from tests.faults.fleet import Service
 from tests.faults.watch import Seen
 
@@ -80,12 +80,13 @@ class Account:
 
 
 def life_of(service: Service, first: int | None, seen: Sequence[Seen]) -> Life:
-    """What became of a service's events from a number on; None: from the first in the answer."""
+    """What became of a service's events from a number on; None: of a new one's, unseen or not."""
     intervals = sorted(_intervals(service.pid, seen), key=lambda each: each.first)
     if first is None:
-        first = intervals[0].first if intervals else service.record.published
-    asked = service.record.asked()
-    asked = asked[asked >= first]
+        asked = np.arange(service.record.published)
+    else:
+        asked = service.record.asked()
+        asked = asked[asked >= first]
     covered = np.zeros(service.record.published + 1, bool)
     for each in intervals:
         covered[each.first : each.last + 1] = True
@@ -100,13 +101,15 @@ def life_of(service: Service, first: int | None, seen: Sequence[Seen]) -> Life:
     )
 
 
-def account(lives: Sequence[Life], seen: Sequence[Seen], agents: int) -> Account:
-    """Add it all up."""
+def account(
+    lives: Sequence[Life], seen: Sequence[Seen], agents: int, unseen_late: int = 0
+) -> Account:
+    """Add it all up; `unseen_late` stands in the answer's total alone."""
     told = [each.completeness for each in seen if each.completeness is not None]
     return Account(
         published=sum(life.published for life in lives),
         absent=sum(life.absent for life in lives),
-        lost=sum(known.lost for known in told),
+        lost=sum(known.lost for known in told) + unseen_late,
         seen=sum(known.tally.seen + known.transit for known in told),
         unnamed=sum(_unnamed(life, seen, agents) + life.inside for life in lives),
     )
@@ -132,6 +135,11 @@ def _spans(each: Seen, service: str, agents: int) -> list[tuple[int, int]]:
         named = any(name.partition("@")[0] == service for name in known.missing)
         if named or known.partial or known.expected < agents:
             spans.append((known.start_ms, known.end_ms))
+        spans += [
+            (gone.since_ms, known.end_ms)
+            for gone in known.gone
+            if gone.name.partition("@")[0] == service
+        ]
     return spans
 
 

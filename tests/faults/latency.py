@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks import latency
-from benchmarks.latency import Rounds, Variant
+from benchmarks.live import latency
+from benchmarks.live.latency import Rounds, Variant
 
 KINDS = ("computes", "waits")
 """The services, by what a request does."""

@@ -1,7 +1,8 @@
 """What a service has published: a file in memory that outlives the service, however it ends.
 
 A header of numbers, then one number for each event: when `publish` was called, in µs, and what it
-returned. The service writes, the harness reads; the other way round go only the rate and the pause.
+returned. The service writes, the harness reads; the other way round go only the rate, the pause and
+whether the publishing thread keeps the interpreter to itself.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mql.batch import Ints
-from publish_agent.intake import Status
+from mql.columnar.layout import Ints
+from publish_agent.capture.event_buffer import Status
 
 CAPACITY = 1 << 20
 """Events of one service that are kept."""
 UNDER_WAY = 7
 """In place of a status: `publish` had been called, and had not returned."""
 
-_PUBLISHED, _RATE, _PAUSED = range(3)
+_PUBLISHED, _RATE, _PAUSED, _STARVES = range(4)
 _HEADER = 8
 _STATUS_BITS = 3
 
@@ -52,6 +53,15 @@ class Record:
     def pause(self, *, paused: bool) -> None:
         """Have the service publish nothing, or go on."""
         self._numbers[_PAUSED] = paused
+
+    @property
+    def starves(self) -> bool:
+        """Whether the service's own thread is to starve all others."""
+        return bool(self._numbers[_STARVES])
+
+    def starve(self, *, starves: bool) -> None:
+        """Have the service's own thread keep the interpreter, or wait as others do."""
+        self._numbers[_STARVES] = starves
 
     def begin(self, number: int, time_us: int) -> None:
         """Note that an event is about to be published."""

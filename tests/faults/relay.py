@@ -1,4 +1,4 @@
-"""A TCP relay that delays what passes, holds it up, or cuts its connections: one thread."""
+"""A TCP relay that delays what passes, holds it up, swallows it, or cuts its connections."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class _Way:
     sink: socket.socket
     waiting: deque[tuple[float, bytes]] = field(default_factory=deque)
     size: int = 0
+    swallows: bool = False
 
 
 class Relay:
@@ -35,6 +36,9 @@ class Relay:
         self._port = 0
         self._delay_s = 0.0
         self._held = self._refusing = self._cut = False
+        self._swallowing = 0
+        self.accepted = 0
+        """Connections so far."""
         self._ways: list[_Way] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
@@ -57,6 +61,10 @@ class Relay:
     def hold(self) -> None:
         """Pass on nothing, and say nothing about it: as a black hole does."""
         self._held = True
+
+    def swallow(self, connections: int) -> None:
+        """Of the next connections pass on nothing, ever; they stay open."""
+        self._swallowing = connections
 
     def cut(self) -> None:
         """Break all connections, and take no new one until healed."""
@@ -116,7 +124,9 @@ class Relay:
             for each in (near, far):
                 each.setblocking(False)
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._ways += [_Way(near, far), _Way(far, near)]
+            self.accepted += 1
+            swallows, self._swallowing = self._swallowing > 0, max(self._swallowing - 1, 0)
+            self._ways += [_Way(*ends, swallows=swallows) for ends in ((near, far), (far, near))]
 
     def _read(self, way: _Way) -> None:
         try:
@@ -127,7 +137,7 @@ class Relay:
             data = b""
         if data == b"":
             self._close(way)
-        elif data:
+        elif data and not way.swallows:
             way.waiting.append((monotonic() + self._delay_s, data))
             way.size += len(data)
 

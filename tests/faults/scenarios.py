@@ -13,6 +13,7 @@ from source_jobs.client import Client, HttpClient
 from tests.faults.clock import SEEN_AFTER_S
 from tests.faults.fleet import Fleet
 from tests.faults.network import Namespace
+from tests.faults.watch import Seen
 
 
 class Skipped(Exception):  # noqa: N818 - no error
@@ -38,6 +39,8 @@ class Stage:
     over_s: float = 0.0
     restarts: list[str] = field(default_factory=list)
     """Services that are to be started again when all is measured."""
+    dead: list[str] = field(default_factory=list)
+    """Services that were killed, and of which the source job does not know that they are dead."""
 
     def hurt(self) -> None:
         """From now on the fault is there."""
@@ -54,6 +57,10 @@ class Stage:
         sleep(seconds)
         end()
         self.over()
+
+    def is_whole(self, seen: Seen) -> bool:
+        """Whether a window has all of the services that live, and names the dead."""
+        return seen.is_whole(len(self.fleet.services), self.dead)
 
     @property
     def space(self) -> Namespace:
@@ -81,6 +88,7 @@ def _kill_agents(stage: Stage) -> None:
         victim.kill()
         del stage.fleet.services[victim.name]
         stage.restarts.append(victim.name)
+        stage.dead.append(victim.name)
 
 
 def _restart_agents(stage: Stage) -> None:
@@ -89,6 +97,7 @@ def _restart_agents(stage: Stage) -> None:
     for victim in victims:
         victim.kill()
         stage.fleet.start(victim.name)
+        stage.dead.append(victim.name)
     stage.over()
 
 
@@ -162,6 +171,19 @@ def _cut(stage: Stage) -> None:
     stage.hurt_for(2, relay.cut, relay.heal)
 
 
+def _starve(seconds: float) -> Callable[[Stage], None]:
+    def act(stage: Stage) -> None:
+        victims = stage.fleet.group("near")[:2]
+
+        def starve(*, starves: bool) -> None:
+            for victim in victims:
+                victim.record.starve(starves=starves)
+
+        stage.hurt_for(seconds, lambda: starve(starves=True), lambda: starve(starves=False))
+
+    return act
+
+
 def _kill_client(stage: Stage) -> None:
     before = len(stage.client.queries())
     other = start("cli", "query", "select * from requests", "--source-job", stage.client.address)
@@ -227,6 +249,9 @@ SCENARIOS: dict[str, Scenario] = {
     "partition": Scenario("partition for 2 s", _partition(2)),
     "partition-long": Scenario("partition for 15 s", _partition(15), Takes.TOLD),
     "hold": Scenario("relay passes nothing on for 6 s", _hold(6)),
+    "hold-long": Scenario("relay passes nothing on for 12 s", _hold(12), Takes.TOLD),
+    "hold-beyond": Scenario("relay passes nothing on for 70 s", _hold(70), Takes.TOLD),
+    "starve": Scenario("2 services keep their agents from running for 12 s", _starve(12)),
     "cut": Scenario("connections cut for 2 s", _cut, short=True),
     "loss": Scenario("5% of packets lost, 6 s", _lose, notices=False),
     "delay": Scenario("packets delayed by 100 ms, 6 s", _delay, notices=False),

@@ -3,7 +3,8 @@
     python -m tests.faults.service --source-job tcp://127.0.0.1:7766 --service s1 --record FILE
 
 publishes at the rate that its record says until its standard input ends. Events come ten times a
-second, some at once, as they do from a service that is asked in bursts.
+second, some at once, as they do from a service that is asked in bursts. While the record says so,
+the thread that publishes waits without giving the interpreter to any other, the agent's included.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from time import perf_counter, time_ns
 
 import click
 
-from benchmarks.publisher import STREAM, make_event
+from benchmarks.live.publisher import STREAM, make_event
 from publish_agent import Agent, Stream
 from tests.faults.record import CAPACITY, Record
 
 _TICK_S = 0.1
+_SWITCH_S, _HOLDS_S = sys.getswitchinterval(), 3600.0
+"""After so long a thread is asked to give the interpreter to others that wait for it."""
 _MOST_BEHIND_S = 0.5
 """A service that slept does not make up for more."""
 
@@ -47,7 +50,7 @@ def main(source_job: str, service: str, record: Path, buffer_events: int) -> Non
 
 def _publish(stream: Stream, record: Record, ended: threading.Event) -> None:
     number, due, before = record.published, 0.0, perf_counter()
-    while not ended.wait(_TICK_S) and number < CAPACITY:
+    while not _wait(record, ended) and number < CAPACITY:
         now = perf_counter()
         passed, before = now - before, now
         due += record.rate * min(passed, _MOST_BEHIND_S)
@@ -57,6 +60,18 @@ def _publish(stream: Stream, record: Record, ended: threading.Event) -> None:
             record.begin(number, time_us)
             record.end(number, time_us, stream.publish(event))
             number, due = number + 1, due - 1
+
+
+def _wait(record: Record, ended: threading.Event) -> bool:
+    """Wait for the next tick; whether the service has to end."""
+    if not record.starves:
+        sys.setswitchinterval(_SWITCH_S)
+        return ended.wait(_TICK_S)
+    sys.setswitchinterval(_HOLDS_S)
+    end = perf_counter() + _TICK_S
+    while perf_counter() < end:
+        pass
+    return ended.is_set()
 
 
 def _wait_for_end(ended: threading.Event) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from mql.ledger import Completeness, Tally
-from publish_agent.intake import Status
+from publish_agent.capture.event_buffer import Status
 from source_jobs.client import Gap, LiveWindow
 from tests.faults.account import Account, account, life_of
 from tests.faults.fleet import Service
@@ -106,6 +106,15 @@ def test_reporting_more_than_was_lost_is_not_right_either(service: Service) -> N
     seen = [window(service, s, range(s * 10, s * 10 + 10)) for s in range(3)]
     seen[1] = window(service, 1, range(10, 20), late=1)
     assert not judged(service, *seen).is_told
+
+
+def test_what_a_new_process_published_unseen_is_a_number(service: Service) -> None:
+    for unseen, is_right in ((4, True), (3, False), (5, False)):
+        begins = window(service, 0, range(4, 10), unseen=unseen)
+        seen = [begins, *(window(service, s, range(s * 10, s * 10 + 10)) for s in (1, 2))]
+        told = account([life_of(service, None, seen)], seen, agents=1)
+        assert (told.published, told.absent, told.lost) == (30, 4, unseen)
+        assert told.is_told is is_right
 
 
 @pytest.mark.parametrize(

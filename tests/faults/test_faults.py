@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import services, source_job
-from publish_agent.intake import Status
+from publish_agent.capture.event_buffer import Status
 from source_jobs.client import Client, HttpClient, connect
 from tests.faults.disk import write_all
 from tests.faults.fleet import Fleet, fleet
@@ -37,11 +37,16 @@ def running(
             yield made, client
 
 
-@pytest.mark.parametrize("name", [name for name, each in SCENARIOS.items() if each.short])
+SHORT = [name for name, each in SCENARIOS.items() if each.short]
+KILLS = "kill-agents"
+"""Comes last here: nobody waits for the minute in which the killed ones are expected."""
+
+
+@pytest.mark.parametrize("name", sorted(SHORT, key=lambda name: name == KILLS))
 def test_what_is_lost_is_told_and_answers_are_whole_again(
     running: tuple[Fleet, Client | HttpClient], name: str
 ) -> None:
-    result = run(name, SCENARIOS[name], *running, RECOVERS_S)
+    result = run(name, SCENARIOS[name], *running, RECOVERS_S, to_the_end=False)
     assert not result.problems, result
     assert result.told is not None
     assert result.told.published > 100, "something was measured"

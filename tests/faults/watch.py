@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from benchmarks.processes import NotReadyError
 from mql.ledger import Completeness, Exactness
-from source_jobs.client import Client, HttpClient, LiveWindow
+from source_jobs.client import Client, HttpClient, LiveWindow, SourceJobError
 
 COUNTS = (
     "select count(*) as n, min(number) as first, max(number) as last, e['_agent']['pid'] as pid "
@@ -34,14 +38,31 @@ class Seen:
         """What it says of itself."""
         return self.window.completeness
 
-    def is_whole(self, agents: int) -> bool:
-        """Whether it is exact, and so many agents reported."""
+    def is_whole(self, agents: int, dead: Collection[str] = ()) -> bool:
+        """Whether it is exact, and so many agents reported.
+
+        While services that are `dead` are expected it is whole but for them: it names each of them
+        as missing, and lacks nothing else.
+        """
         known = self.completeness
+        if known is None or known.reported != agents or known.expected != agents + len(dead):
+            return False
+        if not dead:
+            return known.exactness is Exactness.EXACT
+        missing = sorted(name.partition("@")[0] for name in known.missing)
+        whole = msgspec.structs.replace(known, expected=agents, missing=())
         return (
-            known is not None
-            and known.exactness is Exactness.EXACT
-            and known.expected == known.reported == agents
+            missing == sorted(dead)
+            and known.exactness is Exactness.LOWER_BOUND
+            and whole.exactness is Exactness.EXACT
+            and not known.early
         )
+
+    def names_gone(self, dead: Collection[str]) -> bool:
+        """Whether it says of some services, and of no others, that they are gone."""
+        known = self.completeness
+        gone = [] if known is None else [each.name.partition("@")[0] for each in known.gone]
+        return sorted(gone) == sorted(dead)
 
     @property
     def tells_of_trouble(self) -> bool:
@@ -56,6 +77,7 @@ class Watch:
     """Reads an answer in a thread of its own until the block ends."""
 
     def __init__(self, client: Client | HttpClient, query: str) -> None:
+        self._client = client
         self._answer = client.subscribe(query, timeout_s=10)
         self._thread = threading.Thread(target=self._read, name="watch", daemon=True)
         self.seen: list[Seen] = []
@@ -90,8 +112,22 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """End the query, so that its total comes, too."""
+        with suppress(SourceJobError):
+            self._client.cancel(self.query_id or 0)
+            self._thread.join(5)
         self._answer.close()
         self._thread.join(5)
+
+    @property
+    def unseen_late(self) -> int:
+        """What new processes published before they ran the query, in windows that had closed."""
+        total = self._answer.total
+        if total is None:
+            return 0
+        known = [each.completeness for each in self.seen if each.completeness is not None]
+        told = sum(each.unseen for each in known if each.start_ms >= total.start_ms)
+        return max(total.unseen - told, 0)
 
     def _read(self) -> None:
         for window in self._answer:

@@ -23,15 +23,15 @@ from typing import Any
 import msgspec
 
 import mql
-from publish_agent import encode as encoding
-from publish_agent.encode import encoder
-from publish_agent.intake import Status
-from publish_agent.redaction import Redaction, redaction
+from publish_agent.capture import encode as encoding
+from publish_agent.capture.encode import encoder
+from publish_agent.capture.event_buffer import Status
+from publish_agent.capture.redaction import Redaction, redaction
 from publish_agent.settings import Settings
-from tests.agent.support import Bench
 from tests.fuzz.hostile_values import MAKES, Deed, raising
-from tests.sanitized import use_those_of
-from tests.sanitizer import LIBRARIES
+from tests.native.sanitized import use_those_of
+from tests.native.sanitizer import LIBRARIES
+from tests.publish_agent.support import Bench
 
 EVENTS = 20
 """Events of a round."""

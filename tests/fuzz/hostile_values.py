@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 import pytz
 
+from tests.publish_agent.models import Model, OldModel
+
 Deed = Callable[[], object]
 """Changes what is being read, or raises."""
 
@@ -265,6 +267,9 @@ MAKES: dict[str, Make] = {
     "generator": lambda deed: (deed() for _ in range(3)),
     "type": lambda _: [int, gc, len, ..., NotImplemented, range(3), 1j],
     "named tuple": lambda deed: Made(as_text(deed), [1]),
+    "namespace": lambda deed: types.SimpleNamespace(a=as_text(deed), b=at(zone(deed))),
+    "model": lambda deed: Model({"id": as_text(deed)}, {"more": as_text(deed)}),
+    "old model": lambda deed: OldModel(id=as_text(deed), more=with_property(deed)),
     "metaclass": metaclass,
 }  # fmt: skip
 """All kinds of them, by name."""

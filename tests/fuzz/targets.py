@@ -9,8 +9,8 @@ import msgspec
 
 from mql.errors import InputError, QueryError
 from mql.events.decode import EventReader
-from mql.format import format_query
-from mql.parser import parse
+from mql.language.format import format_query
+from mql.language.parser import parse
 from mql.planner.plan import plan
 from mql.sources.ndjson import LineSource
 from mql.wire.codec import (

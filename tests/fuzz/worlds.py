@@ -11,15 +11,15 @@ from random import Random
 from typing import Protocol
 
 from mql.wire.messages import Ask
-from publish_agent.identity import Identity
+from publish_agent.protocol.agent_state import AgentState
+from publish_agent.protocol.identity import Identity
 from publish_agent.settings import Settings as AgentSettings
-from publish_agent.state import AgentState
 from publish_agent.stream import Stream
-from source_jobs.client.items import Deliver, Piece, Transmit
-from source_jobs.client.state import ClientState
-from source_jobs.outbox import Side
+from source_jobs.client.actions import Deliver, Piece, Transmit
+from source_jobs.client.client_state import ClientState
+from source_jobs.protocol.job_state import JobState
+from source_jobs.protocol.outbox import Side
 from source_jobs.settings import Settings
-from source_jobs.state import JobState
 
 START_US = 1_700_000_000_000_000
 Frames = list[bytes]

@@ -81,7 +81,7 @@ with client.subscribe("select n from requests", timeout_s=10) as answer:
     for piece in answer:
         rows += [row["n"] for row in piece.rows()]
         if piece.completeness is not None:
-            lost += piece.completeness.lost
+            lost += piece.completeness.lost - piece.completeness.unseen
         if len(rows) + lost >= EVENTS:
             break
 agents = [known["service"] for known in client.agents()]

@@ -24,4 +24,4 @@ requests = Agent("tasks", os.environ["AGENTS"], cpu_share=100.0).stream("request
 def publish(path: str) -> None:
     status = requests.publish({"path": path})
     with (folder / "done").open("a") as done:
-        done.write(f"{status.name}\n")
+        done.write(f"{status.name} {path}\n")

@@ -24,4 +24,6 @@ def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterab
 if __name__ == "__main__":
     import eventlet.wsgi
 
-    eventlet.wsgi.server(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), application)
+    eventlet.wsgi.server(
+        eventlet.listen(("127.0.0.1", int(sys.argv[1]))), application, log_output=False
+    )

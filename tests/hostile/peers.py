@@ -16,7 +16,8 @@ import zmq
 from mql.wire.codec import encode
 from mql.wire.messages import PROTOCOL, Ask, Connect, Hello, Message
 from source_jobs.job import SourceJob
-from source_jobs.keys import KeyPair, load_pair, make_keys
+from source_jobs.security.keys import KeyPair, load_pair, make_keys
+from source_jobs.security.newcomers import STRANGERS_MAX
 
 ANY_PORT = "tcp://127.0.0.1:*"
 CONNECT = Connect(PROTOCOL, "a raw client", "nobody", "1", 1 << 24)
@@ -57,13 +58,14 @@ class Keys:
         (allowed / f"{name}.key").unlink()
 
     @contextmanager
-    def serve(self) -> Iterator[SourceJob]:
+    def serve(self, strangers_max: int = STRANGERS_MAX) -> Iterator[SourceJob]:
         job = SourceJob(
             ANY_PORT,
             ANY_PORT,
             keys=self.job,
             allow_agents=self.agents,
             allow_clients=self.clients,
+            strangers_max=strangers_max,
         )
         with job:
             yield job
@@ -103,6 +105,14 @@ class Raw:
         """Send; where ZeroMQ has given the connection up there is nobody to send to."""
         with suppress(zmq.Again):
             self.socket.send_multipart(frames)
+
+    def hears_that(self, message: Message, within_s: float = 10.0) -> bool:
+        """Whether a message comes within a time; what comes before it is dropped."""
+        wanted, end = [bytes(frame) for frame in encode(message)], time.monotonic() + within_s
+        while (left := end - time.monotonic()) > 0:
+            if self.socket.poll(int(left * 1000)) and self.socket.recv_multipart() == wanted:
+                return True
+        return False
 
     def hears(self, within_s: float) -> list[list[bytes]]:
         """All that comes within a time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mql.parser import MAX_WORDS
+from mql.language.parser import MAX_WORDS
 
 MEGABYTE = 1_000_000
 NESTED = "nested too deeply; at most 200 levels are taken"
@@ -102,6 +102,12 @@ HURTFUL: dict[str, Hurtful] = {
     "a like of wild cards": Hurtful(where(f"a like '{'%a' * 20_000}'"), LARGE, LARGE),
     "a window of many parts": Hurtful(
         "select count(*) from requests window 1000000 0.001", "at most 100,000", "at most 100,000"
+    ),
+    "a window of a millisecond": Hurtful(
+        "select count(*) from requests window 0.001", None, "has at least 100 ms"
+    ),
+    "a shift of a millisecond": Hurtful(
+        "select count(*) from requests window 1 0.099", None, "has at least 100 ms"
     ),
     "numbers without end": Hurtful(
         where(f"a == {'9' * 60_000}"), "is out of range", "is out of range"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from mql.ledger import Tally
+from mql.ledger import Completeness, Tally
 from mql.wire.codec import to_agents, to_clients
 from mql.wire.messages import (
     Accept,
@@ -23,9 +26,14 @@ from mql.wire.messages import (
     Welcome,
 )
 from publish_agent import Agent
+from publish_agent import agent as agent_module
+from publish_agent.runtime import worker
+from publish_agent.runtime.host_notes import Notes
+from source_jobs.client.actions import SourceJobError
 from source_jobs.client.client import Client, connect
-from source_jobs.client.items import SourceJobError
+from source_jobs.client.subscription import Subscription
 from source_jobs.job import SourceJob
+from source_jobs.sources.source_job import JobSource
 from tests.hostile.peers import ANY_PORT, CONNECT, Keys, Raw, Tap, ask, hello
 from tests.live.support import publishing, until
 
@@ -42,7 +50,8 @@ def keys(tmp_path: Path) -> Keys:
 
 
 def names(job: SourceJob) -> list[str]:
-    return [agent.service for agent in list(job.state.agents)]
+    """The services that are there; one that was cut off is expected, and is not among them."""
+    return [agent.service for agent in list(job.state.agents) if not agent.has_vanished]
 
 
 def rows_of(client: Client) -> list[dict[str, object]]:
@@ -53,6 +62,12 @@ def rows_of(client: Client) -> list[dict[str, object]]:
             assert piece is not None
             if rows := piece.rows():
                 return rows
+
+
+def next_windows(answer: Subscription, from_ms: int) -> list[Completeness]:
+    """What is known of the first windows that begin after a time."""
+    known = (piece.completeness for piece in answer)
+    return list(islice((each for each in known if each and each.start_ms >= from_ms), 3))
 
 
 def heard_by_agent(raw: Raw, within_s: float = 0.5) -> list[object]:
@@ -133,6 +148,10 @@ def test_an_agent_whose_key_is_revoked_injects_nothing_more(keys: Keys) -> None:
                     raw.say(Batch((part,)))
                     assert heard_by_agent(raw, 0.4) == []
             assert not names(job)
+            told = next_windows(answer, now_ms)
+            assert {(known.expected, known.missing) for known in told} == {(1, ("raw@host",))}
+            assert {(known.reported, known.tally.seen) for known in told} == {(0, 0)}
+            assert {known.exactness for known in told} == {"lower bound"}, "it may still publish"
             answer.close()
             assert job.state.agents.errors == 0
 
@@ -196,8 +215,11 @@ def test_a_client_cannot_end_what_another_one_with_its_name_asks(keys: Keys) -> 
         with Raw(job.clients_address, second, keys.job) as other:
             other.say(CONNECT)
             assert any(isinstance(m, Connected) for m in heard_by_client(other))
-        owner.say(Alive())
-        assert heard_by_client(owner) == [Alive()]
+        owner.say(Alive(sent_us=7))
+        (answer,) = heard_by_client(owner)
+        assert isinstance(answer, Alive), "it is the owner's connection still"
+        assert (answer.echo_us, answer.feeds) == (7, ())
+        assert answer.sent_us >= answer.received_us > 0
 
 
 def test_payloads_are_readable_on_a_plain_wire_and_not_on_an_encrypted_one(keys: Keys) -> None:
@@ -237,3 +259,126 @@ def capture(
         assert rows
         assert rows[0]["s"] == TOLD
         return agents.bytes, clients.bytes
+
+
+def said(caplog: pytest.LogCaptureFixture, logger: str, words: str = "refused by key") -> list[str]:
+    return [r.message for r in caplog.records if r.name.startswith(logger) and words in r.message]
+
+
+@pytest.mark.usefixtures("fresh_notes")
+def test_both_sides_say_once_that_an_agent_is_refused_by_key(
+    keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent with an unlisted key said nothing for as long as it ran, and nor did the job."""
+    service = keys.make("service")
+    own = {"key": str(service), "server_key": str(keys.own / "job.key")}
+    with keys.serve() as job, publishing(job, "shop", STREAMS, **own):
+        until(lambda: said(caplog, "publish_agent") and said(caplog, "source_jobs"))
+        time.sleep(3)  # it tries again after two seconds
+        assert len(said(caplog, "publish_agent")) == 1
+        assert len(said(caplog, "source_jobs")) == 1
+        assert job.agents_address in said(caplog, "publish_agent")[0]
+        (keys.agents / "service.key").write_bytes((keys.own / "service.key").read_bytes())
+        until(lambda: names(job) == ["shop"])
+        keys.revoke("service", keys.agents)
+        until(lambda: len(said(caplog, "source_jobs")) == 2)
+
+
+@pytest.mark.usefixtures("fresh_notes")
+@pytest.mark.parametrize("what", ["no key", "another server"])
+def test_an_agent_whose_keys_do_not_fit_says_so_once(
+    keys: Keys, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    service = keys.make("service", keys.agents)
+    keys.make("another")
+    own = {"key": str(service), "server_key": str(keys.own / "another.key")}
+    with keys.serve() as job, publishing(job, "shop", STREAMS, **(own if what != "no key" else {})):
+        until(lambda: said(caplog, "publish_agent", "wants keys"))
+        time.sleep(2)
+        assert len(said(caplog, "publish_agent", "wants keys")) == 1
+
+
+def test_a_client_whose_key_is_refused_or_revoked_is_told(keys: Keys) -> None:
+    """It only heard that the source job was gone."""
+    person, stranger = keys.make("person", keys.clients), keys.make("stranger")
+    server = keys.own / "job.key"
+    with keys.serve() as job:
+        with pytest.raises(SourceJobError, match="refused by key"):
+            connect(job.clients_address, key=stranger, server_key=server)
+        with connect(job.clients_address, key=person, server_key=server) as client:
+            assert isinstance(client, Client)
+            client.subscribe(QUERY)
+            assert client.refused == ""
+            keys.revoke("person", keys.clients)
+            until(lambda: client.refused and not client.connected)
+            with pytest.raises(SourceJobError, match="refused by key"):
+                client.agents()
+            (keys.clients / "person.key").write_bytes((keys.own / "person.key").read_bytes())
+            until(lambda: client.connected)
+            assert client.refused == ""
+
+
+def test_the_answer_of_a_source_job_that_refuses_is_said_to_wait(
+    keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    person, server = keys.make("person", keys.clients), keys.own / "job.key"
+    with keys.serve() as job:
+        address = job.clients_address
+        with JobSource(address, QUERY, "s", lambda *_: None, key=person, server_key=server) as own:
+            until(lambda: own.started and list(job.state.sessions))
+            keys.revoke("person", keys.clients)
+            until(lambda: said(caplog, "source_jobs", "the source of s waits"))
+            time.sleep(1.5)
+            (line,) = said(caplog, "source_jobs", "the source of s waits")
+            assert "the source of s waits: refused by key" in line
+
+
+@pytest.fixture
+def fresh_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agents of other tests may have said the same within the last minute."""
+    for module in (worker, agent_module):
+        monkeypatch.setattr(module, "NOTES", Notes())
+
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
+"""A handshake's first bytes; the rest never comes."""
+
+
+def half_open(address: str, number: int) -> Iterator[socket.socket]:
+    """Connections that begin a greeting and never end it."""
+    port = int(address.rpartition(":")[2])
+    for _ in range(number):
+        made = socket.create_connection(("127.0.0.1", port))
+        made.sendall(GREETING)
+        yield made
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_of_those_who_do_not_say_who_they_are_there_are_no_more_than_so_many(
+    keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten thousand of them took 13 KiB each, for as long as they came."""
+    service, person = keys.make("service", keys.agents), keys.make("person", keys.clients)
+    with keys.serve(strangers_max=50) as job:
+        with Raw(job.agents_address, service, keys.job) as early:
+            early.say(hello("early"))
+            until(lambda: names(job) == ["raw"])
+            before = descriptors()
+            with ExitStack() as opened:
+                for made in half_open(job.agents_address, 300):
+                    opened.enter_context(made)
+                with connect(job.clients_address, key=person, server_key=keys.own / "job.key"):
+                    pass
+                late = opened.enter_context(Raw(job.agents_address, service, keys.job))
+                late.say(hello("late"))
+                assert any(isinstance(m, Welcome) for m in heard_by_agent(late, 2))
+                until(lambda: said(caplog, "source_jobs", "had not said who they are"), 1)
+                until(lambda: descriptors() <= before + 300 + 50 + 40)
+                time.sleep(2.5)
+                until(lambda: descriptors() <= before + 300 + 40)  # ZeroMQ gave up the others
+                early.say(hello("early"))
+                assert any(isinstance(m, Welcome) for m in heard_by_agent(early, 2))
+    assert len(said(caplog, "source_jobs", "had not said who they are")) == 1

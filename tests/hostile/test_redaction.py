@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -20,11 +21,12 @@ from mql.errors import QueryError
 from mql.planner.plan import plan
 from mql.wire.codec import encode
 from mql.wire.messages import PROTOCOL, Look, Subscribe, Welcome
-from publish_agent.identity import Identity
+from publish_agent.protocol.agent_state import AgentState
+from publish_agent.protocol.identity import Identity
 from publish_agent.settings import Settings
-from publish_agent.state import AgentState
 from publish_agent.stream import Stream
-from tests.job.stage import Stage
+from tests.publish_agent.models import Model, OldModel, Space
+from tests.source_jobs.protocol.stage import Stage
 
 RULES = ("password", "*token*", "e['card']['number']", "e['items'][*]['pin']")
 SECRETS = ("hunter2-secret-a", "correct-horse-b7")
@@ -42,7 +44,28 @@ def event(secret: object, number: int = 0) -> dict[str, object]:
         "items": [{"pin": secret, "n": 1}, {"pin": [secret], "n": 2}, 3],
         "nested": {"list": [{"my_token_2": {"a": secret}}]},
         "token": {secret: 1} if isinstance(secret, str) else secret,
+        "model": Model({"id": 1, "password": secret}, {"my_token": secret, "plain": "x"}),
+        "space": Space(password=secret, inner=[OldModel(password=secret)]),
+        "tuple": Credentials("u1", secret),
+        "says": Says(secret),
+        "error": ValueError(secret),
+        "keys": {Says(secret): 1, ("a", Says(secret)): Says(secret)},
     }
+
+
+class Credentials(NamedTuple):
+    user: str
+    password: object
+
+
+class Says:
+    """An object that is nothing but its text."""
+
+    def __init__(self, secret: object) -> None:
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"Says({self._secret})"
 
 
 PATHS = (
@@ -50,8 +73,18 @@ PATHS = (
     *("e['user']['PassWord']", "e['user']['PassWord']['deep'][0]", "e['user']['api_token']"),
     *("e['card']['number']", "e['card']['number'][0]", "e['items'][0]['pin']", "e['items'][1]"),
     *("e['nested']['list'][0]['my_token_2']", "e['user']['id']", "e['PASSWORD']"),
+    *("model", "e['model']['password']", "e['model']['my_token']", "e['model']['plain']"),
+    *("space", "e['space']['password']", "e['space']['inner'][0]['password']"),
+    *("tuple", "e['tuple'][1]", "e['tuple']['password']", "says", "error", "keys"),
 )
-ANY = ("e['items'][*]['pin']", "e['items'][*]", "e['nested']['list'][*]['my_token_2']['a']")
+ANY = (
+    "e['tuple'][*]",
+    "e['keys'][*]",
+    "e['space']['inner'][*]['password']",
+    "e['items'][*]['pin']",
+    "e['items'][*]",
+    "e['nested']['list'][*]['my_token_2']['a']",
+)
 GUESSES = ("hunter2-secret-a", "hunter", "h", "correct-horse-b7", "c", "", "/a", "x")
 
 path = st.sampled_from(PATHS)
@@ -159,6 +192,11 @@ def without_time(frame: bytes) -> bytes:
 
 @hypothesis_settings(max_examples=40, deadline=None)
 @example([("select * from s where password ==~ /hunter.*/", False)])
+@example([("select e['tuple'][1], says from s where not (says like 'Says(hunt%')", False)])
+@example(
+    [("select count(*) from s where error != 'hunter2-secret-a' window 1 group by tuple", True)]
+)
+@example([("select * from s where e['tuple'][*] == 'hunter2-secret-a' or error ==+ 'h'", False)])
 @example([("select count(*) from s window 1 group by password", True)])
 @example([("select max(e['card']['number']) from s window 1", True)])
 @example([("select n from s where e['items'][*]['pin'] == 'hunter2-secret-a'", False)])

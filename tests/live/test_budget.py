@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.budget import COUNTED, EVERYTHING, asked, counts, offering
+from benchmarks.live.budget import COUNTED, EVERYTHING, asked, counts, offering
 from publish_agent.settings import BYTES_PER_S, CPU_SHARE, MEMORY
 
 

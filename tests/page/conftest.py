@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from examples import live
+from source_jobs import connect
+from tests.live.support import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -78,6 +80,8 @@ def services(job: live.Addresses) -> Iterator[dict[str, Publisher]]:
         "shop": Publisher(job, "shop", "requests"),
         "bank": Publisher(job, "bank", "payments"),
     }
+    with connect(job.clients) as client:
+        until(lambda: {each["service"] for each in client.agents()} >= set(made), 20)
     yield made
     for each in made.values():
         each.kill()

@@ -7,17 +7,20 @@ import re
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from examples import live
+from mql.ledger import Completeness, Gone, Tally, as_data
 from publish_agent import Agent
 from source_jobs import connect
 from source_jobs.api.server import HttpServer, Upstream
 from source_jobs.api.settings import Settings
-from tests.http.support import add_token
+from source_jobs.client import Client, HttpClient
 from tests.live.support import until
 from tests.page.conftest import LIMIT_MS, Publisher
+from tests.source_jobs.api.support import add_token
 
 pytestmark = pytest.mark.timeout(100)
 expect.set_options(timeout=LIMIT_MS)
@@ -72,6 +75,7 @@ def test_an_error_is_under_the_caret_while_one_types(page: Page) -> None:
 @pytest.mark.usefixtures("services")
 def test_what_agents_publish_can_be_completed(page: Page) -> None:
     expect(page.locator(".catalogue")).to_contain_text("latency_ms")
+    expect(page.locator(".catalogue")).to_contain_text("requests")
     write(page, "select lat")
     page.keyboard.type("e")
     expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("latency_ms")
@@ -165,6 +169,8 @@ def test_a_user_is_traced_across_three_services(page: Page) -> None:
 def test_a_killed_agent_shows_in_the_completeness(page: Page, job: live.Addresses) -> None:
     doomed, other = Publisher(job, "doomed", "lives"), Publisher(job, "other", "lives")
     try:
+        with connect(job.clients) as client:
+            until(lambda: {"doomed", "other"} <= there(client, "lives"))
         run(page, "select count(*) as n from lives window 1")
         expect(page.locator(".chip.agents")).to_have_text("2 of 2 agents")
         expect(page.locator(".badge")).to_have_text("exact")
@@ -175,6 +181,68 @@ def test_a_killed_agent_shows_in_the_completeness(page: Page, job: live.Addresse
     finally:
         doomed.kill()
         other.kill()
+
+
+def there(client: Client | HttpClient, stream: str) -> set[object]:
+    """The services that offer a stream."""
+    return {each["service"] for each in client.agents() if stream in list(each["streams"])}  # type: ignore[call-overload]
+
+
+WHOLE = Completeness(0, 1_000, expected=2, reported=2, tally=Tally(0, shipped=10))
+SAMPLED = Tally(0, shipped=1, budget=9, weight=10)
+CASES: list[dict[str, object]] = [
+    {},
+    {"partial": True, "covered_ms": 300},
+    {"expected": 0, "reported": 0, "tally": Tally(0)},
+    {"expected": 0, "reported": 0},
+    {"reported": 1, "missing": ("a@h",)},
+    {"reported": 1, "refused": ("a@h",)},
+    {"rate": 0.1},
+    {"tally": SAMPLED, "rate": 0.1},
+    {"tally": SAMPLED + Tally(0, buffer=1), "rate": 0.1},
+    {"tally": Tally(0, shipped=283, buffer=717)},
+    {"tally": Tally(0, shipped=9, credit=1)},
+    {"tally": Tally(0, shipped=9, failed=1)},
+    {"tally": Tally(0, shipped=9, upstream=1)},
+    *({count: 1} for count in ("transit", "late", "no_time", "unseen", "subscriber")),
+    {"clock_ms": 10},
+    {"clock_ms": 11},
+    {"gone": (Gone("a@h", 0),)},
+]
+SHOW = """async (all) => {
+  const { Completeness } = await import("/page/js/results/completeness.js");
+  return all.map((known) => {
+    const shown = new Completeness();
+    shown.add(known);
+    shown.draw();
+    const chips = [...shown.element.querySelectorAll(".chip")].map((chip) => chip.textContent);
+    return [shown.element.querySelector(".badge").dataset.kind, chips];
+  });
+}"""
+
+
+def test_the_page_means_the_same_by_exact_and_by_share(page: Page) -> None:
+    cases = [msgspec.structs.replace(WHOLE, **changes) for changes in CASES]
+    shown = page.evaluate(SHOW, [as_data(known) for known in cases])
+    for known, (kind, chips) in zip(cases, shown, strict=True):
+        is_silent = known.silent and not known.tally.seen
+        assert kind == ("no agents" if is_silent else known.exactness), known
+        shares = [chip for chip in chips if re.fullmatch(r"[\d.]+%", chip)]
+        percent = f"{known.share * 100:.1f}".removesuffix(".0") + "%"
+        assert shares == ([] if known.partial or known.share == 1 else [percent]), known
+
+
+def test_names_that_turn_text_round_are_spelled_out(page: Page, job: live.Addresses) -> None:
+    evil = Publisher(job, "shop\u202egnad\u2066\x1b[2J<b>", "strange")
+    try:
+        run(page, "select e['_agent']['service'] as who, n from strange")
+        shown = "shop\\u202egnad\\u2066\\u001b[2J<b>"
+        expect(page.locator(".work")).to_contain_text(shown)
+        assert not re.search("[\u202e\u2066\x1b]", page.locator("body").inner_text())
+        page.goto(f"{job.http}/#/agents")
+        expect(page.locator("tr", has_text="gnad")).to_contain_text(shown)
+    finally:
+        evil.kill()
 
 
 @pytest.mark.usefixtures("services")

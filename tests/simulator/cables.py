@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from source_jobs.outbox import Side
+from source_jobs.protocol.outbox import Side
+from tests.simulator.agents import AgentProcess
 from tests.simulator.network import Connection, Frames, Route
-from tests.simulator.processes import AgentProcess, ClientProcess, Dialer, JobProcess
+from tests.simulator.processes import ClientProcess, Dialer, JobProcess
 
 if TYPE_CHECKING:
     from tests.simulator.world import World

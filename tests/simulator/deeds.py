@@ -7,7 +7,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.simulator import scenario as s
-from tests.simulator.processes import AgentProcess, ClientProcess, Dialer, JobProcess, Process
+from tests.simulator.agents import AgentProcess
+from tests.simulator.calls import TEXT
+from tests.simulator.processes import ClientProcess, Dialer, JobProcess, Process
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -51,8 +53,13 @@ class Deeds:
                     world.known.lost_before(process, stream, count)
             case s.Straggle(agent, stream, after_us):
                 self._straggle(agent, stream, after_us, dice)
+            case s.Dawdle(agent, stream, for_us):
+                event = self._event(dice) | {"k": TEXT}
+                if (process := self._busy(agent)) and stream in process.streams:
+                    process.publish_slowly(stream, event, for_us)
             case s.Offer(agent, stream):
-                if (process := self._busy(agent)) and stream not in process.streams:
+                process = self._busy(agent)
+                if process and stream not in process.streams and not process.is_closing:
                     process.offer(stream)
             case s.Ask() | s.Leave() | s.Show() | s.Pause():
                 client = world.clients[deed.client]
@@ -129,8 +136,7 @@ class Deeds:
                 self._kill(world.process(name), for_us, lingers=False)
             case s.Close(agent, for_us):
                 if (closing := self._busy(agent)) is not None:
-                    closing.close()
-                    self._kill(closing, for_us, lingers=True)
+                    closing.close(partial(self._kill, closing, for_us, lingers=True))
             case s.SetClock(agent, by_us):
                 world.agents[agent].skew_us += by_us
                 world.known.agents[world.agents[agent].agent].clock_was_set = True

@@ -8,18 +8,32 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from mql.ledger import Tally
-from publish_agent import intake, link, offset, pack, running, state, states, tallies
-from publish_agent.generation import Generation
-from source_jobs import from_agents, ledger, merge, reporters, sessions, subscribers
-from source_jobs import queries as job_queries
-from source_jobs.client import question
-from source_jobs.client import state as client_state
+from mql.ledger import Completeness, Exactness, Tally
+from mql.wire.messages import Part
+from publish_agent.capture import event_buffer as intake
+from publish_agent.capture import under_way
+from publish_agent.drain import partial_states as states
+from publish_agent.drain import payloads as pack
+from publish_agent.drain import subscription as running
+from publish_agent.drain import tallies
+from publish_agent.drain.accounting import Accounting
+from publish_agent.protocol import agent_state as state
+from publish_agent.protocol import clock_offset as offset
+from publish_agent.protocol import source_job_link as link
+from source_jobs.client import client_state
+from source_jobs.client import pending_query as question
+from source_jobs.protocol import agent_messages as from_agents
+from source_jobs.protocol import delivery as subscribers
+from source_jobs.protocol import registry as job_queries
+from source_jobs.protocol import sessions
+from source_jobs.query import ledger, reporters
+from source_jobs.query import merge_buffer as merge
+from source_jobs.query.execution import Execution
 
 Wrong = Callable[..., Any]
 
@@ -93,8 +107,8 @@ def _slot_is_lost(right: Wrong) -> object:
 
 
 def _is_booked_twice(_right: Wrong) -> object:
-    def spread_to(self: Generation, member: running.Running) -> None:
-        place = self._places.get(member)
+    def spread_to(self: Accounting, member: running.Running) -> None:
+        place = self.places.get(member)
         unspread = self._groups.get((member.link, member.tallies.slot_ms))
         if place is not None and unspread is not None:
             self._spread_to(place, unspread)
@@ -147,6 +161,20 @@ def _sequence_skips(right: Wrong) -> object:
     return part
 
 
+def _watermark_does_not_wait(right: Wrong) -> object:
+    def look(self: under_way.UnderWay, **more: bool) -> under_way.Look:
+        return replace(right(self, **more), since_ns=None)
+
+    return look
+
+
+def _overdue_is_not_told(right: Wrong) -> object:
+    def look(self: under_way.UnderWay, **more: bool) -> under_way.Look:
+        return replace(right(self, **more), overdue=())
+
+    return look
+
+
 # In source jobs
 
 
@@ -171,20 +199,59 @@ def _missing_are_not_named(right: Wrong) -> object:
     def call(self: reporters.Reporters, *args: int | None) -> reporters.RollCall:
         made = right(self, *args)
         reported = made.reported + len(made.missing)
-        return reporters.RollCall(
-            made.expected, reported, (), made.refused, made.joined_late, False
-        )
+        return replace(made, reported=reported, missing=(), early=False)
 
     return call
 
 
-def _joined_late_is_not_told(right: Wrong) -> object:
+def _forgotten_after_three_seconds(right: Wrong) -> object:
+    def is_expected(self: reporters.Reporter, start_ms: int, end_ms: int) -> bool:
+        is_silent = self.vanished_ms is not None and start_ms >= self.vanished_ms + 3_000
+        return bool(right(self, start_ms, end_ms)) and not is_silent
+
+    return is_expected
+
+
+def _gone_is_not_told(right: Wrong) -> object:
     def call(self: reporters.Reporters, *args: int | None) -> reporters.RollCall:
-        made = right(self, *args)
-        named = made.expected, made.reported, made.missing, made.refused
-        return reporters.RollCall(*named, joined_late=False, early=made.early)
+        return replace(right(self, *args), gone=())
 
     return call
+
+
+def _all_of_the_window_is_covered(right: Wrong) -> object:
+    def call(self: reporters.Reporters, *args: int | None) -> reporters.RollCall:
+        return replace(right(self, *args), covered_from_ms=args[0])
+
+    return call
+
+
+def _exact_with_nobody(right: Wrong) -> object:
+    def exactness(self: Completeness) -> Exactness:
+        return right(self) if self.expected else Exactness.EXACT  # type: ignore[no-any-return]
+
+    return exactness
+
+
+def _return_doubles(right: Wrong) -> object:
+    returned: set[tuple[int, str, int]] = set()
+
+    def take(
+        self: Execution,
+        part: Part,
+        reporter: reporters.Reporter,
+        shipment: Any,
+        now_ms: int,
+        *more: int,
+    ) -> None:
+        key = id(self), reporter.agent, part.source
+        if reporter.start_ms is not None and reporter.watermark_ms < now_ms - 1_300:
+            returned.add(key)
+        right(self, part, reporter, shipment, now_ms, *more)
+        if key in returned and shipment is not None and not shipment.holds_states:
+            self._merge.add(shipment.rows(self._needs[part.source], part.rows), part.source, 1)
+
+    return take
 
 
 def _newest_first(right: Wrong) -> object:
@@ -271,7 +338,7 @@ DEFECTS: tuple[Defect, ...] = (
            _looking_counts),
     Defect("a large drain loses its first event", intake.Intake, "drain", _drain_leaves_the_first),
     Defect("of several slots the first is not told", tallies.Tallies, "take", _slot_is_lost),
-    Defect("what was booked to a query is booked again", Generation, "spread_to", _is_booked_twice),
+    Defect("what was booked to a query is booked again", Accounting, "spread_to", _is_booked_twice),
     Defect("sending costs more credit than bytes", link.Link, "batches", _credit_costs_more),
     Defect("the watermark is ahead of the events", link.Link, "batches",
            _watermark_with_every_part),
@@ -283,14 +350,26 @@ DEFECTS: tuple[Defect, ...] = (
            _nothing),
     Defect("an agent forgets the queries of a source job at once", link.Link, "welcome",
            lambda right: lambda self, job, credit: right(self, job + "'", credit)),
+    Defect("a watermark does not wait for calls that are under way", under_way.UnderWay, "look",
+           _watermark_does_not_wait),
+    Defect("calls that are waited for no longer are not told", under_way.UnderWay, "look",
+           _overdue_is_not_told),
     Defect("gaps in the sequence are not counted", reporters.Reporter, "take",
            _lost_is_not_counted),
     Defect("a gap is held against no window", reporters.Reporter, "lacks", _returns(value=False)),
     Defect("a window closes when the first agent has come to its end",
            reporters.Reporters, "watermark", _first_watermark),
     Defect("missing agents are not named", reporters.Reporters, "call", _missing_are_not_named),
-    Defect("an agent that joins in a window is not told of", reporters.Reporters, "call",
-           _joined_late_is_not_told),
+    Defect("an agent that joins in a window is not missing", reporters.Reporter, "began_late",
+           _returns(value=False)),
+    Defect("a query is said to have run in all of its first window", reporters.Reporters, "call",
+           _all_of_the_window_is_covered),
+    Defect("who is silent for three seconds is expected no more", reporters.Reporter,
+           "is_expected", _forgotten_after_three_seconds),
+    Defect("rows of an agent that returns count twice", Execution, "take", _return_doubles),
+    Defect("who is gone is not named", reporters.Reporters, "call", _gone_is_not_told),
+    Defect("an answer is exact with nobody expected", Completeness, "exactness",
+           _exact_with_nobody),
     Defect("rows that come late are not counted", ledger.Ledger, "add_late", _nothing),
     Defect("the newest rows come first", merge.MergeBuffer, "_take", _newest_first),
     Defect("what is counted after its window has closed is lost", ledger.Ledger, "add",

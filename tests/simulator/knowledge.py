@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from mql.wire.codec import from_agents
 from mql.wire.messages import Accept, Batch, Ended, Goodbye, Heartbeat, Hello, Rejected
-from publish_agent.running import Running
-from source_jobs.client.items import Closed, Piece, Started
+from publish_agent.drain.subscription import Running
+from source_jobs.client.actions import Closed, Piece, Started
 from tests.simulator.network import Frames
 from tests.simulator.questions import Asked
 from tests.simulator.records import (
@@ -28,11 +28,14 @@ from tests.simulator.records import (
 )
 
 if TYPE_CHECKING:
-    from tests.simulator.processes import AgentProcess, ClientProcess, JobProcess
+    from tests.simulator.agents import AgentProcess
+    from tests.simulator.processes import ClientProcess, JobProcess
 
 _LAST = 30
 """Among so many of an agent's events is the one with the latest time."""
 _FARTHEST_MS = 2_000
+_WAITED_FOR_US = 250_000
+"""So long an agent waits for a `publish` that is under way."""
 _FAIR = ("is running", "has not read what it was sent before")
 """How refusals end that a program has to expect."""
 
@@ -147,6 +150,8 @@ class Knowledge:
         if record.clock_was_set or offset_ms < record.highest_ms.get(running.link, offset_ms):
             event.shaken = True
             return
+        if event.took_us > _WAITED_FOR_US:
+            return  # the ledger has to say so
         late_ms = said_ms - event.claimed_ms[running.link]
         raise Failure(
             "promise",
@@ -173,6 +178,8 @@ class Knowledge:
         agent = record.peers.get(peer)
         if agent is None or record.agents.get(agent) != peer:
             return
+        if not isinstance(message, Hello) and process.state.agents.named(agent) is None:
+            return  # silent for so long that it is gone: nothing counts before it says hello again
         record.heard_ms.setdefault(agent, []).append(now_ms)
         match message:
             case Hello() | Heartbeat():

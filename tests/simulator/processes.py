@@ -1,7 +1,8 @@
 """Processes around the real cores: each has an inbox, a clock of its own, and a pace.
 
-They do what the shells do (`publish_agent/worker.py`, `source_jobs/job.py`, `client/link.py`): all
-that has come first, then the time, then they check themselves. The world decides when.
+They do what the shells do (`publish_agent/runtime/worker.py`, `source_jobs/job.py`,
+`client/link.py`): all that has come first, then the time, then they check themselves. The world
+decides when.
 """
 
 from __future__ import annotations
@@ -11,30 +12,18 @@ from random import Random
 from typing import Protocol
 
 from mql.wire.messages import Ask as AskMessage
-from publish_agent.identity import Identity
-from publish_agent.running import Running
-from publish_agent.settings import Settings as AgentSettings
-from publish_agent.state import AgentState
-from publish_agent.state import Send as FromAgent
-from publish_agent.stream import Stream, Taker
-from source_jobs.client.items import Action, Deliver, Piece, Reply, Transmit
-from source_jobs.client.state import ClientState
-from source_jobs.outbox import Send as FromJob
-from source_jobs.outbox import Side
+from source_jobs.client.actions import Action, Deliver, Piece, Reply, Transmit
+from source_jobs.client.client_state import ClientState
+from source_jobs.protocol.job_state import JobState
+from source_jobs.protocol.outbox import Send as FromJob
+from source_jobs.protocol.outbox import Side
 from source_jobs.settings import Settings as JobSettings
-from source_jobs.state import JobState
 from tests.simulator.knowledge import Knowledge
 from tests.simulator.network import Connection, Frames, Route
 from tests.simulator.questions import Asked
-from tests.simulator.records import Published
 
 REACTION_US = 1_500
 """How soon a process looks at what has come."""
-READ_AT_ONCE = 50
-
-
-Hold = tuple[Taker, tuple[Running, ...]]
-"""An intake, and the queries that it was for when it was taken."""
 
 
 class World(Protocol):
@@ -101,85 +90,6 @@ class Dialer:
     def __init__(self, link: int, job: int, route: Route) -> None:
         self.link, self.job, self.route = link, job, route
         self.connection: Connection | None = None
-
-
-class AgentProcess(Process):
-    """A service with an agent. Its streams are published to by the world."""
-
-    def __init__(
-        self, world: World, name: str, skew_us: int, settings: AgentSettings, agent: str
-    ) -> None:
-        super().__init__(world, name, skew_us)
-        self.agent = agent
-        self.settings = settings
-        identity = Identity(agent, 1)
-        self.state = AgentState(settings, identity, lambda: self.now_us * 1000)
-        self.provenance = identity.provenance(settings)
-        self.streams: dict[str, Stream] = {}
-        self.dialers: list[Dialer] = []
-        self.inbox: list[tuple[int, Frames]] = []
-        self.changes: list[tuple[int, bool]] = []
-
-    def offer(self, stream: str) -> None:
-        """Begin to publish a stream."""
-        made = self.streams[stream] = Stream(stream)
-        self.state.adopt(made)
-        self.wake_soon()
-
-    def take(self, link: int, frames: Frames) -> None:
-        self.inbox.append((link, frames))
-        self.wake_soon()
-
-    def changed(self, link: int, *, is_up: bool) -> None:
-        """What the monitor of a socket tells."""
-        self.changes.append((link, is_up))
-        self.wake_soon()
-
-    def publish(self, stream: str, event: dict[str, object], hold: Hold | None = None) -> None:
-        """Publish an event, perhaps to an intake that was taken a while ago."""
-        known = self.world.known
-        published = Published(stream, self.now_us // 1000, self.world.now_us, event)
-        published.queries = running = known.running_on(self, stream)
-        if hold is None:
-            published.status = self.streams[stream].publish(event)
-        else:
-            taker, then = hold
-            now = self.streams[stream].taker
-            if now is None or now.lost != taker.lost:  # another intake
-                published.queries = tuple(each for each in then if each in running)
-            published.status = taker.offer(event)
-        known.published(self, published)
-
-    def step(self) -> int:
-        now_us = self.now_us
-        for link, is_up in self.changes:
-            if is_up:
-                self._send(self.state.connect(link, now_us))
-            else:
-                self.state.disconnect(link, now_us)
-        self.changes.clear()
-        inbox, self.inbox = self.inbox, []
-        for link, frames in inbox:
-            self._send(self.state.receive(link, frames, now_us))
-        self.world.known.drains(self)
-        self._send(self.state.tick(now_us))
-        self.state.validate()
-        self.world.known.stepped(self)
-        return self.state.next_wake_us()
-
-    def close(self) -> None:
-        """End as a service should."""
-        self.world.known.drains(self)
-        self._send(self.state.goodbye(self.now_us))
-
-    def _send(self, sends: list[FromAgent]) -> None:
-        for send in sends:
-            connection = self.dialers[send.link].connection
-            frames = [bytes(frame) for frame in send.frames]
-            self.world.known.said(self, send.link, frames)
-            if connection is None or not connection.to_job.send(frames):
-                self.world.note(self.name, "cannot send", frames)
-                self.state.unsent(send)
 
 
 class JobProcess(Process):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
+from mql.language.parser import parse
+from mql.language.syntax import Query, TimeWindow
 from mql.layout import RowLayout
-from mql.parser import parse
-from mql.syntax import Query, TimeWindow
-from source_jobs.questions import Question, read_question
+from source_jobs.query.live_query import Question, read_question
 
 LATENESS_MS = 400
 """How late events may come to a query that believes their times; none is later than half of it."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mql.wire.messages import Ended, Rejected
-from publish_agent.intake import Status
-from publish_agent.running import Running
-from source_jobs.client.items import Closed, Piece, Started
+from publish_agent.capture.event_buffer import Status
+from publish_agent.drain.subscription import Running
+from source_jobs.client.actions import Closed, Piece, Started
 from tests.simulator.questions import Asked
 
 if TYPE_CHECKING:
-    from tests.simulator.processes import AgentProcess, ClientProcess
+    from tests.simulator.agents import AgentProcess
+    from tests.simulator.processes import ClientProcess
 
 Item = Started | Piece | Rejected | Ended | Closed
 
@@ -54,6 +55,8 @@ class Published:
     claimed_ms: dict[int, int] = field(default_factory=dict)
     drained_ms: dict[int, int] = field(default_factory=dict)
     shaken: bool = False
+    took_us: int = 0
+    """For how long its `publish` was under way."""
 
     @property
     def is_dropped(self) -> bool:

@@ -41,6 +41,15 @@ class Straggle:
 
 
 @dataclass(frozen=True, slots=True)
+class Dawdle:
+    """A call of `publish` takes so long, if its event is wanted."""
+
+    agent: int
+    stream: str
+    for_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """A service begins to publish one more stream."""
 
@@ -150,8 +159,8 @@ class SetClock:
 
 
 Deed: TypeAlias = (
-    Publish | Lost | Straggle | Offer | Ask | Leave | Show | Pause | Drop | Block | Slow | Stall
-    | Crash | Close | SetClock
+    Publish | Lost | Straggle | Dawdle | Offer | Ask | Leave | Show | Pause | Drop | Block | Slow
+    | Stall | Crash | Close | SetClock
 )  # fmt: skip
 FAULTS = (Drop, Block, Slow, Stall, Crash, Close, SetClock, Pause)
 

@@ -13,6 +13,7 @@ from tests.simulator.scenario import (
     Close,
     Conditions,
     Crash,
+    Dawdle,
     Deed,
     Drop,
     Leave,
@@ -30,8 +31,17 @@ from tests.simulator.scenario import (
 
 SECOND_US = 1_000_000
 PLENTY = 1 << 23
-LENGTHS_US = ((1_000_000, 2_500_000), (3_000_000, 5_000_000), (12_000_000, 15_000_000))
-"""How long things go wrong: for long enough that somebody is taken for gone, or is forgotten."""
+LENGTHS_US = (
+    (1_000_000, 2_500_000),
+    (3_000_000, 5_000_000),
+    (12_000_000, 15_000_000),
+    (68_000_000, 74_000_000),
+)
+"""How long things go wrong: for long enough that somebody is taken for gone, or is forgotten, and
+longer than any time that anybody waits."""
+_CALLS_US = (10_000, 250_000), (10_000, 250_000), (260_000, 700_000)
+"""How long a `publish` takes that takes long: for as long as it is waited for, and for longer."""
+LONGEST_US = 60_000_000
 
 
 def scenario(seed: int) -> Scenario:
@@ -41,7 +51,7 @@ def scenario(seed: int) -> Scenario:
     agents = dice.choice([1, 1, 2, 2, 2, 3])
     clients = tuple(dice.randrange(jobs) for _ in range(dice.choice([1, 1, 2])))
     conditions = _conditions(dice, jobs, agents, clients)
-    (length,) = dice.choices(list(LENGTHS_US), (64, 34, 2))
+    (length,) = dice.choices(list(LENGTHS_US), (65, 32, 2, 1))
     calm_us = dice.randrange(*length)
     deeds = [
         *_asks(dice, clients, calm_us),
@@ -49,6 +59,7 @@ def scenario(seed: int) -> Scenario:
         *_faults(dice, conditions, jobs, calm_us),
     ]
     deeds.sort(key=lambda each: each[0])
+    deeds += _slow_calls(Random(f"{seed} calls"), conditions, calm_us)
     actions = tuple(Action(n, at, deed) for n, (at, deed) in enumerate(deeds))
     return Scenario(seed, jobs, conditions, actions, calm_us)
 
@@ -133,6 +144,19 @@ def _publishing(dice: Random, conditions: Conditions, calm_us: int) -> list[Time
     return deeds
 
 
+def _slow_calls(dice: Random, conditions: Conditions, calm_us: int) -> list[Timed]:
+    """Calls of `publish` that take long; of dice of their own, so that all else stays as it is."""
+    if dice.random() < 0.7:
+        return []
+    deeds: list[Timed] = []
+    for _ in range(dice.choice([2, 4, 8, 16])):
+        agent = dice.randrange(len(conditions.streams))
+        for_us = dice.randrange(*dice.choice(_CALLS_US))
+        stream = dice.choice(conditions.streams[agent])
+        deeds.append((dice.randrange(calm_us), Dawdle(agent, stream, for_us)))
+    return deeds
+
+
 def _faults(dice: Random, conditions: Conditions, jobs: int, calm_us: int) -> list[Timed]:
     agents, clients = len(conditions.links), len(conditions.clients)
     kinds: list[Callable[[], Deed]] = [
@@ -167,6 +191,11 @@ def _faults(dice: Random, conditions: Conditions, jobs: int, calm_us: int) -> li
     for _ in range(number):
         make = dice.choice(favourite if dice.random() < 0.6 else kinds)
         deeds.append((dice.randrange(100_000, calm_us * 3 // 4), make()))
+    if calm_us > LONGEST_US:
+        agent = f"agent {dice.randrange(agents)}"
+        long_us = LONGEST_US + dice.randrange(1, 7) * SECOND_US
+        either = dice.choice([Block(agent, 0, *dice.choice(_WAYS), long_us), Crash(agent, long_us)])
+        deeds.append((dice.randrange(1_500_000), either))
     if dice.random() < 0.03:
         by_us = dice.choice([-1, 1]) * dice.randrange(100_000, 10 * SECOND_US)
         deeds.append((dice.randrange(calm_us), SetClock(dice.randrange(agents), by_us)))

@@ -15,20 +15,23 @@ from hashlib import blake2b
 from random import Random
 from zlib import crc32
 
-from publish_agent.schedule import PATIENT_US
+from publish_agent.drain.cost.schedule import PATIENT_US
 from publish_agent.settings import Settings as AgentSettings
 from source_jobs.settings import Settings as JobSettings
-from tests.simulator.aftermath import check
+from tests.simulator.agents import SLOW_PLAN_US, AgentProcess
 from tests.simulator.cables import Cables
+from tests.simulator.checks.aftermath import check
+from tests.simulator.checks.liveness import behind, missing
 from tests.simulator.deeds import Deeds
 from tests.simulator.knowledge import Knowledge
-from tests.simulator.liveness import behind, missing
 from tests.simulator.network import Frames
-from tests.simulator.processes import AgentProcess, ClientProcess, JobProcess, Process
+from tests.simulator.processes import ClientProcess, JobProcess, Process
 from tests.simulator.records import AgentRecord, Failure, JobRecord, job_skew_us
 from tests.simulator.scenario import Scenario
 
 BEGIN_US = 1_700_000_000_000_000
+PLAN_SLOWLY = 0.5
+"""The share of agents in which queries have to wait."""
 LIVE_WITHIN_US = 6_000_000
 """So soon after the last fault everybody has to have found each other."""
 PROBE_US = 1_000_000
@@ -110,7 +113,7 @@ class World:
             self.at(self.begin_us + action.at_us, partial(self._deeds.do, action))
         self._until(self.begin_us + self.scenario.calm_us)
         self._calm()
-        self._until_none(lambda: missing(self), LIVE_WITHIN_US)
+        self._until_none(lambda: missing(self), LIVE_WITHIN_US + self._planning_us())
         self.live_us = self.now_us
         self._probe()
         self._until(self.now_us + PROBE_US)
@@ -119,6 +122,13 @@ class World:
         self._end_all()
         self._until(self.now_us + SETTLE_US)
         check(self)
+
+    def _planning_us(self) -> int:
+        """How long an agent that plans slowly may have to wait for all that is asked."""
+        if not any(process.plans_slowly for process in self.agents):
+            return 0
+        streams = max(len(process.streams) for process in self.agents)
+        return len(self.known.subscriptions) * streams * SLOW_PLAN_US
 
     def _until(self, time_us: int) -> None:
         while self._queue and self._queue[0][0] <= time_us:
@@ -139,6 +149,9 @@ class World:
         self.cables.heal([*self.agents, *self.clients])
         for client in self.clients:
             client.paused_until_us = 0
+        for agent in self.agents:
+            if agent.is_alive:
+                agent.end_close()
         for process in self._everybody():
             process.stalled_until_us = min(process.stalled_until_us, self.now_us)
             process.wake_soon()
@@ -193,7 +206,10 @@ class World:
             buffer_bytes=conditions.buffer_bytes,
         )
         name, skew_us = f"agent {number}", conditions.skews_us[number]
-        made = AgentProcess(self, name, skew_us, settings, self._fresh("a"))
+        agent = self._fresh("a")
+        dice = Random(f"{self.scenario.seed} {agent}")
+        slow = dice.random() < PLAN_SLOWLY
+        made = AgentProcess(self, name, skew_us, settings, agent, plans_slowly=slow)
         self.known.agents[made.agent] = AgentRecord(made, conditions.links[number])
         for stream in conditions.streams[number]:
             made.offer(stream)
@@ -224,6 +240,8 @@ def run(scenario: Scenario, *, remembers: bool = False) -> tuple[World, Failure 
         failure.__cause__ = error
         return world, failure
     finally:
+        for record in world.known.agents.values():
+            record.process.let_go()
         if collects:
             gc.enable()
     return world, None

@@ -122,7 +122,8 @@ def _soak(
         for lives in ((*lasting, *churn.left), churn.killed)
     )
     ledger, of_spared = (
-        account(lives, counts.seen, len(lasting)) for lives in (spared + killed, spared)
+        account(lives, counts.seen, len(lasting), counts.unseen_late)
+        for lives in (spared + killed, spared)
     )
     gaps = sum(each.window.gap is not None for each in counts.seen)
     at_rest = {name: (before, rest_after[name]) for name, before in rest_before.items()}

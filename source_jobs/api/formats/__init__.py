@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from source_jobs.api.errors import refuse
+from source_jobs.api.feeds.events import Said
 from source_jobs.api.formats.arrow import ArrowStream
 from source_jobs.api.formats.events import EventStream
 from source_jobs.api.formats.frames import FrameStream
 from source_jobs.api.formats.lines import LineStream
-from source_jobs.api.said import Said
 
 
 class Format(Protocol):

@@ -12,10 +12,10 @@ from io import BytesIO
 import msgspec
 import pyarrow as pa
 
-from mql import arrays, kernels
+from mql.columnar import arrays, kernels
 from mql.ledger import as_data
-from mql.values import write_json
-from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
+from mql.values.json_values import write_json
+from source_jobs.api.feeds.events import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
 
 _JSON = pa.json_(pa.string())
 _START, _END = "_window_start", "_window_end"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mql.ledger import as_data
-from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
+from source_jobs.api.feeds.events import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
 
 
 def events_of(said: Said) -> Iterator[tuple[str, int | None, bytes]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from source_jobs.api.feeds.events import Beat, Said
 from source_jobs.api.formats.data import events_of
-from source_jobs.api.said import Beat, Said
 
 _RETRY = b"retry: 1000\n\n"
 _BEAT = b": heartbeat\n\n"

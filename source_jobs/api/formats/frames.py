@@ -13,7 +13,7 @@ from mql.ledger import Completeness
 from mql.wire.codec import encode
 from mql.wire.messages import Alive, Answer, Answering, Ended, Message
 from mql.wire.payload import write_batch
-from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said
+from source_jobs.api.feeds.events import Beat, Closing, Lost, Numbered, Opening, Said
 
 LENGTHS = Struct("<II")
 _REQUEST = 1
@@ -55,6 +55,7 @@ class FrameStream:
             window.start_ms,
             window.end_ms,
             window.completeness,
+            window.wait_ms,
         )
         payload = b"" if batch is None else write_batch(batch).to_pybytes()
         return frame + _frame(answer, payload)

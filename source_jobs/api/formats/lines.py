@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mql.ledger import Completeness, as_data
-from source_jobs.api.said import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
+from source_jobs.api.feeds.events import Beat, Closing, Lost, Numbered, Opening, Said, gap_data
 
 
 class LineStream:

@@ -43,6 +43,21 @@ export async function call(method, path, body, { signal, keepalive } = {}) {
 
 export const get = (path, options) => call("GET", path, undefined, options);
 
+const PAGES_MAX = 10;
+
+// All of a long list that is worth showing: `streams`, `agents` or `queries`, page by page.
+export async function list(what) {
+  const found = [];
+  let after = "";
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const told = await get(`api/${what}${after ? `?after=${encodeURIComponent(after)}` : ""}`);
+    found.push(...told[what]);
+    after = told.after ?? "";
+    if (!after) break;
+  }
+  return found;
+}
+
 // Follow a stream of server-sent events until it has ended, or the signal says so. `on` has a
 // function for each event, and `state` hears of `running` and `reconnecting`.
 export async function follow(path, on, signal, { again = true } = {}) {

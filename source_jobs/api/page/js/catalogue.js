@@ -1,6 +1,6 @@
 // What agents really publish: asked again now and then, shown at the side, known to the editor.
 
-import { get } from "./api.js";
+import { list } from "./api.js";
 import { h } from "./dom.js";
 
 const EVERY_MS = 5_000;
@@ -13,8 +13,7 @@ let timer = null;
 export async function refresh() {
   clearTimeout(timer);
   try {
-    const told = await get("api/streams");
-    catalogue.streams = told.streams;
+    catalogue.streams = await list("streams");
     for (const listener of catalogue.listeners) listener();
   } catch { /* the light at the top tells */ }
   // Agents look at an event a second: what is new is known soon.

@@ -10,8 +10,15 @@ export function h(tag, properties = {}, ...children) {
     else if (name in made && name !== "list") made[name] = value;
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined).map(visible));
   return made;
+}
+
+// A text with what controls, hides or turns round its neighbours spelled out; line breaks stay.
+export function visible(child) {
+  if (typeof child !== "string") return child;
+  return child.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => c === "\n" || c === "\t" ? c
+    : [...Array(c.length).keys()].map((i) => `\\u${c.charCodeAt(i).toString(16).padStart(4, "0")}`).join(""));
 }
 
 export function toast(text, kind = "") {

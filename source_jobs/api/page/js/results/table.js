@@ -1,6 +1,6 @@
 // A table that draws only what can be seen, so that its size does not matter.
 
-import { h } from "../dom.js";
+import { h, visible } from "../dom.js";
 import { shown } from "../json.js";
 import { kindOf } from "./rows.js";
 
@@ -200,7 +200,8 @@ export class Table {
   }
 }
 
-function write(cell, text, kind) {
+function write(cell, given, kind) {
+  const text = visible(given);
   if (cell.textContent !== text) cell.textContent = text;
   if (cell.className !== kind) cell.className = kind;
 }

@@ -1,6 +1,6 @@
 // Events of several services in the order of their times: lanes above, one line each below.
 
-import { h } from "../dom.js";
+import { h, visible } from "../dom.js";
 import { shown } from "../json.js";
 import { clock } from "./table.js";
 
@@ -98,9 +98,9 @@ export class Timeline {
     slot.row.classList.toggle("chosen", entry === this.chosen);
     slot.at.textContent = clock(entry.time_ms);
     slot.delta.textContent = before ? since(entry.time_ms - before.time_ms) : "";
-    slot.service.textContent = entry.service ?? "";
+    slot.service.textContent = visible(entry.service ?? "");
     slot.service.style.color = this.colour(entry);
-    slot.source.textContent = entry.stream;
+    slot.source.textContent = visible(entry.stream);
     slot.what.replaceChildren(...words(entry.event));
   }
 

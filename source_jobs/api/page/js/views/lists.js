@@ -1,6 +1,6 @@
 // Views that show what there is, asked again every other second: agents, and running queries.
 
-import { ApiError, call, get } from "../api.js";
+import { ApiError, call, list } from "../api.js";
 import { ask, h, toast } from "../dom.js";
 import { known } from "../language.js";
 
@@ -55,7 +55,7 @@ export class AgentsView extends ListView {
     super("Agents", [["Service"], ["Host"], ["State"], ["Streams"], ["Lag", "number"], ["Clock", "number"], ["Dropped", "number"], ["Queries", "number"], ["Version"], ["Tags"]]);
   }
 
-  async load() { return (await get("api/agents")).agents; }
+  async load() { return list("agents"); }
 
   draw(agents) {
     const there = agents.filter((agent) => !agent.gone).length;
@@ -77,7 +77,7 @@ export class QueriesView extends ListView {
     this.go = go;
   }
 
-  async load() { return (await get("api/queries")).queries; }
+  async load() { return list("queries"); }
 
   draw(queries) {
     this.sub.textContent = `${queries.length} running`;

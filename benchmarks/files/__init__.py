@@ -1,0 +1,1 @@
+"""`mql run` beside DuckDB, polars and jq over one file of events."""

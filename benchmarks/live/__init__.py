@@ -1,0 +1,1 @@
+"""Real processes and sockets: what agents cost their hosts, and how fast answers come."""

@@ -1,0 +1,1 @@
+"""Answers about live events beside other Python tools."""

@@ -1,0 +1,1 @@
+"""`--plot`: numbers per window as lines or bars, as text."""

@@ -1,0 +1,1 @@
+"""Aggregate functions: the states of all groups, merged and finished."""

@@ -1,0 +1,1 @@
+"""Windows of time, their panes, and event time."""

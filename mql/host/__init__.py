@@ -1,0 +1,1 @@
+"""What the library uses of its process: threads, interruptions, the log, compiled code."""

@@ -1,0 +1,1 @@
+"""The text of a query: grammar, parser, syntax tree, and back to text."""

@@ -1,0 +1,1 @@
+"""What happens on the caller's thread with an event that a query may want."""

@@ -1,0 +1,1 @@
+"""The compiled publish path: its C code, and its binding."""

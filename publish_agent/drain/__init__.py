@@ -1,0 +1,1 @@
+"""What the background thread does with captured events."""

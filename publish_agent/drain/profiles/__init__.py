@@ -1,0 +1,1 @@
+"""Looks at events of a stream, and what has been learned of it."""

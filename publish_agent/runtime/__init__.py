@@ -1,0 +1,1 @@
+"""What an agent uses of its process: threads, sockets, names, keys, memory, the log."""

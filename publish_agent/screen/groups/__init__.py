@@ -1,0 +1,1 @@
+"""Groups of subscriptions that ask alike, each kind with an index of its own."""

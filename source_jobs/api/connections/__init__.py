@@ -1,0 +1,1 @@
+"""Connections of the HTTP server: how many, and for how long."""

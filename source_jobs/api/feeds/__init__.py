@@ -1,0 +1,1 @@
+"""Queries that run for callers over HTTP, and what their readers get."""

@@ -1,0 +1,1 @@
+"""Planning queries beside the event loop."""

@@ -1,0 +1,1 @@
+"""A source job's side of the protocol. Pure: frames and time in, frames out."""

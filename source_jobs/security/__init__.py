@@ -1,0 +1,1 @@
+"""Who may connect to a source job: keys, allow-lists, addresses, newcomers."""
