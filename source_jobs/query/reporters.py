@@ -52,8 +52,9 @@ class Reporter:
     `told_all` whether that one ran the query to its goodbye, so that nothing of it is missing.
     `greeted` is whether it has said hello since it last told anything, and `queued` whether its
     agent says that it has the query, and has not planned it yet.
-    `gaps` are the times about which it has told something that never came. `clock_ms` is how
-    far it may take our clock wrong, and `unsure` are the times when that was much, with how far.
+    `gaps` are the times about which it has told something that never came, and `unseen_span` is
+    the one of open windows in which it published what is counted as unseen. `clock_ms` is how far
+    it may take our clock wrong, and `unsure` are the times when that was much, with how far.
     `upstream` is what the source job has told whose answer this is, if it is one's.
     """
 
@@ -75,6 +76,7 @@ class Reporter:
     sequence: int = 0
     seen_total: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)
+    unseen_span: tuple[int, int] | None = None
     clock_ms: int = 0
     unsure: list[tuple[int, int, int]] = field(default_factory=list)
     cost: QueryCost | None = None
@@ -184,9 +186,12 @@ class Reporter:
         passes_on = self.upstream is not None and self.is_there
         return self.upstream.name if passes_on and self.upstream else self.name
 
-    def lacks(self, start_ms: int, end_ms: int) -> bool:
-        """Whether something that it told of a span of time may never have come."""
-        return any(first < end_ms and last >= start_ms for first, last in self.gaps)
+    def lacks(self, start_ms: int, end_ms: int, *, is_total: bool = False) -> bool:
+        """Whether something of a span of time may be missing, and nobody knows how much."""
+        spans = self.gaps
+        if self.unseen_span is not None and not is_total:
+            spans = [*spans, self.unseen_span]
+        return any(first < end_ms and last >= start_ms for first, last in spans)
 
     def is_expected(self, start_ms: int, end_ms: int) -> bool:
         """Whether a span of time has to tell of it."""
@@ -208,10 +213,12 @@ class Reporter:
         """Note that it published something before it ran the query.
 
         Nobody knows how much of that is of the spans that end by `closed_ms` and have not closed.
+        How much it is in all is known, so that the total lacks nothing.
         """
         self.known_ms = min(self.known_ms, first_ms)
         if first_ms < closed_ms:
-            self.note_gap(first_ms, closed_ms - 1)
+            known_first_ms, known_last_ms = self.unseen_span or (first_ms, closed_ms - 1)
+            self.unseen_span = min(known_first_ms, first_ms), max(known_last_ms, closed_ms - 1)
 
     def note_gap(self, first_ms: int, last_ms: int) -> None:
         """Note that something of a span of time never came, and that nobody knows how much."""
@@ -359,18 +366,19 @@ class Reporters:
         missing, refused, early, reported, waiting = [], [], False, 0, 0
         told: list[Told] = []
         covered_from_ms, clock_ms = max(start_ms, self.query_ms), 0
+        is_total = gone_by_ms is not None
         for group in agents.values():
             if any(r.refused is not None for r in group):
                 refused.append(group[0].name)
                 continue
             late = any(r.began_late(start_ms, self.query_ms) for r in group)
             behind = [r for r in group if not r.told_all and r.watermark_ms < told_ms]
-            if behind or late or any(r.lacks(start_ms, end_ms) for r in group):
+            lacks = any(r.lacks(start_ms, end_ms, is_total=is_total) for r in group)
+            if behind or late or lacks:
                 missing.append((behind or group)[0].silent_name)
                 early |= any(r.is_there for r in behind)
                 waiting += any(r.queued and r.is_there for r in group)
                 continue
-            is_total = gone_by_ms is not None
             heard = _heard(group, start_ms, told_ms, is_total=is_total)
             told += heard
             reported += not heard
@@ -436,6 +444,8 @@ class Reporters:
         for reporter in self.all.values():
             if reporter.gaps:
                 reporter.gaps = [gap for gap in reporter.gaps if gap[1] >= before_ms]
+            if reporter.unseen_span is not None and reporter.unseen_span[1] < before_ms:
+                reporter.unseen_span = None
             if reporter.unsure:
                 reporter.unsure = [each for each in reporter.unsure if each[1] >= before_ms]
             if reporter.upstream is not None:

@@ -233,6 +233,23 @@ def test_events_unseen_before_windows_that_have_closed_stand_in_the_total() -> N
     assert (ended.total.unseen, ended.total.exactness) == (7, Exactness.LOWER_BOUND)
 
 
+def test_what_was_unseen_before_an_answer_ends_is_a_number_of_its_total_and_nobody_missing() -> (
+    None
+):
+    stage, client, request, (other,) = begin("select count(*) from requests window 1", 1)
+    stage.pass_time(400)
+    other.ship(other.got(Subscribe)[0], [])
+    stage.pass_time(700)  # the first window waits for the other agent
+    agent = stage.agent("new", "requests")
+    agent.accept(unseen=3, unseen_ms=stage.now_ms - 400)
+    client.send_cancel(client.query_of(request))
+    stage.tick()
+    ended = client.ended(request)
+    assert ended
+    assert (ended.total.unseen, ended.total.missing) == (3, ())
+    assert ended.total.exactness is Exactness.LOWER_BOUND
+
+
 def test_a_process_that_ends_with_its_first_answer_is_counted() -> None:
     stage, client, request, (other,) = begin(COUNT, 1)
     stage.pass_time(400)
