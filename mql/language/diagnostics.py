@@ -21,7 +21,7 @@ _SYNONYMS = {
 _CLAUSES = ("where", "window", "group", "order", "limit", "sample", "having", "anomaly")
 _ENGLISH = {
     "NAME": "a name",
-    "_EVENT": "a path such as e['a']",
+    "EVENT": "a path such as e['a']",
     "FUNCTION": "a function such as count(*)",
     "NUMBER": "a number",
     "SPAN": "a span such as 1m30s",
@@ -46,7 +46,7 @@ _ENGLISH = {
 }
 _ARITHMETIC = {"PLUS", "MINUS", "TIMES", "DIVIDE", "REMAINDER"}
 _OPERATORS = {"COMPARATOR", "_MATCHES", "_CONTAINS", "_IN", "_BETWEEN", "_LIKE", "_IS", "NOT"}
-_VALUES = {"NAME", "_EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
+_VALUES = {"NAME", "EVENT", "FUNCTION", "NUMBER", "STRING", "NULL", "TRUE", "FALSE"}
 _SHOWN = 100
 """Of a longer word only so much is shown."""
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)

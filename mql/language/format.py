@@ -14,14 +14,17 @@ from mql.language.syntax import (
     Arithmetic,
     ArithmeticOperator,
     Between,
+    Call,
     Comparison,
     Condition,
     Constant,
     Contains,
     CountWindow,
     Everything,
+    If,
     In,
     Item,
+    JoinKey,
     Like,
     Literal,
     Matches,
@@ -29,6 +32,7 @@ from mql.language.syntax import (
     Or,
     Prefix,
     Property,
+    Provenance,
     Query,
     RandomSample,
     RateSample,
@@ -46,10 +50,11 @@ _TIGHT = {ArithmeticOperator.MULTIPLY, ArithmeticOperator.DIVIDE, ArithmeticOper
 def format_query(query: Query) -> str:
     """The canonical text of a query, on one line."""
     parts = ["select " + ", ".join(map(format_item, query.items))]
-    parts.append("from " + ", ".join(map(_name, query.sources)))
+    named = iter(query.source_names)
+    parts.append("from " + ", ".join(_source(s, next(named, "")) for s in query.sources))
     if query.join:
-        keys = ", ".join(map(format_property, query.join.keys))
-        others = ", ".join(map(_name, query.join.sources))
+        keys = ", ".join(map(format_join_key, query.join.keys))
+        others = ", ".join(_source(s, next(named, "")) for s in query.join.sources)
         parts.append(f"join {others} {format_seconds(query.join.within_ms)} seconds on {keys}")
     if query.window:
         parts.append(format_window(query.window))
@@ -97,6 +102,15 @@ def format_value(value: Value) -> str:
             return text
         case Tick():
             return "tick()"
+        case Provenance(origin):
+            return f"{origin.value}()"
+        case Call(function, arguments, pattern, _):
+            taken = [*map(format_value, arguments)]
+            taken += [] if pattern is None else [f"/{_escape_slashes(pattern)}/"]
+            return f"{function}({', '.join(taken)})"
+        case If(condition, then, otherwise, _):
+            chosen = f"{format_value(then)}, {format_value(otherwise)}"
+            return f"if({format_condition(condition)}, {chosen})"
         case Arithmetic(operator, left, right, _):
             second = _operand(right, operator, right=True)
             return f"{_operand(left, operator)} {operator.value} {second}"
@@ -108,8 +122,9 @@ def format_value(value: Value) -> str:
 
 def format_aggregate(aggregate: Aggregate) -> str:
     """`sum(distinct a) filter (where …)`."""
-    argument = "*" if aggregate.argument is None else format_property(aggregate.argument)
-    text = f"{aggregate.function.lower()}({'distinct ' * aggregate.distinct}{argument})"
+    argument = "*" if aggregate.argument is None else format_value(aggregate.argument)
+    percent = "" if aggregate.percent is None else f", {aggregate.percent.text}"
+    text = f"{aggregate.function.lower()}({'distinct ' * aggregate.distinct}{argument}{percent})"
     if aggregate.condition is None:
         return text
     return f"{text} filter (where {format_condition(aggregate.condition)})"
@@ -182,6 +197,16 @@ def format_seconds(span_ms: int) -> str:
     ('1.5', '10')
     """
     return _number(span_ms / 1000)
+
+
+def format_join_key(key: JoinKey) -> str:
+    """`k`, or `a['k'] = b['l']`."""
+    left = format_property(key.left)
+    return left if key.left == key.right else f"{left} = {format_property(key.right)}"
+
+
+def _source(stream: str, name: str) -> str:
+    return f"{_name(stream)} as {name}" if name else _name(stream)
 
 
 def _name(text: str) -> str:

@@ -21,7 +21,7 @@ class Merge(Enum):
 class Function:
     """An aggregate function: its canonical name, how it merges, and `quantile` for percentiles.
 
-    `scales` says whether sampling makes the result smaller, so that `extrapolate` scales it.
+    Of `percentile` the quantile stands in the query (`takes_percent`). `scales` says whether sampling makes the result smaller, so that `extrapolate` scales it.
     `counts_events` says whether the argument may be `*`; `ignores_distinct` whether equal values
     change nothing, so that `distinct` has nothing to do.
     """
@@ -32,6 +32,7 @@ class Function:
     quantile: float | None = None
     counts_events: bool = False
     ignores_distinct: bool = False
+    takes_percent: bool = False
 
 
 _PERCENTILES = {
@@ -61,6 +62,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("LAST", Merge.ADD),
         Function("LIST", Merge.VALUES),
         *(Function(name, Merge.VALUES, quantile=q) for name, q in _PERCENTILES.items()),
+        Function("PERCENTILE", Merge.VALUES, takes_percent=True),
     )
 }
 

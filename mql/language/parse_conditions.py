@@ -6,18 +6,20 @@ from typing import TypeVar
 
 from lark import Token
 
-from mql.language.parse_values import CONDITIONS, ValueBuilder, unquoted
+from mql.language.parse_values import CONDITIONS, ValueBuilder, read_pattern, unquoted
 from mql.language.spans import span_of, token_span
 from mql.language.syntax import (
     Aggregate,
     And,
     Arithmetic,
     Between,
+    Call,
     Comparator,
     Comparison,
     Condition,
     Constant,
     Contains,
+    If,
     In,
     Like,
     Literal,
@@ -25,10 +27,12 @@ from mql.language.syntax import (
     Not,
     Or,
     Property,
+    Provenance,
     Tick,
     Value,
+    values_in,
 )
-from mql.language.traverse import properties_in, values_in
+from mql.language.traverse import properties_in
 
 _SPELLINGS = {"=": "==", "<>": "!="}
 
@@ -60,8 +64,7 @@ class ConditionBuilder(ValueBuilder):
     def matches(self, children: list[object]) -> Matches:
         left, token = children
         assert isinstance(token, Token)
-        pattern = str(token)[1:-1].replace("\\/", "/")
-        return self._one_any(Matches(self._value(left), pattern, token_span(token)))
+        return self._one_any(Matches(self._value(left), read_pattern(token), token_span(token)))
 
     def contains(self, children: list[object]) -> Contains:
         return self._one_any(Contains(self._value(children[0]), self._value(children[1])))
@@ -89,9 +92,6 @@ class ConditionBuilder(ValueBuilder):
     def parenthesized(self, children: list[Node]) -> Node:
         return children[0]
 
-    def filter(self, children: list[Node]) -> Condition:
-        return self._condition(children[0])
-
     def _condition(self, node: object) -> Condition:
         """A condition as it is; a bare property as `property == true`."""
         match node:
@@ -99,7 +99,7 @@ class ConditionBuilder(ValueBuilder):
                 return Constant(value, node.span)
             case Property():
                 return Comparison(Comparator.EQ, node, Literal(True, "true", node.span))
-            case Literal() | Tick() | Arithmetic() | Aggregate():
+            case Literal() | Tick() | Provenance() | Arithmetic() | Call() | If() | Aggregate():
                 self._refuse("a condition is needed here, such as `status >= 500`", span_of(node))
             case _:
                 assert isinstance(node, CONDITIONS)

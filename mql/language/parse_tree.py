@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lark import Token, v_args
 
 from mql.errors import Span
 from mql.language.diagnostics import nearest
 from mql.language.durations import SECONDS_MAX, read_duration_ms
-from mql.language.parse_conditions import ConditionBuilder, Node
+from mql.language.parse_calls import CallBuilder
+from mql.language.parse_conditions import Node
 from mql.language.parse_values import is_number, unquoted
 from mql.language.sample_clause import read_percent, read_sample
-from mql.language.spans import token_span, tree_span
+from mql.language.source_names import EVENT_NAME, with_sources
+from mql.language.spans import span_of, token_span, tree_span
 from mql.language.syntax import (
     AnomalyClause,
     CountWindow,
     Everything,
     Item,
     JoinClause,
+    JoinKey,
     Literal,
     Prefix,
     Property,
@@ -24,6 +29,7 @@ from mql.language.syntax import (
     SortKey,
     TimeWindow,
     WindowClause,
+    has_aggregate,
 )
 
 
@@ -36,7 +42,24 @@ class _Clause:
         self.span = span
 
 
-class QueryBuilder(ConditionBuilder):
+@dataclass(frozen=True, slots=True)
+class _From:
+    """The sources of a query on their way into it."""
+
+    fields: dict[str, object]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source, and what `as` calls it."""
+
+    stream: str
+    name: str | None
+    span: Span
+
+
+class QueryBuilder(CallBuilder):
     """Builds a query, bottom up."""
 
     def start(self, children: list[object]) -> Query:
@@ -45,15 +68,17 @@ class QueryBuilder(ConditionBuilder):
         found: dict[str, object] = {}
         spans: dict[str, Span] = {}
         for part in rest:
-            if isinstance(part, dict):
-                found |= part
+            if isinstance(part, _From):
+                found |= part.fields
+                spans["sources"] = part.span
                 continue
             assert isinstance(part, _Clause)
             if part.name in found:
                 written = part.name.replace("_", " ")
                 self._refuse(f"a second `{written}`; each clause stands at most once", part.span)
             found[part.name], spans[part.name] = part.value, part.span
-        return Query(items=items, text=self._text, clause_spans=spans, **found)  # type: ignore[arg-type]
+        query = Query(items=items, text=self._text, clause_spans=spans, **found)  # type: ignore[arg-type]
+        return with_sources(query)
 
     def items(self, children: list[Item]) -> tuple[Item, ...]:
         return tuple(children)
@@ -74,7 +99,10 @@ class QueryBuilder(ConditionBuilder):
         return Everything(token_span(token))
 
     @v_args(inline=True)
-    def prefix(self, token: Token) -> Prefix:
+    def prefix(self, event: Token, token: Token) -> Prefix:
+        if event != EVENT_NAME:
+            reason = f"a prefix is of the event: {EVENT_NAME}[^'pre']"
+            self._refuse(reason, token_span(event))
         return Prefix(unquoted(token), token_span(token))
 
     @v_args(inline=True)
@@ -88,27 +116,59 @@ class QueryBuilder(ConditionBuilder):
             self._refuse(f"a name is needed here, not the number {token}", token_span(token))
         return str(token)
 
-    def from_clause(self, children: list[object]) -> dict[str, object]:
-        sources = children[0]
-        if len(children) == 1:
-            return {"sources": sources}
-        _, others, duration, keys = children
-        assert isinstance(duration, Literal)
-        within_ms = self._milliseconds(duration)
-        return {"sources": sources, "join": JoinClause(others, within_ms, keys)}  # type: ignore[arg-type]
+    @v_args(meta=True)
+    def from_clause(self, meta: object, children: list[object]) -> _From:
+        sources: tuple[_Source, ...] = children[0]  # type: ignore[assignment]
+        others: tuple[_Source, ...] = ()
+        fields: dict[str, object] = {"sources": tuple(each.stream for each in sources)}
+        if len(children) > 1:
+            _, others, duration, keys = children  # type: ignore[assignment]
+            assert isinstance(duration, Literal)
+            streams = tuple(each.stream for each in others)
+            fields["join"] = JoinClause(streams, self._milliseconds(duration), keys)  # type: ignore[arg-type]
+        fields["source_names"] = self._source_names((*sources, *others))
+        return _From(fields, tree_span(meta))
 
-    def sources(self, children: list[str]) -> tuple[str, ...]:
+    def _source_names(self, sources: tuple[_Source, ...]) -> tuple[str, ...]:
+        names = tuple(each.name for each in sources if each.name is not None)
+        unnamed = next((each for each in sources if each.name is None), None)
+        if names and unnamed is not None:
+            reason = "where one source has a name, all have"
+            self._refuse(reason, unnamed.span, f"as in `{unnamed.stream} as x`")
+        return names
+
+    def sources(self, children: list[_Source]) -> tuple[_Source, ...]:
         return tuple(children)
+
+    @v_args(meta=True)
+    def source(self, meta: object, children: list[object]) -> _Source:
+        stream, name = children[0], children[1] if len(children) > 1 else None
+        assert isinstance(stream, str)
+        assert name is None or isinstance(name, Token)
+        return _Source(stream, None if name is None else self._name(name), tree_span(meta))
 
     @v_args(inline=True)
-    def source(self, token: Token) -> str:
+    def source_name(self, token: Token) -> str:
         return self._name(token)
 
-    def properties(self, children: list[Property]) -> tuple[Property, ...]:
-        for each in children:
-            if each.has_any:
-                self._refuse("`[*]` stands for many values; a single one is needed here", each.span)
+    def join_keys(self, children: list[JoinKey]) -> tuple[JoinKey, ...]:
         return tuple(children)
+
+    def join_key(self, children: list[object]) -> JoinKey:
+        left, right = children[0], children[-1]
+        assert isinstance(left, Property)
+        assert isinstance(right, Property)
+        if len(children) > 2 and children[1] not in ("=", "=="):  # noqa: PLR2004 - with its operator
+            assert isinstance(children[1], Token)
+            self._refuse("a join compares keys with `=`", token_span(children[1]))
+        for each in (left, right):
+            self._refuse_elements(each)
+        return JoinKey(left, right)
+
+    def _refuse_elements(self, property_: Property) -> None:
+        if property_.has_any:
+            reason = "`[*]` stands for many values; a single one is needed here"
+            self._refuse(reason, property_.span)
 
     @v_args(meta=True)
     def where(self, meta: object, children: list[Node]) -> _Clause:
@@ -145,8 +205,21 @@ class QueryBuilder(ConditionBuilder):
         return CountWindow(count)
 
     @v_args(meta=True)
-    def group_by(self, meta: object, children: list[tuple[Property, ...]]) -> _Clause:
-        return _Clause("group_by", children[0], tree_span(meta))
+    def group_by(self, meta: object, children: list[Node]) -> _Clause:
+        return _Clause("group_by", tuple(map(self._group_key, children)), tree_span(meta))
+
+    def _group_key(self, node: Node) -> Property:
+        if isinstance(node, Property):
+            self._refuse_elements(node)
+            return node
+        span = span_of(node)
+        if has_aggregate(self._value(node)):
+            self._refuse("an aggregate has no meaning in `group by`", span)
+        if isinstance(node, Literal):
+            self._refuse("a property is needed here, or a name that `as` gives", span)
+        written = self._text[span.start : span.end]
+        hint = f"give it a name: select {written} as k, … group by k"
+        self._refuse("`group by` takes properties, and names that `as` gives", span, hint)
 
     @v_args(meta=True)
     def order_by(self, meta: object, children: list[SortKey]) -> _Clause:

@@ -1,4 +1,4 @@
-"""Values of the parse tree to syntax: properties, literals, arithmetic and function calls."""
+"""Values of the parse tree to syntax: properties, literals and arithmetic."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import NoReturn
 from lark import Token, Transformer, v_args
 
 from mql.errors import QueryError, Span
-from mql.language.diagnostics import nearest
-from mql.language.functions import FUNCTIONS, canonical_name
 from mql.language.quoting import unquote
 from mql.language.spans import span_of, token_span, tree_span
 from mql.language.syntax import (
@@ -18,11 +16,12 @@ from mql.language.syntax import (
     Arithmetic,
     ArithmeticOperator,
     Between,
+    Call,
     Comparison,
     Condition,
     Constant,
     Contains,
-    Everything,
+    If,
     In,
     Like,
     Literal,
@@ -30,6 +29,7 @@ from mql.language.syntax import (
     Not,
     Or,
     Property,
+    Provenance,
     Step,
     Tick,
     Value,
@@ -39,6 +39,7 @@ MAX_DEPTH = 200
 """Deeper nesting of parentheses and `not` is refused, and a path with more steps."""
 
 CONDITIONS = (Constant, Comparison, Matches, Contains, In, Between, Like, Not, And, Or)
+VALUES = (Property, Literal, Tick, Provenance, Arithmetic, Call, If, Aggregate)
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
 _SHOWN = 100
@@ -58,7 +59,7 @@ class ValueBuilder(Transformer[Token, object]):
     def _value(self, node: object) -> Value:
         if isinstance(node, CONDITIONS):
             self._refuse("a value is needed here, not a condition", span_of(node))
-        assert isinstance(node, Property | Literal | Tick | Arithmetic | Aggregate)
+        assert isinstance(node, VALUES)
         return node
 
     @v_args(inline=True)
@@ -72,15 +73,17 @@ class ValueBuilder(Transformer[Token, object]):
         return Property((str(token),), token_span(token))
 
     @v_args(meta=True)
-    def path(self, meta: object, steps: list[Step]) -> Property:
+    def path(self, meta: object, children: list[object]) -> Property:
+        token, *rest = children
+        steps: list[Step] = rest  # type: ignore[assignment]
         span = tree_span(meta)
         if not isinstance(steps[0], str):
-            self._refuse("the event's own step is a key, such as e['a']", span)
+            self._refuse(f"the event's own step is a key, such as {token}['a']", span)
         if len(steps) > MAX_DEPTH:
             self._refuse(f"a path has at most {MAX_DEPTH} steps", span)
         if steps.count(AnyElement.ANY) > 1:
             self._refuse("one `[*]` in a path, not two", span)
-        return Property(tuple(steps), span)
+        return Property(tuple(steps), span, "" if token == "e" else str(token))
 
     @v_args(inline=True)
     def key(self, token: Token) -> str:
@@ -131,55 +134,15 @@ class ValueBuilder(Transformer[Token, object]):
         operator = ArithmeticOperator(str(token))
         return Arithmetic(operator, self._value(left), self._value(right), tree_span(meta))
 
-    def call(self, children: list[object]) -> Tick | Aggregate:
-        token, argument, condition = _call_parts(children)
-        span = token_span(token)
-        if token.lower() == "tick":
-            if argument is not None or condition is not None:
-                self._refuse("tick() takes nothing", span)
-            return Tick(span)
-        name = canonical_name(token)
-        if name is None:
-            known = [*map(str.lower, FUNCTIONS), "avg", "tick"]
-            self._refuse(f"unknown function `{token[:_SHOWN]}`", span, nearest(token, known))
-        if argument is None:
-            self._refuse(f"{token}() of what? Name a property: {token}(a)", span)
-        if isinstance(argument, Everything):
-            if not FUNCTIONS[name].counts_events:
-                self._refuse(f"only count takes `*`; name a property: {token}(a)", span)
-            return Aggregate(name, None, False, condition, span)
-        distinct, property_ = argument
-        return Aggregate(name, property_, distinct, condition, span)
-
-    def all_events(self, _: list[Token]) -> Everything:
-        return Everything()
-
-    def property_argument(self, children: list[object]) -> tuple[bool, Property]:
-        argument = children[-1]
-        assert isinstance(argument, Property)
-        if argument.has_any:
-            self._refuse("`[*]` stands for many values; a single one is needed here", argument.span)
-        return len(children) > 1, argument
-
-
-def _call_parts(
-    children: list[object],
-) -> tuple[Token, Everything | tuple[bool, Property] | None, Condition | None]:
-    token, *rest = children
-    assert isinstance(token, Token)
-    argument: Everything | tuple[bool, Property] | None = None
-    condition: Condition | None = None
-    for part in rest:
-        if isinstance(part, Everything | tuple):
-            argument = part
-        elif part is not None:
-            condition = part  # type: ignore[assignment]
-    return token, argument, condition
-
 
 def unquoted(token: Token) -> str:
     """The text between a token's quotes."""
     return unquote(token[1:-1])
+
+
+def read_pattern(token: Token) -> str:
+    """The pattern between a token's slashes."""
+    return str(token)[1:-1].replace("\\/", "/")
 
 
 def is_number(text: str) -> bool:

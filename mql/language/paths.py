@@ -34,10 +34,14 @@ Step = str | int | AnyElement
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A path into the event: `status`, `e['a'][0]['b']`, `e['l'][*]['k']`."""
+    """A path into the event: `status`, `e['a'][0]['b']`, `e['l'][*]['k']`.
+
+    `source` is the name of the source whose event it is, in `c['a']`; empty in all others.
+    """
 
     steps: tuple[Step, ...]
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not self.steps or not isinstance(self.steps[0], str):
@@ -58,9 +62,9 @@ def format_property(property_: Property) -> str:
     """
     first = property_.steps[0]
     assert isinstance(first, str)
-    if len(property_.steps) == 1 and is_plain_name(first):
+    if len(property_.steps) == 1 and not property_.source and is_plain_name(first):
         return first
-    return "e" + "".join(f"[{_step(step)}]" for step in property_.steps)
+    return (property_.source or "e") + "".join(f"[{_step(step)}]" for step in property_.steps)
 
 
 def is_plain_name(text: str) -> bool:

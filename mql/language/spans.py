@@ -10,11 +10,13 @@ from mql.language.syntax import (
     And,
     Arithmetic,
     Between,
+    Call,
     Comparison,
     Condition,
     Constant,
     Contains,
     Everything,
+    If,
     In,
     Like,
     Literal,
@@ -23,6 +25,7 @@ from mql.language.syntax import (
     Or,
     Prefix,
     Property,
+    Provenance,
     Tick,
     Value,
 )
@@ -45,7 +48,7 @@ def span_of(node: Value | Condition | Prefix | Everything) -> Span:
     match node:
         case Property() | Prefix() | Everything() | Literal() | Constant() | Tick():
             return node.span
-        case Arithmetic() | Aggregate():
+        case Provenance() | Arithmetic() | Call() | If() | Aggregate():
             return node.span
         case Matches():
             return Span(span_of(node.left).start, node.span.end)

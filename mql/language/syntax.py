@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import assert_never
 
 from mql.errors import Span
 
@@ -47,6 +48,23 @@ class Tick:
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
+class Origin(Enum):
+    """What an event carries beside its keys: its time in ms, and where it comes from."""
+
+    TIME = "time"
+    SERVICE = "service"
+    HOST = "host"
+    VERSION = "version"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """`time()`, `service()`, `host()`, `version()`."""
+
+    origin: Origin
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
 class ArithmeticOperator(Enum):
     """`+ - * / %`."""
 
@@ -68,20 +86,41 @@ class Arithmetic:
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
-    """`sum(distinct a) filter (where …)`; `function` is a name in `functions.FUNCTIONS`.
-
-    `argument` is None for `count(*)`.
-    """
+class Call:
+    """`lower(a)`; `function` is a name in `scalars.SCALARS`, `pattern` the regex of `extract`."""
 
     function: str
-    argument: Property | None
-    distinct: bool = False
-    condition: Condition | None = None
+    arguments: tuple[Value, ...]
+    pattern: str | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
-Value = Property | Literal | Tick | Arithmetic | Aggregate
+@dataclass(frozen=True, slots=True)
+class If:
+    """`if(condition, then, otherwise)`."""
+
+    condition: Condition
+    then: Value
+    otherwise: Value
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`sum(distinct a) filter (where …)`; `function` is a name in `functions.FUNCTIONS`.
+
+    `argument` is None for `count(*)`; `percent` is the q of `percentile(a, q)`.
+    """
+
+    function: str
+    argument: Value | None
+    distinct: bool = False
+    condition: Condition | None = None
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+    percent: Literal | None = None
+
+
+Value = Property | Literal | Tick | Provenance | Arithmetic | Call | If | Aggregate
 
 
 class Comparator(Enum):
@@ -194,12 +233,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinKey:
+    """`on k`, or `on a['k'] = b['l']`: what has to be equal on both sides, the left one first."""
+
+    left: Property
+    right: Property
+
+
+@dataclass(frozen=True, slots=True)
 class JoinClause:
     """`join b, c 5 seconds on k, l`."""
 
     sources: tuple[str, ...]
     within_ms: int
-    keys: tuple[Property, ...]
+    keys: tuple[JoinKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +316,13 @@ WindowClause = TimeWindow | CountWindow
 class Query:
     """A whole query.
 
-    `clause_spans` has the place of each clause that is written, by the name of its field.
+    `source_names` are what `as` calls the sources, those of the join last; empty where none is
+    named. `clause_spans` has the place of each clause that is written, by the name of its field.
     """
 
     items: tuple[Item, ...]
     sources: tuple[str, ...] = ("stream",)
+    source_names: tuple[str, ...] = ()
     join: JoinClause | None = None
     window: WindowClause | None = None
     where: Condition | None = None
@@ -294,10 +343,40 @@ class Query:
 
 def has_aggregate(value: Value | Prefix | Everything) -> bool:
     """Whether an aggregate occurs anywhere in a value."""
+    if isinstance(value, Prefix | Everything):
+        return False
+    return isinstance(value, Aggregate) or any(map(has_aggregate, parts_of(value)))
+
+
+def parts_of(value: Value) -> tuple[Value, ...]:
+    """The values that an expression is made of, left to right; an aggregate's are its own."""
     match value:
-        case Aggregate():
-            return True
         case Arithmetic(_, left, right, _):
-            return has_aggregate(left) or has_aggregate(right)
+            return left, right
+        case Call(_, arguments, _, _):
+            return arguments
+        case If(condition, then, otherwise, _):
+            return *values_in(condition), then, otherwise
+        case Property() | Literal() | Tick() | Provenance() | Aggregate():
+            return ()
         case _:
-            return False
+            assert_never(value)
+
+
+def values_in(condition: Condition) -> list[Value]:
+    """The values that a condition compares, left to right."""
+    match condition:
+        case Constant():
+            return []
+        case Comparison(_, left, right) | Contains(left, right):
+            return [left, right]
+        case Matches(left, _, _) | Like(left, _):
+            return [left]
+        case In(left, choices):
+            return [left, *choices]
+        case Between(left, low, high):
+            return [left, low, high]
+        case Not(inner):
+            return values_in(inner)
+        case And(conditions) | Or(conditions):
+            return [value for inner in conditions for value in values_in(inner)]

@@ -2,66 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mql.language.syntax import (
     Aggregate,
     And,
     Arithmetic,
     Between,
+    Call,
     Comparison,
     Condition,
     Constant,
     Contains,
+    If,
     In,
     Like,
+    Literal,
     Matches,
     Not,
     Or,
     Property,
+    Provenance,
+    Tick,
     Value,
+    parts_of,
+    values_in,
 )
+
+
+def walk(value: Value) -> Iterator[Value]:
+    """A value and all that it is made of, left to right; what is inside aggregates is left out."""
+    yield value
+    for part in parts_of(value):
+        yield from walk(part)
 
 
 def aggregates_in(value: Value) -> list[Aggregate]:
     """The aggregates in a value, left to right."""
-    match value:
-        case Aggregate():
-            return [value]
-        case Arithmetic(_, left, right, _):
-            return aggregates_in(left) + aggregates_in(right)
-        case _:
-            return []
+    return [part for part in walk(value) if isinstance(part, Aggregate)]
 
 
 def properties_in(value: Value) -> list[Property]:
     """The properties that a value reads, those inside aggregates left out."""
+    return [part for part in walk(value) if isinstance(part, Property)]
+
+
+def map_value(value: Value, change: Callable[[Value], Value]) -> Value:
+    """The value with each of its direct parts changed; itself where it has none."""
     match value:
-        case Property():
-            return [value]
-        case Arithmetic(_, left, right, _):
-            return properties_in(left) + properties_in(right)
-        case _:
-            return []
-
-
-def values_in(condition: Condition) -> list[Value]:
-    """The values that a condition compares, left to right."""
-    match condition:
-        case Constant():
-            return []
-        case Comparison(_, left, right) | Contains(left, right):
-            return [left, right]
-        case Matches(left, _, _) | Like(left, _):
-            return [left]
-        case In(left, choices):
-            return [left, *choices]
-        case Between(left, low, high):
-            return [left, low, high]
-        case Not(inner):
-            return values_in(inner)
-        case And(conditions) | Or(conditions):
-            return [value for inner in conditions for value in values_in(inner)]
+        case Arithmetic(operator, left, right, span):
+            return Arithmetic(operator, change(left), change(right), span)
+        case Call(function, arguments, pattern, span):
+            return Call(function, tuple(map(change, arguments)), pattern, span)
+        case If(condition, then, otherwise, span):
+            return If(map_condition(condition, change), change(then), change(otherwise), span)
+        case Property() | Literal() | Tick() | Provenance() | Aggregate():
+            return value
 
 
 def map_condition(condition: Condition, change: Callable[[Value], Value]) -> Condition:
@@ -87,6 +83,18 @@ def map_condition(condition: Condition, change: Callable[[Value], Value]) -> Con
             return And(tuple(map_condition(inner, change) for inner in conditions))
         case Or(conditions):
             return Or(tuple(map_condition(inner, change) for inner in conditions))
+
+
+def conditions_of(value: Value) -> list[Condition]:
+    """The conditions inside a value, those of its aggregates and of what these take too."""
+    found: list[Condition] = []
+    for part in walk(value):
+        if isinstance(part, If):
+            found.append(part.condition)
+        if isinstance(part, Aggregate):
+            found += [part.condition] if part.condition else []
+            found += conditions_of(part.argument) if part.argument else []
+    return found
 
 
 def patterns_in(condition: Condition) -> list[Matches | Like]:

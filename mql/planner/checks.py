@@ -27,7 +27,7 @@ from mql.language.syntax import (
     Value,
     WindowClause,
 )
-from mql.language.traverse import aggregates_in, patterns_in, properties_in, values_in
+from mql.language.traverse import aggregates_in, patterns_in, properties_in
 
 MAX_PREFIXES = 100
 """A select list with more of `*` and prefixes is refused."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mql.language.format import format_property
 from mql.language.quoting import quote
-from mql.language.syntax import Condition, Property, StickySample
-from mql.language.traverse import properties_in, values_in
+from mql.language.syntax import Condition, Property, StickySample, values_in
+from mql.language.traverse import properties_in
 from mql.planner.logical import (
     Filter,
     Join,

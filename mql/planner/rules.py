@@ -27,8 +27,9 @@ from mql.language.syntax import (
     Or,
     Property,
     Value,
+    values_in,
 )
-from mql.language.traverse import properties_in, values_in
+from mql.language.traverse import properties_in
 from mql.planner.logical import (
     Filter,
     Having,

@@ -34,8 +34,9 @@ from mql.language.syntax import (
     Or,
     Property,
     Value,
+    values_in,
 )
-from mql.language.traverse import properties_in, values_in
+from mql.language.traverse import properties_in
 
 _REMEMBERED = 64
 
