@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
+from mql.language.paths import format_path, is_plain_name
 from mql.language.paths import format_property as format_property  # noqa: PLC0414 - as all others
-from mql.language.paths import is_plain_name
 from mql.language.quoting import quote
 from mql.language.syntax import (
     Aggregate,
@@ -21,6 +21,7 @@ from mql.language.syntax import (
     Contains,
     CountWindow,
     Everything,
+    GroupKey,
     If,
     In,
     Item,
@@ -61,7 +62,7 @@ def format_query(query: Query) -> str:
     if query.where:
         parts.append("where " + format_condition(query.where))
     if query.group_by:
-        parts.append("group by " + ", ".join(map(format_property, query.group_by)))
+        parts.append("group by " + ", ".join(map(_group_key, query.group_by)))
     if query.anomaly:
         numbers = " ".join(map(_number, query.anomaly.parameters))
         parts.append(
@@ -104,7 +105,7 @@ def format_value(value: Value) -> str:
             return "tick()"
         case Provenance(origin):
             return f"{origin.value}()"
-        case Call(function, arguments, pattern, _):
+        case Call(function, arguments, pattern):
             taken = [*map(format_value, arguments)]
             taken += [] if pattern is None else [f"/{_escape_slashes(pattern)}/"]
             return f"{function}({', '.join(taken)})"
@@ -203,6 +204,10 @@ def format_join_key(key: JoinKey) -> str:
     """`k`, or `a['k'] = b['l']`."""
     left = format_property(key.left)
     return left if key.left == key.right else f"{left} = {format_property(key.right)}"
+
+
+def _group_key(key: GroupKey) -> str:
+    return format_path(key.property) if key.is_path else format_property(key.property)
 
 
 def _source(stream: str, name: str) -> str:

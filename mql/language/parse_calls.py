@@ -158,7 +158,9 @@ class CallBuilder(ConditionBuilder):
         if function.literal_digits and not function.takes(len(values) + 1):
             self._check_digits(token, values[-1])
         assert pattern is None or isinstance(pattern, _Pattern)
-        return Call(function.name, values, None if pattern is None else pattern.text, span)
+        if pattern is None:
+            return Call(function.name, values, None, span)
+        return Call(function.name, values, pattern.text, span, pattern.span)
 
     def _check_digits(self, token: Token, digits: Value) -> None:
         number = digits.value if isinstance(digits, Literal) else None

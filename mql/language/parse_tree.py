@@ -19,6 +19,7 @@ from mql.language.syntax import (
     AnomalyClause,
     CountWindow,
     Everything,
+    GroupKey,
     Item,
     JoinClause,
     JoinKey,
@@ -208,10 +209,10 @@ class QueryBuilder(CallBuilder):
     def group_by(self, meta: object, children: list[Node]) -> _Clause:
         return _Clause("group_by", tuple(map(self._group_key, children)), tree_span(meta))
 
-    def _group_key(self, node: Node) -> Property:
+    def _group_key(self, node: Node) -> GroupKey:
         if isinstance(node, Property):
             self._refuse_elements(node)
-            return node
+            return GroupKey(node, is_path=self._text[node.span.end - 1] == "]")
         span = span_of(node)
         if has_aggregate(self._value(node)):
             self._refuse("an aggregate has no meaning in `group by`", span)

@@ -18,7 +18,6 @@ from mql.language.syntax import (
     Between,
     Call,
     Comparison,
-    Condition,
     Constant,
     Contains,
     If,

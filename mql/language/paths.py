@@ -64,6 +64,15 @@ def format_property(property_: Property) -> str:
     assert isinstance(first, str)
     if len(property_.steps) == 1 and not property_.source and is_plain_name(first):
         return first
+    return format_path(property_)
+
+
+def format_path(property_: Property) -> str:
+    """A property as a path, which never is a name that `as` gives.
+
+    >>> format_path(Property(("a",)))
+    "e['a']"
+    """
     return (property_.source or "e") + "".join(f"[{_step(step)}]" for step in property_.steps)
 
 

@@ -10,9 +10,9 @@ from mql.errors import QueryError, Span
 from mql.language.format import format_property
 from mql.language.quoting import quote
 from mql.language.syntax import (
-    Aggregate,
     Condition,
     Everything,
+    GroupKey,
     JoinKey,
     Prefix,
     Property,
@@ -20,7 +20,7 @@ from mql.language.syntax import (
     Value,
     values_in,
 )
-from mql.language.traverse import walk
+from mql.language.traverse import walk_all
 
 EVENT_NAME = "e"
 
@@ -75,7 +75,7 @@ class _Names:
                 yield key.left
                 if key.right is not key.left:
                     yield key.right
-        yield from (p for p in query.group_by if len(p.steps) > 1 or not self._is_alias(p))
+        yield from (k.property for k in query.group_by if k.is_path or not self._is_alias(k))
 
     def _of_rows(self) -> Iterator[Property]:
         """The properties that stand for columns of the answer."""
@@ -87,9 +87,8 @@ class _Names:
         if query.having is not None:
             yield from _in_condition(query.having)
 
-    def _is_alias(self, property_: Property) -> bool:
-        name = property_.steps[0]
-        return not property_.source and any(item.alias == name for item in self._query.items)
+    def _is_alias(self, key: GroupKey) -> bool:
+        return any((item.alias,) == key.property.steps for item in self._query.items)
 
     def _check(self, property_: Property) -> None:
         written = format_property(property_)
@@ -135,14 +134,7 @@ class _Names:
 
 def _properties(value: Value) -> Iterator[Property]:
     """All properties of a value, those inside aggregates too."""
-    for part in walk(value):
-        if isinstance(part, Property):
-            yield part
-        if isinstance(part, Aggregate):
-            if part.argument is not None:
-                yield from _properties(part.argument)
-            if part.condition is not None:
-                yield from _in_condition(part.condition)
+    return (part for part in walk_all(value) if isinstance(part, Property))
 
 
 def _in_condition(condition: Condition) -> Iterator[Property]:

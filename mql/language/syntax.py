@@ -93,6 +93,7 @@ class Call:
     arguments: tuple[Value, ...]
     pattern: str | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
+    pattern_span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupKey:
+    """One entry of `group by`: a name that `as` may give, or, written as a path, a key."""
+
+    property: Property
+    is_path: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JoinKey:
     """`on k`, or `on a['k'] = b['l']`: what has to be equal on both sides, the left one first."""
 
@@ -326,7 +335,7 @@ class Query:
     join: JoinClause | None = None
     window: WindowClause | None = None
     where: Condition | None = None
-    group_by: tuple[Property, ...] = ()
+    group_by: tuple[GroupKey, ...] = ()
     anomaly: AnomalyClause | None = None
     having: Condition | None = None
     order_by: tuple[SortKey, ...] = ()
@@ -353,7 +362,7 @@ def parts_of(value: Value) -> tuple[Value, ...]:
     match value:
         case Arithmetic(_, left, right, _):
             return left, right
-        case Call(_, arguments, _, _):
+        case Call(arguments=arguments):
             return arguments
         case If(condition, then, otherwise, _):
             return *values_in(condition), then, otherwise

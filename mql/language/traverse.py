@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from mql.language.syntax import (
     Aggregate,
@@ -52,8 +53,8 @@ def map_value(value: Value, change: Callable[[Value], Value]) -> Value:
     match value:
         case Arithmetic(operator, left, right, span):
             return Arithmetic(operator, change(left), change(right), span)
-        case Call(function, arguments, pattern, span):
-            return Call(function, tuple(map(change, arguments)), pattern, span)
+        case Call(arguments=arguments):
+            return replace(value, arguments=tuple(map(change, arguments)))
         case If(condition, then, otherwise, span):
             return If(map_condition(condition, change), change(then), change(otherwise), span)
         case Property() | Literal() | Tick() | Provenance() | Aggregate():
@@ -85,16 +86,26 @@ def map_condition(condition: Condition, change: Callable[[Value], Value]) -> Con
             return Or(tuple(map_condition(inner, change) for inner in conditions))
 
 
-def conditions_of(value: Value) -> list[Condition]:
-    """The conditions inside a value, those of its aggregates and of what these take too."""
-    found: list[Condition] = []
+def walk_all(value: Value) -> Iterator[Value]:
+    """As `walk`, and what is inside aggregates too."""
     for part in walk(value):
-        if isinstance(part, If):
-            found.append(part.condition)
+        yield part
         if isinstance(part, Aggregate):
-            found += [part.condition] if part.condition else []
-            found += conditions_of(part.argument) if part.argument else []
-    return found
+            inner = [] if part.argument is None else [part.argument]
+            inner += [] if part.condition is None else values_in(part.condition)
+            for each in inner:
+                yield from walk_all(each)
+
+
+def calls_in(value: Value) -> list[Call]:
+    """All calls of scalar functions in a value, left to right."""
+    return [part for part in walk_all(value) if isinstance(part, Call)]
+
+
+def conditions_in(value: Value) -> list[Condition]:
+    """All conditions inside a value, left to right: those of `if`, and the filters."""
+    parts = [part for part in walk_all(value) if isinstance(part, If | Aggregate)]
+    return [part.condition for part in parts if part.condition is not None]
 
 
 def patterns_in(condition: Condition) -> list[Matches | Like]:

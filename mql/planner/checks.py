@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from typing import NoReturn
 
 from mql.errors import QueryError, Span
-from mql.language.format import format_property, format_value
+from mql.language.format import format_path, format_property, format_value
 from mql.language.regex import MAX_SIZE, PATTERN_SIZE, like, problem_with, size_of
 from mql.language.spans import span_of
 from mql.language.syntax import (
@@ -18,7 +19,6 @@ from mql.language.syntax import (
     Item,
     Like,
     Literal,
-    Matches,
     Prefix,
     Property,
     Query,
@@ -26,8 +26,16 @@ from mql.language.syntax import (
     TimeWindow,
     Value,
     WindowClause,
+    has_aggregate,
+    values_in,
 )
-from mql.language.traverse import aggregates_in, patterns_in, properties_in
+from mql.language.traverse import (
+    aggregates_in,
+    calls_in,
+    conditions_in,
+    patterns_in,
+    properties_in,
+)
 
 MAX_PREFIXES = 100
 """A select list with more of `*` and prefixes is refused."""
@@ -62,6 +70,7 @@ class _Checks:
             if isinstance(key.value, Literal):
                 self._refuse_order_by(key.value)
             self._check_value(key.value, "order by", aggregates=query.is_aggregate)
+        self._check_group_by()
         if query.anomaly:
             self._check_value(query.anomaly.subject, "anomaly", aggregates=query.is_aggregate)
         self._check_patterns()
@@ -108,6 +117,19 @@ class _Checks:
                 case value:
                     self._check_value(value, "select", aggregates=True)
 
+    def _check_group_by(self) -> None:
+        with_aggregate = {
+            item.alias
+            for item in self.query.items
+            if not isinstance(item.value, Everything | Prefix) and has_aggregate(item.value)
+        }
+        for key in self.query.group_by:
+            name = key.property.steps[0]
+            if not key.is_path and name in with_aggregate:
+                reason = f"`{name}` is an aggregate of the groups, and cannot make them"
+                hint = f"for an event's key of that name write {format_path(key.property)}"
+                self._refuse(reason, key.property.span, hint)
+
     def _check_condition(
         self, condition: Condition, clause: str, *, elements: bool, aggregates: bool
     ) -> None:
@@ -117,16 +139,27 @@ class _Checks:
     def _check_patterns(self) -> None:
         """Refuse what RE2 does not take, or what would keep it busy for long."""
         size = 0
-        for condition in _conditions(self.query):
+        for regex, span in self._patterns():
+            size += size_of(regex) + PATTERN_SIZE
+            if size > MAX_SIZE:
+                reason = "the patterns of this query are too large"
+                hint = f"at most {MAX_SIZE:,} steps are taken, counted repetitions written out"
+                self._refuse(reason, span, hint)
+            if problem := problem_with(regex):
+                self._refuse(problem, span)
+
+    def _patterns(self) -> Iterator[tuple[str, Span]]:
+        """The regexes of the query, those of `like` and of `extract` too, and their places."""
+        values = _values(self.query)
+        within = [c for value in values for c in conditions_in(value)]
+        for condition in [*_conditions(self.query), *within]:
             for each in patterns_in(condition):
                 regex = like(each.pattern) if isinstance(each, Like) else each.pattern
-                size += size_of(regex) + PATTERN_SIZE
-                if size > MAX_SIZE:
-                    reason = "the patterns of this query are too large"
-                    hint = f"at most {MAX_SIZE:,} steps are taken, counted repetitions written out"
-                    self._refuse(reason, span_of(each), hint)
-                if isinstance(each, Matches) and (problem := problem_with(regex)):
-                    self._refuse(problem, each.span)
+                yield regex, span_of(each) if isinstance(each, Like) else each.span
+        for value in values:
+            for call in calls_in(value):
+                if call.pattern is not None:
+                    yield call.pattern, call.pattern_span
 
     def _check_value(
         self, value: Value, clause: str, *, aggregates: bool, elements: bool = False
@@ -189,13 +222,15 @@ class _Checks:
 
 
 def _conditions(query: Query) -> list[Condition]:
-    """All conditions of a query, those of its aggregates too."""
+    return [c for c in (query.where, query.having) if c is not None]
+
+
+def _values(query: Query) -> list[Value]:
+    """All values of a query that are no part of another."""
     values = [i.value for i in query.items if not isinstance(i.value, Everything | Prefix)]
     values += [key.value for key in query.order_by]
     values += [query.anomaly.subject] if query.anomaly else []
-    values += values_in(query.having) if query.having else []
-    own = [c for c in (query.where, query.having) if c is not None]
-    return own + [a.condition for v in values for a in aggregates_in(v) if a.condition]
+    return values + [value for c in _conditions(query) for value in values_in(c)]
 
 
 def _item_aggregates(item: Item) -> list[Aggregate]:
