@@ -8,6 +8,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
+from mql.exec.expressions.frame import GroupFrame
 from mql.exec.limits import Limits
 from mql.exec.operator import Block, Counters, Operator
 from mql.exec.operators.anomaly import AnomalyOperator
@@ -127,9 +128,9 @@ def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator
     match step:
         case Scan():
             return []
-        case Join(clause):
+        case Join():
             fields = needed_fields(plan)
-            return [JoinOperator(clause, fields, counters, limits, context.lateness_ms)]
+            return [JoinOperator(step, fields, counters, limits, context.lateness_ms)]
         case Sample(clause):
             return [_sample(clause, context)]
         case Filter(conditions):
@@ -162,7 +163,7 @@ def build_step(step: Step, plan: LogicalPlan, context: Context) -> list[Operator
                 )
             ]
         case RollUp(outputs):
-            return [SelectOperator(outputs, now_ms)]
+            return [SelectOperator(outputs, now_ms, frame=GroupFrame)]
         case Anomaly():
             return [AnomalyOperator(step, limits, now_ms)]
         case Having(condition):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
-from mql.language.paths import format_path, is_plain_name
+from mql.language.paths import format_path as format_path  # noqa: PLC0414 - as all others
 from mql.language.paths import format_property as format_property  # noqa: PLC0414 - as all others
+from mql.language.paths import is_plain_name
 from mql.language.quoting import quote
 from mql.language.syntax import (
     Aggregate,

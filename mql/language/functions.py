@@ -21,9 +21,10 @@ class Merge(Enum):
 class Function:
     """An aggregate function: its canonical name, how it merges, and `quantile` for percentiles.
 
-    Of `percentile` the quantile stands in the query (`takes_percent`). `scales` says whether sampling makes the result smaller, so that `extrapolate` scales it.
-    `counts_events` says whether the argument may be `*`; `ignores_distinct` whether equal values
-    change nothing, so that `distinct` has nothing to do.
+    Of `percentile` the quantile stands in the query (`takes_percent`). `scales` says whether
+    sampling makes the result smaller, so that `extrapolate` scales it. `counts_events` says whether
+    the argument may be `*`; `ignores_distinct` whether equal values change nothing, so that
+    `distinct` has nothing to do.
     """
 
     name: str

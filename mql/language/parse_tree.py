@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from lark import Token, v_args
 
@@ -210,9 +211,12 @@ class QueryBuilder(CallBuilder):
         return _Clause("group_by", tuple(map(self._group_key, children)), tree_span(meta))
 
     def _group_key(self, node: Node) -> GroupKey:
-        if isinstance(node, Property):
-            self._refuse_elements(node)
-            return GroupKey(node, is_path=self._text[node.span.end - 1] == "]")
+        if not isinstance(node, Property):
+            self._refuse_group_key(node)
+        self._refuse_elements(node)
+        return GroupKey(node, is_path=self._text[node.span.end - 1] == "]")
+
+    def _refuse_group_key(self, node: Node) -> NoReturn:
         span = span_of(node)
         if has_aggregate(self._value(node)):
             self._refuse("an aggregate has no meaning in `group by`", span)

@@ -73,16 +73,16 @@ class ValueBuilder(Transformer[Token, object]):
 
     @v_args(meta=True)
     def path(self, meta: object, children: list[object]) -> Property:
-        token, *rest = children
+        event, *rest = children
         steps: list[Step] = rest  # type: ignore[assignment]
         span = tree_span(meta)
         if not isinstance(steps[0], str):
-            self._refuse(f"the event's own step is a key, such as {token}['a']", span)
+            self._refuse(f"the event's own step is a key, such as {event}['a']", span)
         if len(steps) > MAX_DEPTH:
             self._refuse(f"a path has at most {MAX_DEPTH} steps", span)
         if steps.count(AnyElement.ANY) > 1:
             self._refuse("one `[*]` in a path, not two", span)
-        return Property(tuple(steps), span, "" if token == "e" else str(token))
+        return Property(tuple(steps), span, "" if event == "e" else str(event))
 
     @v_args(inline=True)
     def key(self, token: Token) -> str:

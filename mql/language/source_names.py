@@ -44,12 +44,16 @@ class _Names:
         self._names = query.source_names
 
     def check(self) -> None:
+        joined = self._query.join.sources if self._query.join is not None else ()
         for name, times in ((n, self._names.count(n)) for n in self._names):
             if times > 1:
                 self._refuse(f"two sources are named `{name}`", self._clause("sources"))
         if EVENT_NAME in self._names:
             reason = f"`{EVENT_NAME}` is the event of a source without a name"
             self._refuse(reason, self._clause("sources"), "give the source another name")
+        if self._names and len(self._query.sources) + len(joined) > 1 + bool(joined):
+            reason = "sources that `,` merges are one, and have no names of their own"
+            self._refuse(reason, self._clause("sources"))
         for item in self._query.items:
             if self._names and isinstance(item.value, Everything | Prefix):
                 hint = f"name the properties that you want, such as {self._names[0]}['a']"

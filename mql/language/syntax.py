@@ -59,7 +59,10 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """`time()`, `service()`, `host()`, `version()`."""
+    """`time()`, `service()`, `host()`, `version()`.
+
+    A plan has the first only: the others are read where the agent puts them (`e['_agent']`).
+    """
 
     origin: Origin
     span: Span = field(default=NOWHERE, compare=False, repr=False)

@@ -48,6 +48,15 @@ def properties_in(value: Value) -> list[Property]:
     return [part for part in walk(value) if isinstance(part, Property)]
 
 
+def event_values_in(value: Value) -> list[Value]:
+    """The largest parts that are of an event: they read it, and hold no aggregate."""
+    if isinstance(value, Aggregate):
+        return []
+    if any(isinstance(part, Aggregate) for part in walk(value)):
+        return [each for part in parts_of(value) for each in event_values_in(part)]
+    return [value] if any(isinstance(p, Property | Provenance) for p in walk(value)) else []
+
+
 def map_value(value: Value, change: Callable[[Value], Value]) -> Value:
     """The value with each of its direct parts changed; itself where it has none."""
     match value:
@@ -59,6 +68,19 @@ def map_value(value: Value, change: Callable[[Value], Value]) -> Value:
             return If(map_condition(condition, change), change(then), change(otherwise), span)
         case Property() | Literal() | Tick() | Provenance() | Aggregate():
             return value
+
+
+def map_everywhere(value: Value, change: Callable[[Value], Value]) -> Value:
+    """The value with all that has no parts changed, what is inside aggregates too."""
+
+    def within(part: Value) -> Value:
+        return map_everywhere(part, change)
+
+    if isinstance(value, Aggregate):
+        argument = None if value.argument is None else within(value.argument)
+        condition = None if value.condition is None else map_condition(value.condition, within)
+        return replace(value, argument=argument, condition=condition)
+    return map_value(value, within) if parts_of(value) else change(value)
 
 
 def map_condition(condition: Condition, change: Callable[[Value], Value]) -> Condition:

@@ -12,6 +12,7 @@ from mql.language.format import format_property
 from mql.language.functions import FUNCTIONS
 from mql.language.syntax import (
     Aggregate,
+    Call,
     Everything,
     Prefix,
     Property,
@@ -21,8 +22,9 @@ from mql.language.syntax import (
     StickySample,
     Value,
 )
-from mql.language.traverse import aggregates_in, map_condition, properties_in
+from mql.language.traverse import aggregates_in, event_values_in, map_condition, properties_in
 from mql.planner.checks import check
+from mql.planner.event_paths import EventPaths, join_of
 from mql.planner.logical import (
     Anomaly,
     Extrapolate,
@@ -55,11 +57,11 @@ def bind(query: Query, *, live: bool = False) -> LogicalPlan:
     check(query, live=live)
     head: list[Step] = [Scan(query.sources)]
     if query.join:
-        head.append(Join(query.join))
+        head.append(Join(join_of(query.join), query.source_names))
     if query.sample and not isinstance(query.sample, RateSample):
         head.append(Sample(query.sample))
     if query.where:
-        head.append(Filter((query.where,)))
+        head.append(Filter((EventPaths(query).condition(query.where),)))
     if isinstance(query.sample, RateSample):
         head.append(Sample(query.sample))
     tail = _bind_aggregates(query) if query.is_aggregate else _bind_rows(query)
@@ -68,7 +70,7 @@ def bind(query: Query, *, live: bool = False) -> LogicalPlan:
 
 def _bind_rows(query: Query) -> list[Step]:
     row = Row(query)
-    keys = tuple(row.hide(Property(p.steps)) for p in query.group_by)
+    keys = tuple(row.hide(value) for value in _group_values(query))
     late = _after_row(query, row, keys)
     everything = any(isinstance(item.value, Everything) for item in query.items)
     prefixes = tuple(i.value.start for i in query.items if isinstance(i.value, Prefix))
@@ -86,22 +88,41 @@ def _bind_rows(query: Query) -> list[Step]:
 
 def _bind_aggregates(query: Query) -> list[Step]:
     row = Row(query)
+    group_by = _group_values(query)
     keys: tuple[Property, ...] = ()
     if query.anomaly:
-        keys = tuple(row.hide(Property(p.steps)) for p in query.group_by)
+        keys = tuple(map(row.hide, group_by))
     late = _after_row(query, row, keys)
     extrapolation = _extrapolation(query, row)
     values = [value for output in row.outputs for value in output.values]
     aggregates = tuple(dict.fromkeys(a for value in values for a in aggregates_in(value)))
-    firsts = tuple(dict.fromkeys(p for value in values for p in properties_in(value)))
+    firsts = tuple(dict.fromkeys(each for value in values for each in event_values_in(value)))
     window: Windowing = query.window or WholeInput()
-    steps: list[Step] = [WindowAggregate(window, query.group_by, aggregates, firsts)]
+    steps: list[Step] = [WindowAggregate(window, group_by, aggregates, firsts)]
     steps.append(RollUp(tuple(row.outputs)))
     steps += late
     if query.limit is not None:
         per_window = query.window is not None and bool(query.group_by)
         steps.append(Limit(query.limit, per_window))
     return steps + extrapolation
+
+
+def _group_values(query: Query) -> tuple[Value, ...]:
+    """What groups are made by; a name that `as` gives is what it was given to.
+
+    Of several items of one name the last that is not null counts, as in the row.
+    """
+    named: dict[str, list[Value]] = {}
+    for item in query.items:
+        if item.alias is not None and not isinstance(item.value, Everything | Prefix):
+            named.setdefault(item.alias, []).insert(0, item.value)
+    values: list[Value] = []
+    for key in query.group_by:
+        path = key.property
+        items = [] if key.is_path else named.get(str(path.steps[0]), [])
+        value = Call("coalesce", tuple(items)) if len(items) > 1 else (items or [path])[0]
+        values.append(EventPaths(query).value(value))
+    return tuple(values)
 
 
 def _after_row(query: Query, row: Row, keys: tuple[Property, ...]) -> list[Step]:

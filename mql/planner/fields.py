@@ -67,7 +67,8 @@ def scanned_fields(plan: LogicalPlan) -> Fields:
     """What has to be read of each event of the sources."""
     join = next((step for step in plan if isinstance(step, Join)), None)
     if join:
-        return Fields(join.clause.keys, event=True)
+        keys = (path for key in join.clause.keys for path in (key.left, key.right))
+        return Fields(tuple(dict.fromkeys(keys)), event=True)
     return needed_fields(plan)
 
 
@@ -93,11 +94,10 @@ def _fields_of(step: Step) -> Fields:
 
 
 def _aggregate_fields(step: WindowAggregate) -> Fields:
-    paths = [*step.group_by, *step.firsts]
+    values = [*step.group_by, *step.firsts]
     for aggregate in step.aggregates:
         if aggregate.argument is not None:
-            paths.append(aggregate.argument)
+            values.append(aggregate.argument)
         if aggregate.condition is not None:
-            for value in values_in(aggregate.condition):
-                paths += properties_in(value)
-    return Fields(tuple(dict.fromkeys(paths)))
+            values += values_in(aggregate.condition)
+    return Fields(tuple(dict.fromkeys(p for value in values for p in properties_in(value))))

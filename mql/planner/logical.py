@@ -13,6 +13,7 @@ from typing import assert_never
 from mql.language.format import (
     format_aggregate,
     format_condition,
+    format_join_key,
     format_property,
     format_sample,
     format_seconds,
@@ -40,9 +41,13 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Pairs events of the scan with the first near event of other sources."""
+    """Pairs events of the scan with the first near event of other sources.
+
+    The two become one event or, if the sources have names, one with a key for each.
+    """
 
     clause: JoinClause
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,8 @@ class TopN:
 class WindowRows:
     """Holds the rows of a window until it closes, then emits them clustered by group.
 
-    With `top` it may forget rows that cannot be among the first any more.
+    The keys are columns of the rows. With `top` it may forget rows that cannot be among the first
+    any more.
     """
 
     window: Windowing
@@ -121,13 +127,14 @@ class WindowRows:
 class WindowAggregate:
     """One row for each window, or each window's group, holding the aggregates' results.
 
-    `firsts` are properties beside the aggregates: each group's first non-null value.
+    Keys are values of an event, and so are `firsts`, those beside the aggregates: each group's
+    first that is not null. A value's column is named by its text.
     """
 
     window: Windowing
-    group_by: tuple[Property, ...]
+    group_by: tuple[Value, ...]
     aggregates: tuple[Aggregate, ...]
-    firsts: tuple[Property, ...]
+    firsts: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +226,11 @@ def format_step(step: Step) -> str:
     match step:
         case Scan(sources):
             return f"scan {', '.join(sources)}"
-        case Join(clause):
-            keys = ", ".join(map(format_property, clause.keys))
+        case Join(clause, names):
+            keys = ", ".join(map(format_join_key, clause.keys))
             near = format_seconds(clause.within_ms)
-            return f"join {', '.join(clause.sources)} within {near} s on {keys}"
+            called = f", as {' and '.join(names)}" if names else ""
+            return f"join {', '.join(clause.sources)} within {near} s on {keys}{called}"
         case Sample(clause):
             return format_sample(clause)
         case Filter(conditions):
@@ -237,7 +245,7 @@ def format_step(step: Step) -> str:
             return f"rows of {_windowing(window)}{_grouped(group_by)}{only}"
         case WindowAggregate(window, group_by, aggregates, firsts):
             columns = [*map(format_aggregate, aggregates)]
-            columns += [f"first {format_property(p)}" for p in firsts]
+            columns += [f"first {format_value(value)}" for value in firsts]
             return f"aggregate {_windowing(window)}{_grouped(group_by)}: {', '.join(columns)}"
         case RollUp(outputs):
             return "roll up " + ", ".join(map(format_output, outputs))
@@ -279,8 +287,8 @@ def _windowing(window: Windowing) -> str:
             assert_never(window)
 
 
-def _grouped(group_by: tuple[Property, ...]) -> str:
-    return f" by {', '.join(map(format_property, group_by))}" if group_by else ""
+def _grouped(group_by: tuple[Value, ...]) -> str:
+    return f" by {', '.join(map(format_value, group_by))}" if group_by else ""
 
 
 def _sort_keys(keys: tuple[tuple[Value, bool], ...]) -> str:

@@ -7,18 +7,24 @@ from collections.abc import Callable, Iterable
 from itertools import count
 
 from mql.language.format import format_value
+from mql.language.spans import span_of
 from mql.language.syntax import (
     Aggregate,
     Arithmetic,
+    Call,
     Everything,
+    If,
     Item,
     Literal,
     Prefix,
     Property,
+    Provenance,
     Query,
     Tick,
     Value,
 )
+from mql.language.traverse import event_values_in, map_value, properties_in
+from mql.planner.event_paths import EventPaths
 from mql.planner.logical import Output
 
 _NULL = Literal(None, "null")
@@ -34,6 +40,7 @@ class Row:
 
     def __init__(self, query: Query) -> None:
         self._query = query
+        self._paths = EventPaths(query)
         self._aggregate = query.is_aggregate
         self._everything = any(isinstance(item.value, Everything) for item in query.items)
         self._prefixes = tuple(i.value.start for i in query.items if isinstance(i.value, Prefix))
@@ -57,7 +64,7 @@ class Row:
                 case Prefix(start):
                     _give_way(values, start)
                 case value:
-                    values.setdefault(self._path(item), []).append(value)
+                    values.setdefault(self._path(item), []).append(self._paths.value(value))
         for path, of_path in values.items():
             self._append(Output(path, tuple(dict.fromkeys(reversed(of_path)))))
 
@@ -77,13 +84,9 @@ class Row:
 
     def rebase(self, value: Value) -> Value:
         """The same value, computed from hidden columns of its aggregates and properties."""
-        match value:
-            case Aggregate() | Property():
-                return self.hide(value)
-            case Arithmetic(operator, left, right, span):
-                return Arithmetic(operator, self.rebase(left), self.rebase(right), span)
-            case Literal() | Tick():
-                return value
+        if isinstance(value, Aggregate) or event_values_in(value) == [value]:
+            return self.hide(value)
+        return map_value(value, self.rebase)
 
     def holds(self, column: Property, test: Callable[[Value], bool]) -> bool:
         """Whether a hidden column's value passes a test."""
@@ -92,18 +95,22 @@ class Row:
 
     def resolve(self, value: Value) -> Value:
         """What a value of `having`, `order by` or `anomaly` means, on the output row."""
-        match value:
-            case Property():
-                return self._resolve_property(value)
-            case Aggregate():
-                output = self._by_values.get((value,))
-                return self.hide(value) if output is None else Property(output.path)
-            case Arithmetic(operator, left, right, span):
-                return Arithmetic(operator, self.resolve(left), self.resolve(right), span)
-            case Literal() | Tick():
-                return value
+        if isinstance(value, Property):
+            return self._resolve_property(value)
+        if isinstance(value, Provenance):
+            return self.hide(self._paths.value(value))
+        output = self._by_values.get((self._paths.value(value),))
+        if isinstance(value, Aggregate):
+            hidden = self._paths.value(value)
+            return self.hide(hidden) if output is None else Property(output.path)
+        names = properties_in(value)
+        if output is not None and any(self._resolve_property(n) is _NULL for n in names):
+            return Property(output.path)  # the list's own expression, over what is no column
+        return map_value(value, self.resolve)
 
     def _resolve_property(self, wanted: Property) -> Value:
+        if wanted.source:
+            return self.hide(self._paths.value(wanted))
         path = tuple(map(str, wanted.steps))
         if self._aggregate:
             path = (".".join(path),) if self._find((".".join(path),)) else path
@@ -135,16 +142,25 @@ class Row:
                 return (text,)
             case Tick():
                 return ("tick",)
+            case Provenance(origin):
+                return (origin.value,)
             case Aggregate(function, argument):
-                inner = "*" if argument is None else ".".join(map(str, argument.steps))
-                return (f"{function}({inner})",)
-            case Arithmetic():
+                inner = "*" if argument is None else self._inside(argument)
+                percent = "" if item.value.percent is None else f", {item.value.percent.text}"
+                return (f"{function}({inner}{percent})",)
+            case Arithmetic() | Call() | If():
                 return (self._text_of(item.value),)
             case _:
                 raise AssertionError(item)
 
-    def _text_of(self, value: Arithmetic) -> str:
-        written = self._query.text[value.span.start : value.span.end]
+    def _inside(self, argument: Value) -> str:
+        if isinstance(argument, Property):
+            return ".".join(map(str, argument.steps))
+        return self._text_of(argument)
+
+    def _text_of(self, value: Value) -> str:
+        span = span_of(value)
+        written = self._query.text[span.start : span.end]
         return _BLANKS.sub(lambda m: m[1] or " ", written) or format_value(value)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from math import ceil as ceiling
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ from mql.columnar.read import doubles_of, rests_of, to_python
 from mql.exec.aggregates.arrival_order import Order
 from mql.exec.aggregates.group_keys import combine, encode, grown
 
+_DENOMINATOR_MAX = 1_000_000
+"""With a smaller one 64 bits hold the place among any number of values that can be held."""
 _SLACK = 65_536
 """Rows that may pile up before they are first thinned out."""
 _NOWHERE = np.iinfo(np.int64).max
@@ -203,7 +206,7 @@ class Collected:
                 held.append(value)
         return column_of(list(lists))
 
-    def at_quantile(self, quantile: float) -> pa.Array:
+    def at_quantile(self, quantile: Fraction) -> pa.Array:
         """The number of each group at min(ceil(q·n), n - 1) of its n sorted ones."""
         rows = self.rows()
         if not len(rows.ids):
@@ -211,8 +214,11 @@ class Collected:
         order = _sorted_by_group(rows)
         counts = np.bincount(rows.ids, minlength=self.size)
         starts = np.cumsum(counts) - counts
-        q = Fraction(str(quantile))
-        ceil = -(-counts * q.numerator // q.denominator)
+        if quantile.denominator < _DENOMINATOR_MAX:
+            ceil = -(-counts * quantile.numerator // quantile.denominator)
+        else:
+            exact = (ceiling(quantile * count) for count in counts.tolist())
+            ceil = np.fromiter(exact, np.int64, len(counts))
         position = starts + np.minimum(ceil, counts - 1)
         empty = counts == 0
         picked = order[np.where(empty, 0, position)]

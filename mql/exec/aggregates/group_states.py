@@ -27,9 +27,9 @@ from mql.exec.expressions.conditions import test
 from mql.exec.expressions.frame import Frame
 from mql.exec.limits import Limits
 from mql.exec.operator import WEIGHT
-from mql.language.format import format_aggregate, format_property
+from mql.language.format import format_aggregate, format_value
 from mql.language.functions import FUNCTIONS
-from mql.language.syntax import Aggregate, Property
+from mql.language.syntax import Aggregate, Property, Value
 from mql.planner.logical import WindowAggregate
 
 _GROUP_BYTES, _STATE_BYTES = 300, 64
@@ -50,7 +50,7 @@ class _Column:
     name: str
     aggregate: Aggregate
     states: Aggregator
-    key: Property | None = None
+    key: Value | None = None
     spread: Spread | None = None
     tail: Tail = field(default_factory=Tail)
 
@@ -111,7 +111,7 @@ class States:
         for first in step.firsts:
             aggregate = Aggregate("FIRST", first)
             key = first if first in step.group_by else None
-            self._columns.append(_Column(format_property(first), aggregate, make(aggregate), key))
+            self._columns.append(_Column(format_value(first), aggregate, make(aggregate), key))
         if spread:
             self._spread_out()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 
 from mql.exec.aggregates.collected_values import Keep
@@ -30,17 +31,22 @@ STATES: dict[str, Callable[[], Aggregator]] = {
     "LAST": partial(Chosen, Keep.LAST),
     "LIST": Listed,
     **{
-        name: partial(Percentile, function.quantile)
+        name: partial(Percentile, Fraction(str(function.quantile)))
         for name, function in FUNCTIONS.items()
         if function.quantile is not None
     },
 }
-"""One row for each row of `FUNCTIONS`."""
+"""One row for each row of `FUNCTIONS`, but for the one whose quantile stands in the query."""
 
 
 def make(aggregate: Aggregate) -> Aggregator:
     """The empty states of an aggregate."""
-    states = STATES[aggregate.function]
+    states = STATES.get(aggregate.function) or _percentile(aggregate)
     if aggregate.distinct and not FUNCTIONS[aggregate.function].ignores_distinct:
         return Distinct(states)
     return states()
+
+
+def _percentile(aggregate: Aggregate) -> Callable[[], Aggregator]:
+    assert aggregate.percent is not None, aggregate
+    return partial(Percentile, Fraction(repr(aggregate.percent.value)) / 100)

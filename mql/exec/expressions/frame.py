@@ -14,11 +14,22 @@ import pyarrow as pa
 from mql.columnar import kernels
 from mql.columnar.arrays import to_numpy
 from mql.columnar.build import column_of, constant
-from mql.columnar.layout import Ints
+from mql.columnar.layout import TIME, Ints
 from mql.columnar.read import plain, to_python
 from mql.exec.expressions.arithmetic import calculate
-from mql.language.format import format_aggregate, format_property
-from mql.language.syntax import Aggregate, Arithmetic, Literal, Property, Tick, Value
+from mql.language.format import format_aggregate, format_property, format_value
+from mql.language.syntax import (
+    Aggregate,
+    Arithmetic,
+    Call,
+    If,
+    Literal,
+    Origin,
+    Property,
+    Provenance,
+    Tick,
+    Value,
+)
 from mql.values.json_values import walk
 
 
@@ -41,6 +52,8 @@ class Frame:
                 return constant(constant_value, self.size)
             case Tick():
                 return constant(self.now_ms, self.size)
+            case Provenance(Origin.TIME):
+                return self.named(TIME)
             case Arithmetic(operator, left, right):
                 return calculate(operator, self.evaluate(left), self.evaluate(right))
             case _:
@@ -48,10 +61,13 @@ class Frame:
 
     def property(self, property_: Property) -> pa.Array:
         """The column of a property."""
-        return plain(self.key(property_))
+        return plain(self._read(property_))
 
-    def key(self, property_: Property) -> pa.Array:
-        """The column of a property that rows are grouped by; it may be a dictionary."""
+    def key(self, value: Value) -> pa.Array:
+        """The column of a value that rows are grouped by; it may be a dictionary."""
+        return self._read(value) if isinstance(value, Property) else self.evaluate(value)
+
+    def _read(self, property_: Property) -> pa.Array:
         column = self._find(format_property(property_))
         if column is not None:
             return column
@@ -71,6 +87,18 @@ class Frame:
     def _find(self, name: str) -> pa.Array | None:
         index = self.batch.schema.get_field_index(name)
         return self.batch.column(index) if index >= 0 else None
+
+
+class GroupFrame(Frame):
+    """The groups of a window as rows: what is of an event has become a column, by its text."""
+
+    def evaluate(self, value: Value) -> pa.Array:
+        """The column of a value, `size` long."""
+        if isinstance(value, Provenance | Arithmetic | Call | If):
+            column = self._find(format_value(value))
+            if column is not None:
+                return plain(column)
+        return super().evaluate(value)
 
 
 class FewRows(Frame):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -22,8 +22,8 @@ from mql.exec.expressions.frame import Frame
 from mql.exec.limits import Limits
 from mql.exec.operator import Block, Counters
 from mql.exec.windows.event_time import EventClock
-from mql.language.syntax import JoinClause
 from mql.planner.fields import Fields
+from mql.planner.logical import Join
 from mql.values.json_values import read_json
 
 SIDE = "*side"
@@ -55,13 +55,14 @@ class JoinOperator:
 
     def __init__(
         self,
-        clause: JoinClause,
+        step: Join,
         fields: Fields,
         counters: Counters,
         limits: Limits,
         lateness_ms: int,
     ) -> None:
-        self._clause = clause
+        self._clause = step.clause
+        self._names = step.names
         self._reader = EventReader(fields)
         self._clock = EventClock()
         self._counters = counters
@@ -99,11 +100,19 @@ class JoinOperator:
         return [self._give()]
 
     def _events(self, batch: pa.RecordBatch) -> list[tuple[int | None, int, Hashable, str]]:
-        frame = Frame(batch)
-        keys = zip(*(hashable_keys(frame.property(p)) for p in self._clause.keys), strict=True)
         times, sides = batch.column(TIME).to_pylist(), batch.column(SIDE).to_pylist()
+        keys = self._keys(Frame(batch), sides)
         texts = event_texts(batch.column(EVENT)).to_pylist()
         return list(zip(times, sides, keys, texts, strict=True))
+
+    def _keys(self, frame: Frame, sides: list[int]) -> Iterable[Hashable]:
+        """What each event is paired by, on its side."""
+        clause = self._clause.keys
+        lefts = zip(*(hashable_keys(frame.property(key.left)) for key in clause), strict=True)
+        if all(key.left == key.right for key in clause):
+            return lefts
+        rights = zip(*(hashable_keys(frame.property(key.right)) for key in clause), strict=True)
+        return (pair[side] for *pair, side in zip(lefts, rights, sides, strict=True))
 
     def _take(self, time: int | None, side: int, key: Hashable, text: str) -> None:
         if time is None:
@@ -144,8 +153,11 @@ class JoinOperator:
             self._characters -= len(left.text)
             right = self._partner(left)
             if right is not None:
-                self._joined.append(_object(right.text) | _object(left.text))
+                self._joined.append(self._one(_object(left.text), _object(right.text)))
                 self._times.append(left.time)
+
+    def _one(self, left: dict[str, object], right: dict[str, object]) -> dict[str, object]:
+        return dict(zip(self._names, (left, right), strict=True)) if self._names else right | left
 
     def _is_due(self) -> bool:
         """Whether no earlier partner of the first left event can come."""

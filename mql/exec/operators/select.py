@@ -28,14 +28,16 @@ class SelectOperator(PerBlock):
         *,
         everything: bool = False,
         prefixes: tuple[str, ...] = (),
+        frame: type[Frame] = Frame,
     ) -> None:
+        self._frame = frame
         self._outputs = outputs
         self._now_ms = now_ms
         self._passed = [TIME, SEEN, WINDOW, *map(prefix_name, prefixes), *[EVENT] * everything]
 
     def apply(self, block: Block) -> Block:
         """The block with the output columns instead of the events'."""
-        frame = Frame(block.batch, self._now_ms())
+        frame = self._frame(block.batch, self._now_ms())
         names = block.batch.schema.names
         columns = {name: block.batch.column(name) for name in self._passed if name in names}
         for output in self._outputs:

@@ -69,7 +69,8 @@ def needs_of(made: AgentPlan, fields: Fields, *, adds_up: bool) -> Needs | None:
         return Needs(fields.paths, in_order=True)
     ordered = any(a.function in _ORDERED for a in aggregate.aggregates)
     in_order = ordered or not set(aggregate.firsts) <= set(aggregate.group_by)
-    return Needs(fields.paths, frozenset(aggregate.group_by), in_order)
+    keys = frozenset(key for key in aggregate.group_by if isinstance(key, Property))
+    return Needs(fields.paths, keys, in_order)
 
 
 def sums_of(made: AgentPlan) -> tuple[Property, ...]:

@@ -1,6 +1,8 @@
-"""P1 to P999: one of a group's numbers, by its place among them."""
+"""P1 to P999, and `percentile`: one of a group's numbers, by its place among them."""
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import pyarrow as pa
 
@@ -12,7 +14,7 @@ from mql.exec.aggregates.functions.first_last import Chosen
 class Percentile(Chosen):
     """P1 … P999: the value at the position min(ceil(q·n), n - 1) of the n sorted numbers."""
 
-    def __init__(self, quantile: float) -> None:
+    def __init__(self, quantile: Fraction) -> None:
         super().__init__(Keep.NUMBERS)
         self._quantile = quantile
 
