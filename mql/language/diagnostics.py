@@ -124,8 +124,8 @@ def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
             "distinct stands inside an aggregate, as in count(distinct a); see also `group by`",
         ),
         (
-            "SPAN" in expected and lower in _UNITS,
-            f"a unit stands with its number, as in `window 10{_UNITS.get(lower)}`",
+            bool({"SPAN", "_SECONDS"} & expected) and lower in _UNITS,
+            f"a unit stands with its number, as in `10{_UNITS.get(lower)}`",
         ),
         (lower == "join" and "_FROM" in expected, "a join needs `from` before it"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NoReturn, TypeGuard
 
@@ -11,7 +12,7 @@ from mql.errors import Span
 from mql.language.diagnostics import nearest
 from mql.language.functions import FUNCTIONS, canonical_name
 from mql.language.parse_conditions import ConditionBuilder, Node
-from mql.language.parse_values import read_pattern
+from mql.language.parse_values import is_number, read_pattern
 from mql.language.scalars import DIGITS_MAX, IF_WRITTEN, SCALARS, ScalarFunction
 from mql.language.spans import span_of, token_span, tree_span
 from mql.language.syntax import (
@@ -30,6 +31,7 @@ from mql.language.syntax import (
 )
 from mql.language.traverse import properties_in
 
+_PERCENTILE = re.compile(r"p([0-9]{1,2})([0-9]*)")
 _SHOWN = 100
 _PERCENT_MAX = 100
 _ORIGINS = {origin.value: origin for origin in Origin}
@@ -83,7 +85,7 @@ class CallBuilder(ConditionBuilder):
             assert condition is None or isinstance(condition, _Filter)
             return self._aggregate(token, function, arguments, condition)
         if name not in _KNOWN:
-            hint = nearest(token, _KNOWN)
+            hint = _percentile_meant(name) or nearest(token, _KNOWN)
             self._refuse(f"unknown function `{token[:_SHOWN]}`", token_span(token), hint)
         self._refuse_what_aggregates_take(token, arguments, condition)
         span = tree_span(meta)
@@ -126,8 +128,7 @@ class CallBuilder(ConditionBuilder):
         value = self._argument(first.value if isinstance(first, _Distinct) else first)
         if isinstance(value, Literal):
             hint = "count(*) counts events" if function.counts_events else ""
-            number = isinstance(value.value, int | float) and not isinstance(value.value, bool)
-            what = f"the number {value.text}" if number else "a literal"
+            what = f"the number {value.text}" if is_number(value.text) else "a literal"
             self._refuse(f"a property is needed here, not {what}", value.span, hint)
         if has_aggregate(value):
             self._refuse("an aggregate inside an aggregate has no meaning", span_of(value))
@@ -202,6 +203,14 @@ class CallBuilder(ConditionBuilder):
                 return span_of(value)
             case _:
                 return span_of(node)  # type: ignore[arg-type]
+
+
+def _percentile_meant(name: str) -> str:
+    """A hint for `p98` and `p999`, where there is no function of that name."""
+    found = _PERCENTILE.fullmatch(name)
+    if found is None:
+        return ""
+    return f"percentile(a, {found[1].lstrip('0') or 0}{found[2] and '.'}{found[2]}) is that"
 
 
 def _is_token(node: object) -> TypeGuard[Token]:

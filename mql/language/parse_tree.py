@@ -221,7 +221,9 @@ class QueryBuilder(CallBuilder):
         if has_aggregate(self._value(node)):
             self._refuse("an aggregate has no meaning in `group by`", span)
         if isinstance(node, Literal):
-            self._refuse("a property is needed here, or a name that `as` gives", span)
+            what = f"the number {node.text}" if is_number(node.text) else "a literal"
+            hint = "name the property, or what `as` calls the item"
+            self._refuse(f"a property is needed here, not {what}", span, hint)
         written = self._text[span.start : span.end]
         hint = f"give it a name: select {written} as k, … group by k"
         self._refuse("`group by` takes properties, and names that `as` gives", span, hint)

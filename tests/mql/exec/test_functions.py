@@ -13,10 +13,11 @@ VALUES = [2, 2, "b", None, 7.5, "b", 2, "a", True, True]
 
 
 def test_each_function_has_states_and_no_others_do() -> None:
-    assert set(STATES) == set(FUNCTIONS)
+    written = {name for name, function in FUNCTIONS.items() if function.takes_percent}
+    assert set(STATES) == set(FUNCTIONS) - written
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", STATES)
 def test_states_can_do_what_their_function_says(name: str) -> None:
     function, states = FUNCTIONS[name], STATES[name]()
 
