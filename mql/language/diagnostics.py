@@ -6,18 +6,9 @@ import re
 
 from mql.errors import Span
 from mql.language.nearest import nearest_name
+from mql.language.sql_habits import FUNCTIONS, hint_for
 from mql.language.syntax import RESERVED
 
-_SYNONYMS = {
-    "median": "p50",
-    "mean": "avg",
-    "stdev": "stddev",
-    "std": "stddev",
-    "collect": "list",
-    "array_agg": "list",
-    "any_value": "first",
-    "now": "tick",
-}
 _CLAUSES = ("where", "window", "group", "order", "limit", "sample", "having", "anomaly")
 _ENGLISH = {
     "NAME": "a name",
@@ -71,8 +62,8 @@ def nearest(word: str, candidates: list[str]) -> str:
     >>> nearest("cuont", ["count", "sum"])
     'did you mean `count`?'
     """
-    if word.lower() in _SYNONYMS:
-        return f"`{_SYNONYMS[word.lower()]}` is the name of that here"
+    if word.lower() in FUNCTIONS:
+        return f"`{FUNCTIONS[word.lower()]}` is that"
     found = nearest_name(word.lower(), candidates, cutoff=0.7)
     return f"did you mean `{found}`?" if found else ""
 
@@ -114,6 +105,8 @@ def _list_expected(expected: set[str]) -> str:
 
 def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
     lower, before = word.lower(), text[:start].rstrip()
+    if habit := hint_for(text, start):
+        return habit
     for applies, hint in (
         ("REGEX" in expected, "a regex stands between slashes, as in s ==~ /err.*/"),
         (text[start] in "'\"" and not _STRING.match(text, start), "the quote is never closed"),

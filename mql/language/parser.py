@@ -24,6 +24,7 @@ MAX_TEXT = 1 << 20
 MAX_WORDS = 25_000
 """A query of more words and signs is refused: reading one takes some ten microseconds."""
 
+_DEEPER = {"_OPEN": 1, "_CLOSE": -1}
 _SHORT = 2_000
 """Characters of a query that is remembered."""
 
@@ -45,7 +46,6 @@ def parse(text: str) -> Query:
 
 
 def _parse(text: str) -> Query:
-    _check_depth(text)
     try:
         query = QueryBuilder(text).transform(_read(text))
     except VisitError as error:
@@ -68,8 +68,12 @@ def _read(text: str) -> Tree[Token]:
     """The parse tree. Raises QueryError where the grammar ends, or the text goes on too long."""
     parser = grammar().parse_interactive(text)
     token: Token | None = None
+    depth = 0
     try:
         for number, token in enumerate(parser.iter_parse()):
+            depth += _DEEPER.get(token.type, 0)
+            if depth > MAX_DEPTH:
+                raise _too_deep(text, token.start_pos or 0)
             if number == MAX_WORDS:
                 reason = f"more words and signs than a query may have: {MAX_WORDS:,}"
                 raise QueryError(reason, text, token_span(token))
@@ -78,18 +82,6 @@ def _read(text: str) -> Tree[Token]:
         raise _unexpected(error, text) from None
     assert isinstance(tree, Tree)
     return tree
-
-
-def _check_depth(text: str) -> None:
-    """Refuse deep nesting before anything recursive sees it; quotes are not worth knowing here."""
-    depth = 0
-    for position, character in enumerate(text):
-        if character == "(":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _too_deep(text, position)
-        elif character == ")":
-            depth = max(0, depth - 1)
 
 
 def _too_deep(text: str, position: int) -> QueryError:
