@@ -98,6 +98,44 @@ def match_substring_regex(texts: pa.Array, pattern: str) -> Any:
     return _call("match_substring_regex", [texts], _arrow.MatchSubstringOptions(pattern))
 
 
+def extract_regex(texts: pa.Array, pattern: str) -> Any:
+    """A struct of what the named groups of a regular expression hold, null without a match.
+
+    A group that took no part holds an empty text: `extract_regex_span` tells.
+    """
+    return _call("extract_regex", [texts], _arrow.ExtractRegexOptions(pattern))
+
+
+def extract_regex_span(texts: pa.Array, pattern: str) -> Any:
+    """A struct of where the named groups begin and how long they are, in bytes."""
+    return _call("extract_regex_span", [texts], _arrow.ExtractRegexSpanOptions(pattern))
+
+
+def ascii_lower(texts: pa.Array) -> Any:
+    """The texts with the letters of ASCII in lower case."""
+    return _call("ascii_lower", [texts])
+
+
+def ascii_upper(texts: pa.Array) -> Any:
+    """The texts with the letters of ASCII in upper case."""
+    return _call("ascii_upper", [texts])
+
+
+def trim(texts: pa.Array, characters: str) -> Any:
+    """The texts without some characters at both ends."""
+    return _call("utf8_trim", [texts], _arrow.TrimOptions(characters))
+
+
+def text_lengths(texts: pa.Array) -> Any:
+    """How many code points each text has."""
+    return _call("utf8_length", [texts])
+
+
+def slice_texts(texts: pa.Array, start: int, stop: int | None) -> Any:
+    """The code points of each text from a place to another, counted from 0."""
+    return _call("utf8_slice_codeunits", [texts], _arrow.SliceOptions(start, stop))
+
+
 def starts_with(texts: pa.Array, text: str) -> Any:
     """Where the texts start so."""
     return _call("starts_with", [texts], _arrow.MatchSubstringOptions(text))

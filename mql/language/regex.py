@@ -28,6 +28,9 @@ _ATOM = re.compile(
     |\\.|.""",
     re.DOTALL | re.VERBOSE,
 )
+GROUP = "v"
+_CAPTURES = re.compile(r"\((?!\?)|\(\?P?<\w+>")
+"""How a group begins that captures."""
 _UNICODE_CLASS = re.compile(r"\\[pP]")
 _UNICODE = 100
 """The size of a class of Unicode: its ranges, as bytes of UTF-8."""
@@ -92,6 +95,30 @@ def whole(pattern: str) -> str:
     if open_ended and not re.search(r"[\\|()\[\]?+{}^$]", pattern):
         return f"(?s){pattern[2:-2]}"
     return rf"(?s)\A(?:{pattern})\z"
+
+
+def with_one_group(pattern: str) -> str:
+    r"""A pattern whose one group is named, to search for: the first that it has, or all of it.
+
+    As for `==~`, `.` matches a newline too.
+
+    >>> with_one_group(r"user=(\w+) (\d+)"), with_one_group("a|b")
+    ('(?s)user=(?P<v>\\w+) (?:\\d+)', '(?s)(?P<v>a|b)')
+    >>> with_one_group(r"(?i)[(](?P<name>x)\(")
+    '(?s)(?i)[(](?P<v>x)\\('
+    """
+    parts: list[str] = []
+    end, count = 0, 0
+    for atom in _ATOM.finditer(pattern):
+        if atom.lastgroup != "open" or atom.start() < end:
+            continue
+        opened = _CAPTURES.match(pattern, atom.start())
+        if opened is None:
+            continue
+        parts += [pattern[end : atom.start()], f"(?P<{GROUP}>" if count == 0 else "(?:"]
+        end, count = opened.end(), count + 1
+    rest = "".join([*parts, pattern[end:]])
+    return f"(?s){rest}" if count else f"(?s)(?P<{GROUP}>{rest})"
 
 
 def like(pattern: str) -> str:

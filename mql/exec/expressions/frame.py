@@ -14,9 +14,11 @@ import pyarrow as pa
 from mql.columnar import kernels
 from mql.columnar.arrays import to_numpy
 from mql.columnar.build import column_of, constant
+from mql.columnar.choose import either
 from mql.columnar.layout import TIME, Ints
 from mql.columnar.read import plain, to_python
 from mql.exec.expressions.arithmetic import calculate
+from mql.exec.expressions.scalars import call
 from mql.language.format import format_aggregate, format_property, format_value
 from mql.language.syntax import (
     Aggregate,
@@ -52,8 +54,15 @@ class Frame:
                 return constant(constant_value, self.size)
             case Tick():
                 return constant(self.now_ms, self.size)
-            case Provenance(Origin.TIME):
+            case Provenance(origin):
+                assert origin is Origin.TIME, origin
                 return self.named(TIME)
+            case Call(function, arguments, pattern):
+                return call(function, [self.evaluate(each) for each in arguments], pattern)
+            case If(condition, then, otherwise):
+                from mql.exec.expressions.conditions import test  # noqa: PLC0415 - it is of frames
+
+                return either(test(condition, self), self.evaluate(then), self.evaluate(otherwise))
             case Arithmetic(operator, left, right):
                 return calculate(operator, self.evaluate(left), self.evaluate(right))
             case _:

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from mql.columnar.build import constant, variant
+from mql.columnar.choose import first_present
 from mql.columnar.kinds import kinds_of
 from mql.columnar.read import doubles_of, whole_doubles
 from mql.exec.expressions.arithmetic import calculate
 from mql.exec.expressions.frame import Frame
 from mql.exec.operator import Block, PerBlock, with_columns
-from mql.exec.operators.select import first_present
 from mql.language.syntax import ArithmeticOperator
 from mql.planner.logical import Extrapolate
 from mql.values.kind import Kind

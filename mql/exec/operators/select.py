@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pyarrow as pa
 
-from mql.columnar import kernels
-from mql.columnar.concat import concat
-from mql.columnar.kinds import is_null
+from mql.columnar.choose import first_present
 from mql.columnar.layout import EVENT, TIME
 from mql.exec.expressions.frame import Frame
 from mql.exec.operator import WINDOW, Block, PerBlock
@@ -43,16 +40,3 @@ class SelectOperator(PerBlock):
         for output in self._outputs:
             columns[output.name] = first_present([frame.evaluate(v) for v in output.values])
         return block.with_batch(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)))
-
-
-def first_present(columns: list[pa.Array]) -> pa.Array:
-    """In each row the first of the columns that is not null there."""
-    first, *rest = columns
-    for column in rest:
-        if first.type == column.type and not pa.types.is_struct(first.type):
-            first = kernels.coalesce(first, column)
-            continue
-        both, size = concat([first, column]), len(first)
-        rows = np.arange(size)
-        first = kernels.take(both, np.where(is_null(first), rows + size, rows))
-    return first
