@@ -109,6 +109,7 @@ CASES = (
     Case("100 users", users(100), caller=4, total=1.3, jvm_ns=30_000),
     Case("10,000 users", users(10_000), caller=4, total=1.3, jvm_ns=3_000_000),
     Case("status >= 500", ["select * from s where status >= 500"], 4, 0, 2, jvm_ns=600),
+    Case("number(status) >= 500", ["select * from s where number(status) >= 500"], 6, 0, 2),
     Case("a regex", ["select * from s where msg ==~ /.*ERROR.*timeout.*/"], 5, 0, 2, jvm_ns=1_300),
     Case("[*]", ["select * from s where e['tags'][*]['k'] == 'ab_test'"], 8, jvm_ns=5_500),
     Case("1,000 over 20 fields", fields(1_000), caller_ns=500, jvm_ns=280_000, wide=True),

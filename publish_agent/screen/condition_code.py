@@ -11,10 +11,12 @@ import ast
 import math
 import re
 from collections.abc import Callable, Sequence
+from math import nan
 
 from mql.language.syntax import (
     And,
     Between,
+    Call,
     Comparator,
     Comparison,
     Condition,
@@ -34,6 +36,9 @@ from publish_agent.screen.code_template import expression, joined, negated
 
 BIG = 2**63
 """Integers from here on become doubles, or null."""
+
+EXACT_CHARACTERS_MAX = 15
+"""The number that a text of no more characters is compares as the double that Python makes of it."""
 
 KNOWN = frozenset({str, int, float, bool, type(None), dict, list})
 SCALAR = frozenset({str, int, float, bool, type(None)})
@@ -112,6 +117,14 @@ def may_be_null(value: object) -> bool:
     return value is None or kind not in KNOWN
 
 
+def number_of(text: str) -> float:
+    """The number that a short text is, if it is one of JSON; NaN, or any number, if not."""
+    try:
+        return float(text)
+    except ValueError:
+        return nan
+
+
 class _Compiler:
     """`sure` is whether the expression may hold only where the condition does."""
 
@@ -138,13 +151,15 @@ class _Compiler:
     def _leaf(self, condition: Condition, *, sure: bool) -> ast.expr | None:
         """None where nothing can be said before the event is encoded."""
         match condition:
-            case Comparison(operator, Literal() as left, Property() as right):
+            case Comparison(operator, Literal() as left, Property() | Call() as right):
                 flipped = _FLIPPED.get(operator, operator)
                 return self._leaf(Comparison(flipped, right, left), sure=sure)
             case Comparison(Comparator.EQ, Property() as path, Literal() as right):
                 return self._on(path, lambda v: self._equal(v, (right,), sure=sure))
             case Comparison(operator, Property() as path, Literal(value)):
                 return self._on(path, lambda v: self._ordered(v, operator, value, sure=sure))
+            case Comparison(operator, Call("number", (Property() as path,)), Literal(value)):
+                return self._on(path, lambda v: self._number(v, operator, value, sure=sure))
             case In(Property() as path, choices):
                 return self._on(path, lambda v: self._equal(v, choices, sure=sure))
             case Between(Property() as path, Literal(low), Literal(high)):
@@ -211,6 +226,24 @@ class _Compiler:
             return expression(f"type({v}) {kinds} and {test}", self._bind(value))
         otherwise = f"type({v}) not in KNOWN"
         return expression(f"({test}) if type({v}) {kinds} else {otherwise}", self._bind(value))
+
+    def _number(
+        self, v: str, operator: Comparator, value: object, *, sure: bool
+    ) -> ast.expr | None:
+        """A number, or the one that a text is; of a text nothing is sure."""
+        if isinstance(value, str | bool) or not is_safe(value):
+            return None
+        assert isinstance(value, int | float)
+        if operator is Comparator.EQ:
+            plain = self._equal_plain(v, (value,), sure=sure)
+        else:
+            plain = self._ordered(v, operator, value, sure=sure) or ast.Constant(not sure)
+        if sure:
+            return joined([expression(f"type({v}) is not str"), plain], ast.And())
+        read = f"len({v}) > {EXACT_CHARACTERS_MAX} or number_of({v}) {operator.value} C"
+        return ast.IfExp(
+            expression(f"type({v}) is str"), expression(read, self._bind(value)), plain
+        )
 
     def _holds(self, v: str, needs: Sequence[AnyOf[str]], *, sure: bool) -> ast.expr:
         """Texts that a value must hold; where it is no text, its JSON may hold them."""
