@@ -34,6 +34,9 @@ from mql.language.syntax import (
 from mql.planner.regex_literals import AnyOf, texts_in
 from publish_agent.screen.code_template import expression, joined, negated
 
+_NUMBERS_MAX = 4_096
+"""So many texts are known whose numbers are."""
+
 BIG = 2**63
 """Integers from here on become doubles, or null."""
 
@@ -117,12 +120,21 @@ def may_be_null(value: object) -> bool:
     return value is None or kind not in KNOWN
 
 
-def number_of(text: str) -> float:
-    """The number that a short text is, if it is one of JSON; NaN, or any number, if not."""
-    try:
-        return float(text)
-    except ValueError:
-        return nan
+class _Numbers(dict[str, float]):
+    """The numbers that short texts are, if they are those of JSON; NaN, or any number, if not."""
+
+    def __missing__(self, text: str) -> float:
+        if len(self) >= _NUMBERS_MAX:
+            self.clear()
+        try:
+            number = float(text)
+        except ValueError:
+            number = nan
+        self[text] = number
+        return number
+
+
+NUMBERS = _Numbers()
 
 
 class _Compiler:
@@ -233,17 +245,14 @@ class _Compiler:
         """A number, or the one that a text is; of a text nothing is sure."""
         if isinstance(value, str | bool) or not is_safe(value):
             return None
-        assert isinstance(value, int | float)
-        if operator is Comparator.EQ:
-            plain = self._equal_plain(v, (value,), sure=sure)
-        else:
-            plain = self._ordered(v, operator, value, sure=sure) or ast.Constant(not sure)
+        wanted = self._bind(value)
+        test = f"{v} {operator.value} C"
         if sure:
-            return joined([expression(f"type({v}) is not str"), plain], ast.And())
-        read = f"len({v}) > {EXACT_CHARACTERS_MAX} or number_of({v}) {operator.value} C"
-        return ast.IfExp(
-            expression(f"type({v}) is str"), expression(read, self._bind(value)), plain
-        )
+            finite = f"type({v}) in NUMBER and -{BIG} <= {v} <= {BIG} and {test}"
+            return expression(finite, wanted)
+        read = f"len({v}) > {EXACT_CHARACTERS_MAX} or NUMBERS[{v}] {operator.value} C"
+        rest = f"({read}) if type({v}) is str else type({v}) not in KNOWN"
+        return expression(f"({test}) if type({v}) in NUMBER else ({rest})", wanted)
 
     def _holds(self, v: str, needs: Sequence[AnyOf[str]], *, sure: bool) -> ast.expr:
         """Texts that a value must hold; where it is no text, its JSON may hold them."""

@@ -198,7 +198,7 @@ NAMES: dict[str, object] = {
     "elements": _elements,
     "inside": _inside,
     "may_be_null": rules.may_be_null,
-    "number_of": rules.number_of,
+    "NUMBERS": rules.NUMBERS,
     "pass_on": pass_on,
     "KNOWN": rules.KNOWN,
     "SCALAR": rules.SCALAR,
