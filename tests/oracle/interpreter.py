@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from heapq import merge
 from typing import ClassVar, TypeAlias, TypeGuard, assert_never
 
@@ -21,6 +22,7 @@ import msgspec
 from mql.language.format import format_value
 from mql.language.functions import FUNCTIONS
 from mql.language.parser import parse
+from mql.language.spans import span_of
 from mql.language.syntax import (
     Aggregate,
     And,
@@ -29,6 +31,7 @@ from mql.language.syntax import (
     Arithmetic,
     ArithmeticOperator,
     Between,
+    Call,
     Comparator,
     Comparison,
     Condition,
@@ -36,6 +39,8 @@ from mql.language.syntax import (
     Contains,
     CountWindow,
     Everything,
+    GroupKey,
+    If,
     In,
     Item,
     JoinClause,
@@ -44,8 +49,10 @@ from mql.language.syntax import (
     Matches,
     Not,
     Or,
+    Origin,
     Prefix,
     Property,
+    Provenance,
     Query,
     RandomSample,
     RateSample,
@@ -58,6 +65,7 @@ from mql.language.syntax import (
     WindowClause,
 )
 from tests.oracle.cases import Event, Json, Row
+from tests.oracle.scalars import call
 
 Number: TypeAlias = int | float
 
@@ -99,8 +107,12 @@ def answer(
     end = max(times, default=-1) + 1 if end_ms is None else end_ms
 
     events = merge_by_time(query.sources, inputs)
+    names = query.source_names
     if query.join:
-        events = join(events, merge_by_time(others, inputs), query.join)
+        events = join(events, merge_by_time(others, inputs), query.join, names)
+    elif names:
+        events = [(time, {names[0]: event}) for time, event in events]
+    events = [(time, Known(event, time, names)) for time, event in events]
     events = [
         e for e in events if query.where is None or holds(query.where, event_scope(e[1], now_ms))
     ]
@@ -109,6 +121,15 @@ def answer(
     made = Answer(query, now_ms)
     windows = (made.rows_of(members) for members in split(query.window, events, start, end))
     return [[made.extrapolate(row) for row in window] for window in limit(query, windows)]
+
+
+class Known(dict[str, Json]):
+    """An event, when it was, and where it is from."""
+
+    def __init__(self, event: Row, time: int, names: tuple[str, ...]) -> None:
+        super().__init__(event)
+        self.time = time
+        self.origin = walk(event, [*names[:1], "_agent"])
 
 
 # ---- Values: null, booleans, integers of 64 bits, finite floats, strings, lists, objects. ----
@@ -200,16 +221,79 @@ class Scope:
     """What the `[*]` path of a comparison reads at the moment."""
     scale: Fraction = Fraction(1)
     """What COUNT and SUM are multiplied by."""
+    is_group: bool = False
+    """What is of an event is the first of the group that is not null."""
+    columns: Callable[[Value], list[Json]] = lambda _: []
+    """The column that an expression of the list has made, if it has to be meant."""
 
 
 def event_scope(event: Row, now_ms: int) -> Scope:
-    return Scope(lambda steps: walk(event, steps), [], now_ms)
+    return Scope(lambda steps: walk(event, steps), [event], now_ms)
+
+
+def parts(value: Value) -> list[Value]:
+    """What an expression is made of."""
+    match value:
+        case Arithmetic(_, left, right):
+            return [left, right]
+        case Call(_, arguments):
+            return list(arguments)
+        case If(condition, then, otherwise):
+            return [*compared(condition), then, otherwise]
+        case _:
+            return []
+
+
+def compared(condition: Condition) -> list[Value]:
+    match condition:
+        case Constant():
+            return []
+        case Not(inner):
+            return compared(inner)
+        case And(conditions) | Or(conditions):
+            return [value for each in conditions for value in compared(each)]
+        case _:
+            return operands(condition)
+
+
+def everything_in(value: Value) -> list[Value]:
+    return [value, *(each for part in parts(value) for each in everything_in(part))]
+
+
+def is_of_events(value: Value) -> bool:
+    """Whether it reads an event, and no aggregate is in it."""
+    inside = everything_in(value)
+    reads = any(isinstance(each, Property | Provenance) for each in inside)
+    return reads and not any(isinstance(each, Aggregate) for each in inside)
+
+
+def steps_of(path: Property) -> tuple[Step, ...]:
+    return (path.source, *path.steps) if path.source else path.steps
+
+
+def first_of(value: Value, events: list[Row], now_ms: int) -> Json:
+    found = (evaluate(value, event_scope(event, now_ms)) for event in events)
+    return next((each for each in found if each is not None), None)
 
 
 def evaluate(value: Value, scope: Scope) -> Json:
+    if scope.is_group and is_of_events(value):
+        return first_of(value, scope.events, scope.now_ms)
+    for column in scope.columns(value):
+        return column
     match value:
         case Property():
-            return scope.element if value.has_any else scope.look(value.steps)
+            return scope.element if value.has_any else scope.look(steps_of(value))
+        case Provenance(Origin.TIME):
+            return next((event.time for event in scope.events if isinstance(event, Known)), None)
+        case Provenance(origin):
+            origins = (event.origin for event in scope.events if isinstance(event, Known))
+            found = (walk(each, [origin.value]) for each in origins)
+            return next((each for each in found if each is not None), None)
+        case Call(function, arguments, pattern):
+            return call(function, [evaluate(each, scope) for each in arguments], pattern)
+        case If(condition, then, otherwise):
+            return evaluate(then if holds(condition, scope) else otherwise, scope)
         case Literal():
             return value.value
         case Tick():
@@ -269,13 +353,7 @@ def holds(condition: Condition, scope: Scope) -> bool:
 
 def many_paths(value: Value) -> list[Property]:
     """The properties in a value that hold `[*]`."""
-    match value:
-        case Property() if value.has_any:
-            return [value]
-        case Arithmetic(_, left, right):
-            return many_paths(left) + many_paths(right)
-        case _:
-            return []
+    return [each for each in everything_in(value) if isinstance(each, Property) and each.has_any]
 
 
 def operands(condition: Simple) -> list[Value]:
@@ -334,30 +412,33 @@ def compare(operator: Comparator, a: Json, b: Json) -> bool:
 # ---- Aggregates, exact until the last step. ----
 
 
-def aggregate(call: Aggregate, scope: Scope) -> Json:
+def aggregate(made: Aggregate, scope: Scope) -> Json:
     events = scope.events
-    if call.condition is not None:
-        events = [e for e in events if holds(call.condition, event_scope(e, scope.now_ms))]
-    if call.argument is None:
+    if made.condition is not None:
+        events = [e for e in events if holds(made.condition, event_scope(e, scope.now_ms))]
+    if made.argument is None:
         return rescale(len(events), scope.scale)
-    values = [walk(e, call.argument.steps) for e in events]
+    values = [evaluate(made.argument, event_scope(e, scope.now_ms)) for e in events]
     values = [v for v in values if v is not None]
-    if call.distinct:
+    if made.distinct:
         first_seen: dict[object, Json] = {}
         for value in values:
             first_seen.setdefault(identity(value), value)
         values = list(first_seen.values())
-    result = reduce(call.function, values)
-    return rescale(result, scope.scale) if FUNCTIONS[call.function].scales else result
+    result = reduce(made.function, values, made.percent)
+    return rescale(result, scope.scale) if FUNCTIONS[made.function].scales else result
 
 
-def reduce(function: str, values: list[Json]) -> Json:
+def reduce(function: str, values: list[Json], percent: Literal | None = None) -> Json:
     """The result of an aggregate function for values that are not null."""
     numbers = [v for v in values if is_number(v)]
     strings = [v for v in values if isinstance(v, str)]
     n = len(numbers)
     total = sum(map(Fraction, numbers), Fraction(0))
     quantile = FUNCTIONS[function].quantile
+    if percent is not None:
+        assert is_number(percent.value)
+        quantile = Fraction(repr(percent.value)) / 100  # type: ignore[assignment]
     if quantile is not None:
         return sorted(numbers)[min(math.ceil(quantile * n), n - 1)] if numbers else None
     match function:
@@ -401,15 +482,19 @@ def merge_by_time(sources: Iterable[str], inputs: dict[str, list[Event]]) -> lis
     return list(merge(*(inputs.get(name, []) for name in sources), key=lambda event: event[0]))
 
 
-def join(lefts: list[Event], rights: list[Event], clause: JoinClause) -> list[Event]:
+def join(
+    lefts: list[Event], rights: list[Event], clause: JoinClause, names: tuple[str, ...]
+) -> list[Event]:
     joined = []
     rights = sorted(rights, key=lambda event: event[0])
     for time, left in lefts:
-        keys = [walk(left, key.steps) for key in clause.keys]
+        keys = [walk(left, key.left.steps) for key in clause.keys]
         for other_time, right in rights:
-            equal = identity(keys) == identity([walk(right, key.steps) for key in clause.keys])
+            others = [walk(right, key.right.steps) for key in clause.keys]
+            equal = identity(keys) == identity(others)
             if equal and None not in keys and abs(other_time - time) <= clause.within_ms:
-                joined.append((time, {**right, **left}))
+                one = dict(zip(names, (left, right), strict=True)) if names else {**right, **left}
+                joined.append((time, one))
                 break
     return joined
 
@@ -484,14 +569,21 @@ class Answer:
         self.query = query
         self.now_ms = now_ms
         self.detectors: dict[object, Mad | Des] = {}
+        self.keys = [self.key_of(key) for key in query.group_by]
+
+    def key_of(self, key: GroupKey) -> Value:
+        """What a group is made by: of items with the name the last that is not null, or the key."""
+        named = [item.value for item in self.query.items if (item.alias,) == key.property.steps]
+        values = [v for v in reversed(named) if not isinstance(v, Everything | Prefix)]
+        return Call("coalesce", tuple(values)) if values and not key.is_path else key.property
 
     def rows_of(self, events: list[Row]) -> list[Output]:
         query = self.query
         groups: dict[object, list[Row]] = {} if query.group_by else {None: []}
         for event in events:
-            key = (
-                identity([walk(event, p.steps) for p in query.group_by]) if query.group_by else None
-            )
+            scope = event_scope(event, self.now_ms)
+            values = [evaluate(key, scope) for key in self.keys]
+            key = identity(values) if query.group_by else None
             groups.setdefault(key, []).append(event)
         window = []
         for key, members in groups.items():
@@ -526,10 +618,22 @@ class Answer:
             keys = [str(step) for step in steps]
             if self.query.is_aggregate and ".".join(keys) in output.row:
                 return output.row[".".join(keys)]
+            if self.query.source_names and steps[0] in self.query.source_names:
+                return first_of(Property(steps), output.events, self.now_ms)
             size = max((n for n in range(len(steps) + 1) if steps[:n] in selected), default=0)
             return walk(walk(output.row, keys[:size]), steps[size:])
 
-        return Scope(look, output.events, self.now_ms)
+        return Scope(look, output.events, self.now_ms, columns=partial(self.own_column, output))
+
+    def own_column(self, output: Output, value: Value) -> list[Json]:
+        """What the list has made of the same expression, where that reads what is no column."""
+        if not isinstance(value, Arithmetic | Call | If):
+            return []
+        read = [each.steps[0] for each in everything_in(value) if isinstance(each, Property)]
+        if all(name in output.row for name in read):
+            return []
+        names = [self.name_of(item) for item in self.query.items if item.value == value]
+        return [output.row.get(name) for name in names]
 
     def judge(self, output: Output, detector: Mad | Des, clause: AnomalyClause) -> Output:
         value = evaluate(clause.subject, self.output_scope(output))
@@ -558,7 +662,8 @@ class Answer:
         for item in self.query.items:
             assert not isinstance(item.value, Everything | Prefix)
             name = self.name_of(item)
-            value = evaluate(item.value, Scope(look, events, self.now_ms, scale=scale))
+            scope = Scope(look, events, self.now_ms, scale=scale, is_group=True)
+            value = evaluate(item.value, scope)
             row[name] = row.get(name) if value is None else value
         return row
 
@@ -589,14 +694,22 @@ class Answer:
                 return written
             case Tick():
                 return "tick"
-            case Arithmetic() as value:
-                written = self.query.text[value.span.start : value.span.end]
-                return QUOTED_OR_BLANKS.sub(lambda m: m[1] or " ", written) or format_value(value)
-            case Aggregate(function, argument):
-                of = "*" if argument is None else ".".join(map(str, argument.steps))
-                return f"{function}({of})"
+            case Provenance(origin):
+                return origin.value
+            case Arithmetic() | Call() | If() as value:
+                return self.written(value)
+            case Aggregate(function, argument, percent=percent):
+                of = "*" if argument is None else self.written(argument)
+                return f"{function}({of}, {percent.text})" if percent else f"{function}({of})"
             case _:
                 raise AssertionError(item)
+
+    def written(self, value: Value) -> str:
+        if isinstance(value, Property):
+            return ".".join(map(str, value.steps))
+        span = span_of(value)
+        written = self.query.text[span.start : span.end]
+        return QUOTED_OR_BLANKS.sub(lambda m: m[1] or " ", written) or format_value(value)
 
 
 def is_covered(path: Property, items: tuple[Item, ...]) -> bool:
