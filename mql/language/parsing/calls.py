@@ -11,8 +11,8 @@ from lark import Token, v_args
 from mql.errors import Span
 from mql.language.diagnostics import nearest
 from mql.language.functions import FUNCTIONS, canonical_name
-from mql.language.parse_conditions import ConditionBuilder, Node
-from mql.language.parse_values import is_number, read_pattern
+from mql.language.parsing.conditions import ConditionBuilder, Node
+from mql.language.parsing.values import is_number, read_pattern
 from mql.language.scalars import DIGITS_MAX, IF_WRITTEN, SCALARS, ScalarFunction
 from mql.language.spans import span_of, token_span, tree_span
 from mql.language.syntax import (

@@ -10,9 +10,9 @@ from lark import Token, v_args
 from mql.errors import Span
 from mql.language.diagnostics import nearest
 from mql.language.durations import SECONDS_MAX, read_duration_ms
-from mql.language.parse_calls import CallBuilder
-from mql.language.parse_conditions import Node
-from mql.language.parse_values import is_number, unquoted
+from mql.language.parsing.calls import CallBuilder
+from mql.language.parsing.conditions import Node
+from mql.language.parsing.values import is_number, unquoted
 from mql.language.sample_clause import read_percent, read_sample
 from mql.language.source_names import EVENT_NAME, with_sources
 from mql.language.spans import span_of, token_span, tree_span
