@@ -35,7 +35,7 @@ def parse(text: str) -> Query:
     Raises QueryError, which says where and what was expected.
 
     >>> parse("select a limit 3").items[0].value
-    Property(steps=('a',))
+    Property(steps=('a',), source='')
     """
     if not isinstance(text, str):
         raise TypeError(f"a query is a str, not {type(text).__name__}")

@@ -47,6 +47,9 @@ SCALARS: dict[str, ScalarFunction] = {
     )
 }
 
+SCALAR_NAMES = frozenset({*SCALARS, "if", "tick", "time", "service", "host", "version"})
+"""All that is called and is no aggregate."""
+
 IF_WRITTEN = "if(CONDITION, a, b)"
 
 DIGITS_MAX = 400

@@ -334,7 +334,6 @@ class Query:
 
     items: tuple[Item, ...]
     sources: tuple[str, ...] = ("stream",)
-    source_names: tuple[str, ...] = ()
     join: JoinClause | None = None
     window: WindowClause | None = None
     where: Condition | None = None
@@ -344,6 +343,7 @@ class Query:
     order_by: tuple[SortKey, ...] = ()
     limit: int | None = None
     sample: SampleClause | None = None
+    source_names: tuple[str, ...] = ()
     text: str = field(default="", compare=False, repr=False)
     clause_spans: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
 
