@@ -5,11 +5,10 @@ To add one: a row here, and what it computes in `mql/exec/expressions/scalars/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarFunction:
+class ScalarFunction(NamedTuple):
     """A scalar function: its name, how it is written, and how many values it takes.
 
     `takes_pattern` says whether a regex follows the values, `literal_digits` whether the last

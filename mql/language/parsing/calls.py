@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import NoReturn, TypeGuard
+from typing import NamedTuple, NoReturn, TypeGuard
 
 from lark import Token, v_args
 
@@ -38,23 +37,20 @@ _ORIGINS = {origin.value: origin for origin in Origin}
 _KNOWN = [*map(str.lower, FUNCTIONS), "avg", "tick", "if", *SCALARS, *_ORIGINS]
 
 
-@dataclass(frozen=True, slots=True)
-class _Distinct:
+class _Distinct(NamedTuple):
     """`distinct a` in an aggregate."""
 
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
+class _Filter(NamedTuple):
     """`filter (where …)` behind a call."""
 
     condition: Condition
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     """A regex among the arguments."""
 
     text: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from lark import Token, v_args
 
@@ -44,16 +43,14 @@ class _Clause:
         self.span = span
 
 
-@dataclass(frozen=True, slots=True)
-class _From:
+class _From(NamedTuple):
     """The sources of a query on their way into it."""
 
     fields: dict[str, object]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """A source, and what `as` calls it."""
 
     stream: str
