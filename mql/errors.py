@@ -2,6 +2,7 @@
 
     MQLError
     ├── QueryError   the query is wrong: refused before it starts      (exit code 2)
+    │   └── UnnamedStreamError   it is live, and does not say which stream it is about
     ├── InputError   the input cannot be read, or does not fit          (exit code 1)
     └── RunError     a running query met a limit; names the operator    (exit code 1)
 
@@ -54,6 +55,14 @@ class QueryError(MQLError):
         if self.hint:
             lines.append(f"hint: {_one_line(self.hint)}")
         return "\n".join(lines)
+
+
+class UnnamedStreamError(QueryError):
+    """A live query without `from`. Who knows the streams puts them into the hint."""
+
+    def with_hint(self, hint: str) -> UnnamedStreamError:
+        """The same error with another hint."""
+        return UnnamedStreamError(self.reason, self.text, self.span, hint)
 
 
 class InputError(MQLError):

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from mql.errors import UnnamedStreamError
+
 if TYPE_CHECKING:
     from source_jobs.client import Client, HttpClient
+    from source_jobs.query.live_query import Question
 
 TIMEOUT_S = 1.2
 """A person who asks gets an answer within two seconds, the start of the command included."""
@@ -40,6 +43,28 @@ class Connection:
         except SourceJobError as error:
             error.add_note("hint: start one with `mql serve`, or name another with --source-job")
             raise
+
+    def question(self, text: str) -> Question:
+        """A query to be asked there, planned. Raises QueryError, and click.UsageError.
+
+        Only for a text that names no stream the source job is asked which there are.
+        """
+        from source_jobs.query.live_query import read_question  # noqa: PLC0415 - imports Arrow
+
+        try:
+            return read_question(text)
+        except UnnamedStreamError as error:
+            raise self._among_streams(error) from None
+
+    def _among_streams(self, error: UnnamedStreamError) -> UnnamedStreamError:
+        from source_jobs.client import SourceJobError  # noqa: PLC0415 - imports zmq
+        from source_jobs.client.live_layout import among_streams  # noqa: PLC0415 - imports zmq
+
+        try:
+            with self.open() as client:
+                return among_streams(error, client)
+        except SourceJobError:
+            return error
 
 
 def connection_options(command: _F) -> _F:

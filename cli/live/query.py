@@ -25,7 +25,6 @@ from cli.run import RunOptions, choose_output, open_writers
 from cli.terminal import complain, tell
 from mql.account import GONE_AT_END
 from mql.ledger import as_data
-from source_jobs.query.live_query import read_question
 
 if TYPE_CHECKING:
     from source_jobs.client import Client, HttpClient, Subscription
@@ -76,7 +75,7 @@ def query(text: str, options: QueryOptions) -> int:
     Raises MQLError, and click.UsageError for options that contradict each other.
     """
     tree = mql.parse(text)
-    summary = Summary(kind_of(read_question(text)))
+    summary = Summary(kind_of(options.connection.question(text)))
     kind = choose_output(tree, options.output)
     if options.ledger and kind != "jsonl":
         raise click.UsageError("--ledger adds lines to jsonl; add --output jsonl")

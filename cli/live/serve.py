@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-import mql
+from cli.live.connection import Connection
 from cli.live.http import HttpOptions
 from cli.live.http import start as start_http
 from cli.live.job_log import show_log
@@ -56,7 +56,8 @@ def serve(options: ServeOptions) -> int:
     Raises click.UsageError for settings that do not fit, MQLError and OSError.
     """
     for upstream in options.upstreams:
-        mql.plan(upstream.query, live=True)
+        key = options.key if upstream.server_key else None
+        Connection(upstream.address, key, upstream.server_key).question(upstream.query)
     if options.http is not None:
         options.http.settings()
     try:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-import mql
 from cli.live.connection import Connection
 from cli.live.records import Record, format_for, write_records
 from cli.output.table import utc
@@ -53,7 +52,7 @@ def explain_live(text: str, connection: Connection) -> int:
     has passed and what was shipped are counted at different moments, so the difference of two
     readings may show more shipped than passed. Returns the exit code. Raises MQLError.
     """
-    mql.plan(text, live=True)
+    connection.question(text)
     with connection.open() as client, client.subscribe(text) as answer:
         for warning in answer.warnings:
             complain(warning)

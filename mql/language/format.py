@@ -201,6 +201,15 @@ def format_seconds(span_ms: int) -> str:
     return _number(span_ms / 1000)
 
 
+def format_stream(stream: str) -> str:
+    """A stream as `from` takes it.
+
+    >>> format_stream("logins"), format_stream("shop orders")
+    ('logins', "'shop orders'")
+    """
+    return stream if is_plain_name(stream) else quote(stream)
+
+
 def format_join_key(key: JoinKey) -> str:
     """`k`, or `a['k'] = b['l']`."""
     left = format_property(key.left)
@@ -212,11 +221,7 @@ def _group_key(key: GroupKey) -> str:
 
 
 def _source(stream: str, name: str) -> str:
-    return f"{_name(stream)} as {name}" if name else _name(stream)
-
-
-def _name(text: str) -> str:
-    return text if is_plain_name(text) else quote(text)
+    return f"{format_stream(stream)} as {name}" if name else format_stream(stream)
 
 
 def _number(number: float) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from math import gcd
 from typing import NoReturn
 
-from mql.errors import QueryError, Span
+from mql.errors import QueryError, Span, UnnamedStreamError
 from mql.language.format import format_path, format_property, format_value
 from mql.language.regex import MAX_SIZE, PATTERN_SIZE, like, problem_with, size_of
 from mql.language.spans import span_of
+from mql.language.stream_hint import UNKNOWN
 from mql.language.syntax import (
     NOWHERE,
     Aggregate,
@@ -191,6 +192,7 @@ class _Checks:
 
     def _check_live(self) -> None:
         query = self.query
+        self._check_stream()
         if query.window is not None:
             self._check_live_window(query.window)
             return
@@ -205,6 +207,14 @@ class _Checks:
                 clause = name.replace("_", " ")
                 reason = f"`{clause}` on a live stream needs a `window`"
                 self._refuse(reason, self._clause_span(name), hint)
+
+    def _check_stream(self) -> None:
+        """Refuse a text without `from`, where that would have to stand."""
+        text, spans = self.query.text, self.query.clause_spans
+        if text and "sources" not in spans:
+            end = spans["items"].end
+            reason = "a live query names its stream, and this one has no `from`"
+            raise UnnamedStreamError(reason, text, Span(end, end + 1), UNKNOWN)
 
     def _check_live_window(self, window: WindowClause) -> None:
         if isinstance(window, TimeWindow) and min(window.span_ms, window.shift_ms) < MIN_LIVE_MS:

@@ -21,6 +21,7 @@ from source_jobs.api.feeds.feeds import Running
 from source_jobs.api.settings import Settings
 from source_jobs.api.telemetry.metrics import Asked, Metrics, SourceJobCollector
 from source_jobs.client.client import Client
+from source_jobs.client.live_layout import stream_names
 from source_jobs.client.paging import all_pages
 
 SERVER = "server"
@@ -50,7 +51,9 @@ class Door:
             self._tokens.load()
         self.access = Access(self.settings)
         limits = self.settings.limits
-        self.running = Running(self.clients, limits, audit_query, self._as_of_now)
+        self.running = Running(
+            self.clients, limits, audit_query, self._as_of_now, self._stream_names
+        )
         self.metrics = Metrics(lambda: len(self.running.alive), lambda: self.running.readers)
         self.client = self.clients.take(SERVER)
         self.source = SourceJobCollector(self._ask)
@@ -78,6 +81,9 @@ class Door:
         if not caller.identity:
             return caller
         return self.tokens().caller(caller.identity, time.time_ns() // 1_000_000)
+
+    def _stream_names(self) -> list[str]:
+        return stream_names(self.client.page)
 
     def _ask(self) -> Asked:
         agents, streams = (

@@ -21,8 +21,7 @@ from typing import Self, TypeVar, cast
 
 import mql
 from mql.host.native_threads import make_lock
-from mql.layout import RowLayout, layout_of
-from mql.planner.plan import plan
+from mql.layout import RowLayout
 from mql.wire.messages import Ask, Ended, Rejected
 from mql.wire.upstream import Feed
 from source_jobs.client.actions import Action, AwayError, Closed, Deliver, Reply, SourceJobError
@@ -31,6 +30,7 @@ from source_jobs.client.clock import JobClock
 from source_jobs.client.http.client import HttpClient
 from source_jobs.client.http.requests import make_calls
 from source_jobs.client.link import Link
+from source_jobs.client.live_layout import live_layout
 from source_jobs.client.mailbox import Mailbox
 from source_jobs.client.paging import Records, all_pages
 from source_jobs.client.subscription import Subscription, error_of
@@ -171,7 +171,7 @@ class Client:
         Raises QueryError if the query is wrong, SourceJobError if it is refused.
         """
         self._check_open()
-        layout = layout or layout_of(plan(query, live=True).steps)
+        layout = layout or live_layout(query, None if timeout_s is None else self)
         number = next(self._numbers)
         ask = Ask(
             0,

@@ -131,6 +131,10 @@ class Agents:
         """Those that are there and offer a stream."""
         return [agent for agent in self._of_stream(stream) if not agent.has_vanished]
 
+    def is_offered(self, stream: str) -> bool:
+        """Whether anybody who is there offers a stream."""
+        return any(not agent.has_vanished for agent in self._of_stream(stream))
+
     def vanished(self, stream: str) -> list[Agent]:
         """Those that offered a stream, and vanished less than a minute ago."""
         return [agent for agent in self._of_stream(stream) if agent.has_vanished]

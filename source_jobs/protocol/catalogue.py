@@ -6,9 +6,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from mql.errors import UnnamedStreamError
 from mql.language.format import format_property
 from mql.language.nearest import nearest_name
 from mql.language.quoting import quote
+from mql.language.stream_hint import with_streams
 from mql.language.syntax import AnyElement, Property
 from mql.wire.messages import StreamSeen
 from mql.wire.names import KINDS_MAX
@@ -22,6 +24,7 @@ _MOST_SERVICES = 100
 _MOST_CATALOGUES = 200
 """So many agents' fields of a stream are put together."""
 _MOST_WARNINGS, _MOST_GUESSES = 20, 3
+_MOST_NAMES = 1_000
 
 
 @dataclass(slots=True)
@@ -112,6 +115,20 @@ class _Wrong:
         guess = len(self.warnings) < _MOST_GUESSES
         near = nearest_name(name, candidates(), may=may) if guess else None
         self.warnings.append(f"{warning}; did you mean `{near}`?" if near else warning)
+
+
+def among_streams(
+    error: UnnamedStreamError, agents: Agents, knows: Sequence[str] = ()
+) -> UnnamedStreamError:
+    """The refusal of a query that names no stream, with those that the asker `knows`.
+
+    Of very many streams the first are looked at; where all may be known, the others are counted.
+    """
+    names = agents.streams()
+    looked_at = [name for name in names[:_MOST_NAMES] if agents.is_offered(name)]
+    if knows:
+        return with_streams(error, list(filter(may_name(knows), looked_at)))
+    return with_streams(error, looked_at, more=max(0, len(names) - _MOST_NAMES))
 
 
 def may_name(patterns: Sequence[str]) -> Callable[[str], bool]:

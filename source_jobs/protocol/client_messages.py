@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
-from mql.errors import QueryError
+from mql.errors import QueryError, UnnamedStreamError
 from mql.wire.codec import ProtocolError
 from mql.wire.messages import (
     PROTOCOL,
@@ -28,7 +28,7 @@ from mql.wire.messages import (
 )
 from source_jobs.arrivals import Arrivals
 from source_jobs.protocol.agents import Agents
-from source_jobs.protocol.catalogue import warnings_about
+from source_jobs.protocol.catalogue import among_streams, warnings_about
 from source_jobs.protocol.delivery import Subscriber
 from source_jobs.protocol.introspection import Shows
 from source_jobs.protocol.outbox import Outbox
@@ -316,7 +316,7 @@ class ClientSide:
             asked = question, _sharing(session, ask), ask.ttl_ms
             running = self.queries.start(*asked, now_us // 1000, session.number, session.key)
         except Exception as error:  # noqa: BLE001 - a query that we cannot plan harms nobody
-            self._reject_query(session, ask.request, error)
+            self._reject_query(session, ask.request, error, ask.knows)
             return
         if running is None:
             number, limit = len(self.queries), self.settings.queries
@@ -460,7 +460,11 @@ class ClientSide:
     def _reject(self, session: Session, request: int, reason: str) -> None:
         self.outbox.to_client(session.peer, Rejected(request, reason))
 
-    def _reject_query(self, session: Session, request: int, error: Exception) -> None:
+    def _reject_query(
+        self, session: Session, request: int, error: Exception, knows: Sequence[str] = ()
+    ) -> None:
+        if isinstance(error, UnnamedStreamError):
+            error = among_streams(error, self.agents, knows)
         if not isinstance(error, QueryError):
             reason = f"internal error: {type(error).__name__}: {error}"
             self._reject(session, request, reason[:_LONGEST_NAME])

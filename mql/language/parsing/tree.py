@@ -62,11 +62,9 @@ class QueryBuilder(CallBuilder):
     """Builds a query, bottom up."""
 
     def start(self, children: list[object]) -> Query:
-        items, *rest = children
-        assert isinstance(items, tuple)
         found: dict[str, object] = {}
         spans: dict[str, Span] = {}
-        for part in rest:
+        for part in children:
             if isinstance(part, _From):
                 found |= part.fields
                 spans["sources"] = part.span
@@ -76,11 +74,12 @@ class QueryBuilder(CallBuilder):
                 written = part.name.replace("_", " ")
                 self._refuse(f"a second `{written}`; each clause stands at most once", part.span)
             found[part.name], spans[part.name] = part.value, part.span
-        query = Query(items=items, text=self._text, clause_spans=spans, **found)  # type: ignore[arg-type]
+        query = Query(text=self._text, clause_spans=spans, **found)  # type: ignore[arg-type]
         return with_sources(query)
 
-    def items(self, children: list[Item]) -> tuple[Item, ...]:
-        return tuple(children)
+    @v_args(meta=True)
+    def items(self, meta: object, children: list[Item]) -> _Clause:
+        return _Clause("items", tuple(children), tree_span(meta))
 
     def item(self, children: list[object]) -> Item:
         value, alias = children[0], children[1] if len(children) > 1 else None

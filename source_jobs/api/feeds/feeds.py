@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from mql.errors import MQLError, QueryError
+from mql.errors import MQLError, QueryError, UnnamedStreamError
+from mql.language.stream_hint import with_streams
 from source_jobs.api.auth.access import require_streams
 from source_jobs.api.auth.tokens import Caller, Scope
 from source_jobs.api.bodies import Ask
@@ -18,6 +19,7 @@ from source_jobs.api.feeds.feed import Feed
 from source_jobs.api.planning.outline import Outline
 from source_jobs.api.planning.planner import Planner
 from source_jobs.api.settings import Limits
+from source_jobs.client.actions import SourceJobError
 from source_jobs.shares import Room
 
 _ROUND_S = 0.4
@@ -36,13 +38,15 @@ Noted = Callable[[str, Feed], None]
 class Running:
     """All feeds by id. `note` is told of each that has `started` or `ended`.
 
-    `as_of_now` says what a caller may by now, or None for one who may not come any more.
+    `as_of_now` says what a caller may by now, or None for one who may not come any more, and
+    `stream_names` which streams there are, or raises SourceJobError.
     """
 
     clients: Clients
     limits: Limits
     note: Noted
     as_of_now: Callable[[Caller], Caller | None]
+    stream_names: Callable[[], list[str]]
     planner: Planner = field(default_factory=Planner)
     _feeds: dict[str, Feed] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -89,11 +93,18 @@ class Running:
     async def outline(self, caller: Caller, text: str) -> Outline:
         """The plan of a query that the caller may ask. Raises Refusal."""
         try:
-            outline = await self.planner.outline(caller.name, text)
+            outline = await self.planned(caller, text)
         except QueryError as error:
             raise wrong_query(error) from None
         require_streams(caller, outline.streams)
         return outline
+
+    async def planned(self, caller: Caller, text: str) -> Outline:
+        """The plan of a query. Raises QueryError, and Refusal for what is too long."""
+        try:
+            return await self.planner.outline(caller.name, text)
+        except UnnamedStreamError as error:
+            raise await asyncio.to_thread(self._among_streams, caller, error) from None
 
     def find(self, caller: Caller, identity: str) -> Feed:
         """A query that the caller may see. Raises Refusal."""
@@ -137,6 +148,13 @@ class Running:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*self._tasks)
         await asyncio.to_thread(self.planner.close)
+
+    def _among_streams(self, caller: Caller, error: UnnamedStreamError) -> UnnamedStreamError:
+        """The error with the streams that a caller may read, as far as they are known."""
+        try:
+            return with_streams(error, list(filter(caller.may_read, self.stream_names())))
+        except SourceJobError:
+            return error
 
     def _shut_out(self) -> None:
         """Take from callers what they may not read any more."""

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from mql.errors import QueryError
 from source_jobs.api.planning.outline import outline_of
-from source_jobs.api.planning.planned import ENCODING, LENGTH, Planned, Wrong
+from source_jobs.api.planning.planned import ENCODING, LENGTH, Planned, wrong
 
 
 def plan_all(texts: BinaryIO, planned: BinaryIO) -> None:
@@ -29,7 +29,7 @@ def _planned(text: str) -> Planned:
     try:
         return outline_of(text)
     except QueryError as error:
-        return Wrong(error.reason, error.span.start, error.span.end, error.hint)
+        return wrong(error)
 
 
 if __name__ == "__main__":

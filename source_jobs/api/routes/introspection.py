@@ -73,7 +73,7 @@ async def check(request: Request) -> Response:
     require(caller, Scope.QUERY, Scope.TRACE)
     body = await read_body(request, Text, door.settings.limits)
     try:
-        outline = await door.running.planner.outline(caller.name, body.query)
+        outline = await door.running.planned(caller, body.query)
     except QueryError as error:
         return json_response({"ok": False, "error": query_error(error)})
     return json_response(

@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 from msgspec import convert
 
 from mql.host.native_threads import make_lock
-from mql.layout import RowLayout, layout_of
-from mql.planner.plan import plan
+from mql.layout import RowLayout
 from mql.wire.messages import Ask
 from mql.wire.upstream import FEEDS_MAX, Feed
 from source_jobs.client.actions import AwayError, SourceJobError
 from source_jobs.client.clock import JobClock
 from source_jobs.client.http.answer_reader import Following
 from source_jobs.client.http.requests import TROUBLE, Calls
+from source_jobs.client.live_layout import live_layout
 from source_jobs.client.mailbox import call_apart
 from source_jobs.client.paging import Records, all_pages
 from source_jobs.client.subscription import Subscription
@@ -110,7 +110,7 @@ class HttpClient:
         Raises QueryError if the query is wrong, SourceJobError if it is refused.
         """
         self._check_open()
-        layout = layout or layout_of(plan(query, live=True).steps)
+        layout = layout or live_layout(query, None if timeout_s is None else self)
         ask = Ask(
             1,
             query,
