@@ -1,0 +1,167 @@
+"""Fields whose values are not all of the kind that a query compares them with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mql.language.format import format_property
+from mql.language.syntax import Prefix, Property, Query
+from mql.values.kind import Kind
+from mql.warnings.comparisons import (
+    BOOLEAN,
+    NUMBER,
+    TEXT,
+    FieldComparison,
+    kinds_of_value,
+)
+from mql.warnings.profile import FieldCounts, SourceProfile
+from mql.warnings.record import QueryWarning, WarningCode, shortened, warning_at
+from mql.warnings.uses import NameUse
+
+_NAMES = {
+    Kind.BOOL: BOOLEAN,
+    Kind.INT: NUMBER,
+    Kind.DOUBLE: NUMBER,
+    Kind.STRING: TEXT,
+    Kind.LIST: "list",
+    Kind.OBJECT: "object",
+}
+_IN_WORDS = {
+    BOOLEAN: "true or false",
+    NUMBER: "a number",
+    TEXT: "text",
+    "list": "a list",
+    "object": "an object",
+}
+
+
+def mixed_kinds(
+    query: Query,
+    uses: Sequence[NameUse],
+    comparisons: Sequence[FieldComparison],
+    profiles: Sequence[SourceProfile],
+) -> Iterator[QueryWarning]:
+    """A warning for each field, source and service, where it is first compared with a kind."""
+    sources = {use.written: use.sources for use in uses if isinstance(use.written, Property)}
+    for profile in profiles:
+        seen = set[tuple[Property, frozenset[str]]]()
+        for comparison in comparisons:
+            field = comparison.field
+            if profile.source not in sources.get(field, ()):
+                continue
+            wanted = _wanted(comparison, profile)
+            if len(wanted) == 1 and (field, wanted) not in seen:
+                warning = _judge(query, comparison, wanted, profile)
+                if warning is not None:
+                    seen.add((field, wanted))
+                    yield warning
+
+
+def rounded_integers(
+    query: Query, uses: Sequence[NameUse], profiles: Sequence[SourceProfile]
+) -> Iterator[QueryWarning]:
+    """A warning for each field and source in which integers have more than 64 bits."""
+    for profile in profiles:
+        seen = set[Property]()
+        for use in uses:
+            if isinstance(use.name, Prefix) or profile.source not in use.sources:
+                continue
+            counts = profile.counts(use.name)
+            if counts is None or not counts.rounded or use.name in seen:
+                continue
+            seen.add(use.name)
+            written = shortened(format_property(_written(use)))
+            many = f"in {counts.rounded:,} of {_looked_at(use.name, counts, profile)}"
+            reason = f"`{written}` is an integer of more than 64 bits {many}"
+            yield warning_at(
+                query.text,
+                use.span,
+                WarningCode.ROUNDED_INTEGER,
+                f"{reason}, and is rounded; as text it would be exact",
+                source=profile.source,
+                service=profile.service,
+                counts={"rounded": counts.rounded},
+                of=_of(use.name, counts, profile),
+            )
+
+
+def _wanted(comparison: FieldComparison, profile: SourceProfile) -> frozenset[str]:
+    """The kinds that a field is compared with; none where they are not known."""
+
+    def kinds_of(other: Property) -> frozenset[str] | None:
+        counts = profile.counts(Property(other.steps))
+        kinds = frozenset() if counts is None else frozenset(_by_name(counts))
+        return kinds if len(kinds) == 1 else None
+
+    found = [kinds_of_value(other, kinds_of) for other in comparison.others]
+    if any(kinds is None for kinds in found):
+        return frozenset()
+    return frozenset().union(*(kinds for kinds in found if kinds is not None))
+
+
+def _judge(
+    query: Query,
+    comparison: FieldComparison,
+    wanted: frozenset[str],
+    profile: SourceProfile,
+) -> QueryWarning | None:
+    path = Property(comparison.field.steps)
+    counts = profile.counts(path)
+    if counts is None:
+        return None
+    by_name = _by_name(counts)
+    others = {name: count for name, count in by_name.items() if name not in wanted}
+    if not others:
+        return None
+    written = format_property(comparison.field)
+    parts = [f"{_IN_WORDS[name]} in {count:,}" for name, count in others.items()]
+    result = "true" if comparison.result else "false"
+    messages = [
+        f"`{shortened(written)}` is {' and '.join(parts)} of {_looked_at(path, counts, profile)}",
+        f"`{comparison.test}` is {result} there",
+    ]
+    if reader := _reader(wanted, others, counts):
+        messages.append(f"`{reader}({shortened(written)})` reads it")
+    return warning_at(
+        query.text,
+        comparison.span,
+        WarningCode.MIXED_KINDS,
+        "; ".join(messages),
+        source=profile.source,
+        service=profile.service,
+        counts=by_name,
+        of=_of(path, counts, profile),
+    )
+
+
+def _reader(wanted: frozenset[str], others: Mapping[str, int], counts: FieldCounts) -> str:
+    """The function that makes a value of the wanted kind of one of another, if one does."""
+    if wanted == {NUMBER} and TEXT in others and counts.number_texts != 0:
+        return "number"
+    return "text" if wanted == {TEXT} else ""
+
+
+def _by_name(counts: FieldCounts) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for kind, count in counts.kinds.items():
+        if count and kind is not Kind.NULL:
+            found[_NAMES[kind]] = found.get(_NAMES[kind], 0) + count
+    return found
+
+
+def _of(path: Property, counts: FieldCounts, profile: SourceProfile) -> int:
+    return sum(counts.kinds.values()) if path.has_any else profile.events
+
+
+def _looked_at(path: Property, counts: FieldCounts, profile: SourceProfile) -> str:
+    """`1,000 events looked at`, or `all 12 events`."""
+    number = _of(path, counts, profile)
+    what = "element" if path.has_any else "event"
+    what = what if number == 1 else f"{what}s"
+    service = f" of `{profile.service}`" if profile.service else ""
+    return f"{number:,} {what}{service} looked at"
+
+
+def _written(use: NameUse) -> Property:
+    assert isinstance(use.written, Property)
+    return use.written
