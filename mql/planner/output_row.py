@@ -104,7 +104,8 @@ class Row:
             for item in items:
                 by_value.setdefault(item.value, item)
             if len(by_value) > 1:
-                yield format_property(Property(path)), list(by_value.values())
+                name = path[0] if len(path) == 1 else format_property(Property(path))
+                yield name, list(by_value.values())
 
     def missing_in(self, value: Value) -> Iterator[Property]:
         """The names in a value of `having`, `order by` or `anomaly` that stand for nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mql.language.format import format_property
 from mql.language.syntax import Prefix, Property, Query
 from mql.values.kind import Kind
 from mql.warnings.comparisons import (
@@ -15,8 +14,8 @@ from mql.warnings.comparisons import (
     kinds_of_value,
 )
 from mql.warnings.profile import FieldCounts, SourceProfile
-from mql.warnings.record import QueryWarning, WarningCode, shortened, warning_at
-from mql.warnings.uses import NameUse
+from mql.warnings.record import QueryWarning, WarningCode, warning_at
+from mql.warnings.uses import NameUse, shown_name
 
 _NAMES = {
     Kind.BOOL: BOOLEAN,
@@ -70,7 +69,7 @@ def rounded_integers(
             if counts is None or not counts.rounded or use.name in seen:
                 continue
             seen.add(use.name)
-            written = shortened(format_property(_written(use)))
+            written = shown_name(query, _written(use))
             many = f"in {counts.rounded:,} of {_looked_at(use.name, counts, profile)}"
             reason = f"`{written}` is an integer of more than 64 bits {many}"
             yield warning_at(
@@ -113,15 +112,15 @@ def _judge(
     others = {name: count for name, count in by_name.items() if name not in wanted}
     if not others:
         return None
-    written = format_property(comparison.field)
+    written = shown_name(query, comparison.field)
     parts = [f"{_IN_WORDS[name]} in {count:,}" for name, count in others.items()]
     result = "true" if comparison.result else "false"
     messages = [
-        f"`{shortened(written)}` is {' and '.join(parts)} of {_looked_at(path, counts, profile)}",
+        f"`{written}` is {' and '.join(parts)} of {_looked_at(path, counts, profile)}",
         f"`{comparison.test}` is {result} there",
     ]
     if reader := _reader(wanted, others, counts):
-        messages.append(f"`{reader}({shortened(written)})` reads it")
+        messages.append(f"`{reader}({written})` reads it")
     return warning_at(
         query.text,
         comparison.span,

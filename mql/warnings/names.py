@@ -12,7 +12,7 @@ from mql.language.quoting import quote
 from mql.language.syntax import Prefix, Query
 from mql.warnings.profile import SourceProfile, Steps, profiles_of
 from mql.warnings.record import QueryWarning, WarningCode, shortened, warning_at
-from mql.warnings.uses import Clause, NameUse, is_bare
+from mql.warnings.uses import Clause, NameUse, is_bare, shown_name
 
 GUESSES_MAX = 3
 """So many names are compared with all others: each takes some milliseconds where there are many."""
@@ -71,7 +71,7 @@ def _warning(query: Query, use: NameUse, found: Sequence[SourceProfile], hint: s
     if isinstance(use.written, Prefix):
         what = f"a name that starts with {quote(shortened(use.written.start))}"
     else:
-        what = f"`{shortened(format_property(use.written))}`"
+        what = f"`{shown_name(query, use.written)}`"
     if not all_of_them:
         reason = f"none of {events:,} events{of} looked at has {what}"
     elif events == 1:

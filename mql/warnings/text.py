@@ -33,6 +33,7 @@ from mql.warnings.uses import (
     name_uses,
     names_of_row,
     row_of,
+    shown_name,
 )
 
 
@@ -94,9 +95,8 @@ def _no_columns(query: Query, row: Row) -> Iterator[QueryWarning]:
 
 
 def _no_column(query: Query, name: Property, clause: Clause) -> str:
-    path = Property(name.steps)
-    written = format_property(path)
-    reason = f"`{shortened(written)}` is no column of the answer, and null for `{clause.value}`"
+    path, written = Property(name.steps), shown_name(query, name)
+    reason = f"`{written}` is no column of the answer, and null for `{clause.value}`"
     items = [item for item in query.items if not isinstance(item.value, Everything | Prefix)]
     same = next((item.alias for item in items if item.value == path and item.alias), None)
     if same is not None:
@@ -146,7 +146,8 @@ def _suspicions(query: Query, uses: list[NameUse]) -> Iterator[Suspicion]:
         else:
             continue
         seen.add(name)
-        yield Suspicion(use, warning_at(query.text, use.span, code, message))
+        source = use.sources[0] if len(use.sources) == 1 else None
+        yield Suspicion(use, warning_at(query.text, use.span, code, message, source=source))
 
 
 def _meant(query: Query, name: Property, *, sorts: bool) -> str:
@@ -162,7 +163,7 @@ def _about_alias(query: Query, name: Property) -> str:
     item = item_named(query, name)
     assert item is not None
     assert not isinstance(item.value, Everything | Prefix)
-    written = format_property(name)
+    written = shown_name(query, name)
     reason = f"`where` never sees what `as` names: `{written}` is a key of the event there"
     if has_aggregate(item.value):
         return f"{reason}; `having` sees the column"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mql.errors import Span
+from mql.language.format import format_property
 from mql.language.syntax import (
     NOWHERE,
     Aggregate,
@@ -22,6 +23,7 @@ from mql.language.syntax import (
 from mql.language.traverse import walk
 from mql.planner.bind import ANOMALY_COLUMNS
 from mql.planner.output_row import Row
+from mql.warnings.record import shortened
 
 
 class Clause(Enum):
@@ -79,6 +81,12 @@ def is_bare(query: Query, name: Property) -> bool:
     if len(name.steps) > 1 or name.source or name.span == NOWHERE:
         return False
     return query.text[name.span.end - 1 : name.span.end] != "]"
+
+
+def shown_name(query: Query, name: Property) -> str:
+    """A name as a message shows it: as it is written, bare or as a path."""
+    written = str(name.steps[0]) if is_bare(query, name) else format_property(name)
+    return shortened(written)
 
 
 def item_named(query: Query, name: Property) -> Item | None:
