@@ -207,7 +207,7 @@ class _Run:
     def _plain_reader(self, number: int = 0) -> EventReader:
         reader = EventReader(self._fields, self._timing)
         reader.bad = self._statistics.bad
-        reader.known = self._review.known_of(self._sources[number][0])
+        reader.known = self._review.known_of(number)
         return reader
 
     def _screening_reader(self) -> ScreeningReader:
@@ -215,18 +215,17 @@ class _Run:
         conditions, now_ms = self._screen.conditions, self._context.now_ms
         reader = ScreeningReader(self._fields, conditions, self._timing, now_ms)
         reader.bad = self._statistics.bad
-        reader.known = self._review.known_of(self._sources[0][0])
+        reader.known = self._review.known_of(0)
         return reader
 
     def _read(self, number: int, reader: Reader) -> Iterator[Read | None]:
-        name, source = self._sources[number]
-        for read in source.batches(reader):
+        for read in self._sources[number][1].batches(reader):
             self._measure()
             if self._strict and reader.bad.first is not None:
                 reason = reader.bad.reason
                 raise InputError(f"line {reader.bad.first} is not a JSON object: {reason}")
             yield read
-        self._review.note_end(name)
+        self._review.note_end(number)
 
     def _measure(self) -> None:
         totals = [source.bytes_total for _, source in self._sources]

@@ -15,6 +15,8 @@ NAMES_MAX = 1_000
 """So many names are kept beside those that are asked for."""
 DEPTH_MAX = 8
 """Levels of keys that are walked through, or as many as a path has that is asked for."""
+CHARACTERS_MAX = 200
+"""Characters of a key that is kept."""
 ELEMENTS_MAX = 20
 """Elements of a list that are walked through."""
 
@@ -66,7 +68,8 @@ class NameWalk:
         """Count a value; whether there was room for its name."""
         kinds = self._kinds.get(steps)
         if kinds is None:
-            if len(self._kinds) >= NAMES_MAX and steps not in self._kept:
+            is_small = len(self._kinds) < NAMES_MAX and len(str(steps[-1])) <= CHARACTERS_MAX
+            if not is_small and steps not in self._kept:
                 return False
             kinds = self._kinds[steps] = {}
         kind = _KINDS.get(type(value)) or _KINDS.get(type(normalize(value)), Kind.NULL)

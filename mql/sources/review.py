@@ -38,10 +38,12 @@ class QueryReview:
     ) -> None:
         self._query = query
         self._findings = read_text(query)
-        self._watched: dict[str, _Watched] = {}
-        for name, source in sources:
-            if name not in self._watched:  # a source that is joined with itself is looked at once
-                self._watched[name] = _Watched(name, source, self._findings)
+        self._watched: dict[int, _Watched] = {}
+        watched = set[str]()
+        for number, (name, source) in enumerate(sources):
+            if name not in watched:  # a source that is joined with itself is looked at once
+                watched.add(name)
+                self._watched[number] = _Watched(name, source, self._findings)
         self._has_start, self._has_end = has_start, has_end
         self._timed = isinstance(query.window, TimeWindow)
         self._events = 0
@@ -52,13 +54,14 @@ class QueryReview:
         self.warnings: list[QueryWarning] = []
         self._tell(self._findings.certain)
 
-    def known_of(self, source: str) -> set[str]:
-        """The names that readers of a source have found values of: theirs to add to."""
-        return self._watched[source].known
+    def known_of(self, number: int) -> set[str] | None:
+        """The names that a source's reader has found values of: its to add to, if of use."""
+        return self._watched[number].known if number in self._watched else None
 
-    def note_end(self, source: str) -> None:
+    def note_end(self, number: int) -> None:
         """A source has been read to its end."""
-        self._watched[source].has_ended = True
+        if number in self._watched:
+            self._watched[number].has_ended = True
 
     def note_times(self, times: pa.Array) -> None:
         """Events with these times have been read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from mql.errors import Span
 from mql.language.format import format_value
@@ -33,7 +34,7 @@ from mql.language.syntax import (
     Value,
     values_in,
 )
-from mql.language.traverse import aggregates_in, conditions_in
+from mql.language.traverse import aggregates_in, calls_in, conditions_in
 from mql.planner.output_row import Row
 from mql.warnings.record import SHOWN_MAX, shortened
 from mql.warnings.uses import names_of_row
@@ -41,6 +42,7 @@ from mql.warnings.uses import names_of_row
 NUMBER, TEXT, BOOLEAN = "number", "text", "boolean"
 
 _TO_NUMBER = frozenset({"number", "length", "abs", "floor", "ceil", "round"})
+_CONVERSIONS = frozenset({"number", "text"})
 _NUMBER_AGGREGATES = frozenset(FUNCTIONS) - {"MIN", "MAX", "FIRST", "LAST", "LIST"}
 _MIRRORED = {
     Comparator.LT: Comparator.GT,
@@ -53,8 +55,7 @@ KindsOf = Callable[[Property], frozenset[str] | None]
 """The kinds of value that a property has (None: not known)."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldComparison:
+class FieldComparison(msgspec.Struct, frozen=True):
     """A field, the others that it is compared with, and how, as a reader sees it.
 
     `result` is what the comparison is where the kinds of both differ.
@@ -71,6 +72,16 @@ def comparisons_of(query: Query, row: Row) -> list[FieldComparison]:
     """All comparisons of a query whose one side is a field of events, in the order of its text."""
     found = [*_of_events(query), *_of_rows(query, row)]
     return sorted(found, key=lambda comparison: comparison.span.start)
+
+
+def converted_fields(query: Query) -> frozenset[Property]:
+    """The fields that a condition of the query reads by `number` or `text`."""
+    conditions = [c for c in (query.where, query.having) if c is not None]
+    conditions += (c for value in _values(query) for c in conditions_in(value))
+    compared = (value for condition in conditions for value in values_in(condition))
+    calls = (c for v in compared if not isinstance(v, Literal) for c in calls_in(v))
+    arguments = (call.arguments[0] for call in calls if call.function in _CONVERSIONS)
+    return frozenset(each for each in arguments if isinstance(each, Property))
 
 
 def kinds_of_value(value: Value, kinds_of: KindsOf) -> frozenset[str] | None:
@@ -106,6 +117,11 @@ def _together(values: Iterable[Value], kinds_of: KindsOf) -> frozenset[str] | No
     return frozenset().union(*known) if len(known) == len(found) else None
 
 
+def _of_each_kind(values: Iterable[Value]) -> tuple[Value, ...]:
+    """The values, of literals of one type only one: there may be thousands."""
+    return tuple({type(v.value) if isinstance(v, Literal) else v: v for v in values}.values())
+
+
 def _kind_of_constant(constant: object) -> str:
     if isinstance(constant, bool):
         return BOOLEAN
@@ -113,14 +129,19 @@ def _kind_of_constant(constant: object) -> str:
 
 
 def _of_events(query: Query) -> Iterator[FieldComparison]:
-    values = [i.value for i in query.items if not isinstance(i.value, Everything | Prefix)]
     if query.where is not None:
         yield from _in_condition(query.where)
-        values += values_in(query.where)
-    values += (each for value, _ in names_of_row(query) for each in aggregates_in(value))
-    for value in values:
+    for value in _values(query):
         for condition in conditions_in(value):
             yield from _in_condition(condition)
+
+
+def _values(query: Query) -> Iterator[Value]:
+    """The values in which conditions on events may be."""
+    yield from (i.value for i in query.items if not isinstance(i.value, Everything | Prefix))
+    where = () if query.where is None else values_in(query.where)
+    yield from (value for value in where if not isinstance(value, Literal))
+    yield from (each for value, _ in names_of_row(query) for each in aggregates_in(value))
 
 
 def _of_rows(query: Query, row: Row) -> Iterator[FieldComparison]:
@@ -128,11 +149,19 @@ def _of_rows(query: Query, row: Row) -> Iterator[FieldComparison]:
     if query.having is None:
         return
     for comparison in _in_condition(query.having):
-        values = row.values_of(comparison.field)
-        if comparison.field.source:
-            yield comparison
-        elif len(values) == 1 and isinstance(values[0], Property):
-            yield replace(comparison, field=values[0])
+        field = _column(comparison.field, row)
+        others = tuple(_column(other, row) for other in comparison.others)
+        known = tuple(other for other in others if other is not None)
+        if isinstance(field, Property) and len(known) == len(others):
+            yield msgspec.structs.replace(comparison, field=field, others=known)
+
+
+def _column(value: Value, row: Row) -> Value | None:
+    """What a name of a column stands for; None where that is more than one value, or unknown."""
+    if not isinstance(value, Property) or value.source:
+        return value
+    values = row.values_of(value)
+    return values[0] if len(values) == 1 else None
 
 
 def _in_condition(condition: Condition) -> Iterator[FieldComparison]:
@@ -154,7 +183,8 @@ def _in_condition(condition: Condition) -> Iterator[FieldComparison]:
         case In(Property() as left, choices):
             shown = ", ".join(map(format_value, choices[:SHOWN_MAX]))
             test = shortened(f"in ({shown})")
-            yield FieldComparison(left, choices, test, result=False, span=span_of(condition))
+            others = _of_each_kind(choices)
+            yield FieldComparison(left, others, test, result=False, span=span_of(condition))
         case Between(Property() as left, low, high):
             test = shortened(f"between {format_value(low)} and {format_value(high)}")
             yield FieldComparison(left, (low, high), test, result=False, span=span_of(condition))

@@ -41,8 +41,8 @@ def judge(
         suspected = {suspicion.use.name for suspicion in suspicions}
         others = [use for use in findings.uses if use.name not in suspected]
         found += unknown_names(query, others, profiles)
-        found += mixed_kinds(query, findings.uses, findings.comparisons, profiles)
-        found += rounded_integers(query, findings.uses, profiles)
+        found += mixed_kinds(query, findings, profiles)
+        found += rounded_integers(query, findings, profiles)
     found.sort(key=lambda warning: warning.start)
     return tuple(found[:WARNINGS_MAX])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from mql.language.syntax import Prefix, Property, Query
 from mql.values.kind import Kind
@@ -15,6 +16,7 @@ from mql.warnings.comparisons import (
 )
 from mql.warnings.profile import FieldCounts, SourceProfile
 from mql.warnings.record import QueryWarning, WarningCode, warning_at
+from mql.warnings.text import TextFindings
 from mql.warnings.uses import NameUse, shown_name
 
 _NAMES = {
@@ -35,34 +37,43 @@ _IN_WORDS = {
 
 
 def mixed_kinds(
-    query: Query,
-    uses: Sequence[NameUse],
-    comparisons: Sequence[FieldComparison],
-    profiles: Sequence[SourceProfile],
+    query: Query, findings: TextFindings, profiles: Sequence[SourceProfile]
 ) -> Iterator[QueryWarning]:
-    """A warning for each field, source and service, where it is first compared with a kind."""
-    sources = {use.written: use.sources for use in uses if isinstance(use.written, Property)}
+    """A warning for each field, source and service, where it is first compared with a kind.
+
+    A field that the query compares with several kinds, or converts, may well have them.
+    """
+    uses = (use for use in findings.uses if isinstance(use.written, Property))
+    sources = {use.written: use.sources for use in uses}
+
+    def kinds_of(other: Property) -> frozenset[str] | None:
+        found = (
+            p.counts(Property(other.steps)) for p in profiles if p.source in sources.get(other, ())
+        )
+        kinds = frozenset(
+            name for counts in found if counts is not None for name in _by_name(counts)
+        )
+        return kinds if len(kinds) == 1 else None
+
+    fields: dict[Property, tuple[FieldComparison, set[str]]] = {}
+    for comparison in findings.comparisons:
+        found = [kinds_of_value(other, kinds_of) for other in comparison.others]
+        wanted = {kind for kinds in found for kind in kinds or ()}
+        if wanted and None not in found and comparison.field not in findings.converted:
+            fields.setdefault(comparison.field, (comparison, set()))[1].update(wanted)
     for profile in profiles:
-        seen = set[tuple[Property, frozenset[str]]]()
-        for comparison in comparisons:
-            field = comparison.field
-            if profile.source not in sources.get(field, ()):
-                continue
-            wanted = _wanted(comparison, profile)
-            if len(wanted) == 1 and (field, wanted) not in seen:
-                warning = _judge(query, comparison, wanted, profile)
-                if warning is not None:
-                    seen.add((field, wanted))
-                    yield warning
+        for field, (comparison, kinds) in fields.items():
+            if len(kinds) == 1 and profile.source in sources.get(field, ()):
+                yield from _judge(query, comparison, kinds, profile)
 
 
 def rounded_integers(
-    query: Query, uses: Sequence[NameUse], profiles: Sequence[SourceProfile]
+    query: Query, findings: TextFindings, profiles: Sequence[SourceProfile]
 ) -> Iterator[QueryWarning]:
     """A warning for each field and source in which integers have more than 64 bits."""
     for profile in profiles:
         seen = set[Property]()
-        for use in uses:
+        for use in findings.uses:
             if isinstance(use.name, Prefix) or profile.source not in use.sources:
                 continue
             counts = profile.counts(use.name)
@@ -84,34 +95,18 @@ def rounded_integers(
             )
 
 
-def _wanted(comparison: FieldComparison, profile: SourceProfile) -> frozenset[str]:
-    """The kinds that a field is compared with; none where they are not known."""
-
-    def kinds_of(other: Property) -> frozenset[str] | None:
-        counts = profile.counts(Property(other.steps))
-        kinds = frozenset() if counts is None else frozenset(_by_name(counts))
-        return kinds if len(kinds) == 1 else None
-
-    found = [kinds_of_value(other, kinds_of) for other in comparison.others]
-    if any(kinds is None for kinds in found):
-        return frozenset()
-    return frozenset().union(*(kinds for kinds in found if kinds is not None))
-
-
 def _judge(
     query: Query,
     comparison: FieldComparison,
-    wanted: frozenset[str],
+    wanted: AbstractSet[str],
     profile: SourceProfile,
-) -> QueryWarning | None:
+) -> Iterator[QueryWarning]:
     path = Property(comparison.field.steps)
     counts = profile.counts(path)
-    if counts is None:
-        return None
-    by_name = _by_name(counts)
+    by_name = {} if counts is None else _by_name(counts)
     others = {name: count for name, count in by_name.items() if name not in wanted}
-    if not others:
-        return None
+    if counts is None or not others:
+        return
     written = shown_name(query, comparison.field)
     parts = [f"{_IN_WORDS[name]} in {count:,}" for name, count in others.items()]
     result = "true" if comparison.result else "false"
@@ -121,7 +116,7 @@ def _judge(
     ]
     if reader := _reader(wanted, others, counts):
         messages.append(f"`{reader}({written})` reads it")
-    return warning_at(
+    yield warning_at(
         query.text,
         comparison.span,
         WarningCode.MIXED_KINDS,
@@ -133,7 +128,7 @@ def _judge(
     )
 
 
-def _reader(wanted: frozenset[str], others: Mapping[str, int], counts: FieldCounts) -> str:
+def _reader(wanted: AbstractSet[str], others: Mapping[str, int], counts: FieldCounts) -> str:
     """The function that makes a value of the wanted kind of one of another, if one does."""
     if wanted == {NUMBER} and TEXT in others and counts.number_texts != 0:
         return "number"

@@ -17,7 +17,7 @@ from mql.warnings.uses import Clause, NameUse, is_bare, shown_name
 GUESSES_MAX = 3
 """So many names are compared with all others: each takes some milliseconds where there are many."""
 
-_OPERATOR = re.compile(r"([-+*/%])")
+_OPERATOR = r"([-+*/%])"
 
 
 def is_known(use: NameUse, profiles: Sequence[SourceProfile]) -> bool:
@@ -29,6 +29,8 @@ def is_lacking(use: NameUse, profiles: Sequence[SourceProfile]) -> bool:
     """Whether it is known of each source that no event has a name; one without events is none."""
     found = profiles_of(profiles, use.sources)
     if {profile.source for profile in found} != set(use.sources):
+        return False
+    if any(profile.has(other) for other in use.others for profile in found):
         return False
     some = [profile for profile in found if profile.events or not profile.is_complete]
     return bool(some) and all(_lacks(profile, use) for profile in some)
@@ -101,11 +103,11 @@ def _hint(query: Query, use: NameUse, found: Sequence[SourceProfile]) -> str:
     if isinstance(use.name, Prefix):
         keys = dict.fromkeys(str(steps[0]) for steps in paths)
         near = nearest_name(use.name.start, keys)
-        return f"did you mean `{near}`?" if near else ""
+        return f"did you mean `{shortened(near)}`?" if near else ""
     same = _dotted(use.name.steps)
     for steps in paths:
         if _dotted(steps) == same and steps != use.name.steps:
-            return f"it is written `{_written(use, steps)}`"
+            return f"it is written `{shortened(_written(use, steps))}`"
     if is_bare(query, use.name) and (spaced := _spaced(same, paths)):
         return f"arithmetic wants white space on both sides: `{spaced}`"
     for source in use.sources:
@@ -113,7 +115,7 @@ def _hint(query: Query, use: NameUse, found: Sequence[SourceProfile]) -> str:
         if inner != same and (inner,) in paths:
             return f"write `{_written(use, (inner,))}`: the source is no part of a name"
     near = _nearest(use, paths)
-    return f"did you mean `{near}`?" if near else ""
+    return f"did you mean `{shortened(near)}`?" if near else ""
 
 
 def _nearest(use: NameUse, paths: Sequence[Steps]) -> str | None:
@@ -128,7 +130,7 @@ def _nearest(use: NameUse, paths: Sequence[Steps]) -> str | None:
 
 def _spaced(name: str, paths: Sequence[Steps]) -> str:
     """A name as arithmetic, if its parts are numbers and names of events; else empty."""
-    parts = _OPERATOR.split(name)
+    parts = re.split(_OPERATOR, name)
     values = parts[::2]
     known = {str(steps[0]) for steps in paths}
     named = any(value in known for value in values)

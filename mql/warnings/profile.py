@@ -6,8 +6,9 @@ A run over recorded events counts a sample of them; what agents tell of a stream
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+
+import msgspec
 
 from mql.language.paths import AnyElement, Property, Step
 from mql.values.kind import Kind
@@ -18,8 +19,7 @@ EVENTS_MIN = 1_000
 Steps = tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FieldCounts:
+class FieldCounts(msgspec.Struct, frozen=True):
     """The values at a path: how many of each kind, null too; of a path with `[*]` its elements.
 
     Of its texts `number_texts` are numbers in JSON (None: not counted), of its doubles `rounded`
@@ -27,7 +27,7 @@ class FieldCounts:
     known.
     """
 
-    kinds: Mapping[Kind, int] = field(default_factory=dict)
+    kinds: Mapping[Kind, int] = msgspec.field(default_factory=dict)
     number_texts: int | None = None
     rounded: int = 0
 
@@ -37,12 +37,14 @@ class FieldCounts:
         return sum(count for kind, count in self.kinds.items() if kind is not Kind.NULL)
 
 
-@dataclass(slots=True)
 class _Node:
     """A name, and those inside it."""
 
-    counts: FieldCounts | None = None
-    inner: dict[Step, _Node] = field(default_factory=dict)
+    __slots__ = ("counts", "inner")
+
+    def __init__(self) -> None:
+        self.counts: FieldCounts | None = None
+        self.inner: dict[Step, _Node] = {}
 
     def next(self, step: Step) -> Iterator[_Node]:
         """What a step may lead to: `[*]` to all, an index also to what all elements have."""
@@ -64,8 +66,7 @@ class _Node:
         return bool(seen) and not seen & fits
 
 
-@dataclass(frozen=True)
-class SourceProfile:
+class SourceProfile(msgspec.Struct, frozen=True, dict=True):
     """What is known of `events` that were looked at, of a source and perhaps one of its services.
 
     `is_complete` says whether they are all that there are. `fields` have list elements under

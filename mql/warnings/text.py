@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from mql.errors import Span
 from mql.language.format import format_property, format_value
@@ -22,7 +23,7 @@ from mql.language.syntax import (
 )
 from mql.language.traverse import walk_all
 from mql.planner.output_row import Row
-from mql.warnings.comparisons import FieldComparison, comparisons_of
+from mql.warnings.comparisons import FieldComparison, comparisons_of, converted_fields
 from mql.warnings.record import QueryWarning, WarningCode, shortened, warning_at
 from mql.warnings.unlikely import meant_by
 from mql.warnings.uses import (
@@ -37,22 +38,21 @@ from mql.warnings.uses import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Suspicion:
+class Suspicion(msgspec.Struct, frozen=True):
     """A warning about a name that events may have after all: then it is none."""
 
     use: NameUse
     warning: QueryWarning
 
 
-@dataclass(frozen=True, slots=True)
-class TextFindings:
+class TextFindings(msgspec.Struct, frozen=True):
     """What is certain, what events may refute, and what the query reads and compares of events."""
 
     certain: tuple[QueryWarning, ...]
     suspicions: tuple[Suspicion, ...]
     uses: tuple[NameUse, ...]
     comparisons: tuple[FieldComparison, ...]
+    converted: frozenset[Property]
 
 
 def read_text(query: Query) -> TextFindings:
@@ -65,6 +65,7 @@ def read_text(query: Query) -> TextFindings:
         tuple(_suspicions(query, uses)),
         tuple(uses),
         tuple(comparisons_of(query, row)),
+        converted_fields(query),
     )
 
 
@@ -108,7 +109,7 @@ def _no_column(query: Query, name: Property, clause: Clause) -> str:
 
 def _rounded(query: Query) -> Iterator[QueryWarning]:
     for value in _values(query):
-        for part in walk_all(value):
+        for part in (value,) if isinstance(value, Literal) else walk_all(value):
             if isinstance(part, Literal) and isinstance(part.value, float) and _is_rounded(part):
                 reason = f"`{shortened(part.text)}` has more than 64 bits"
                 message = f"{reason}, and is rounded to {part.value!r}"

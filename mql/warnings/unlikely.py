@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from mql.language.paths import Property, format_property, is_plain_name
 
-_SIGN = re.compile(r"[-+](?=[^\W\d])")
-_PLUS = re.compile(r"\w(\+)\w")
-_CAST = re.compile(r"(.+)::([a-z]+)(?:[0-9]*)", re.IGNORECASE)
 _NUMBERS = frozenset(
     "int integer bigint smallint long float double real numeric decimal number".split()  # noqa: SIM905
 )
@@ -27,21 +22,24 @@ def meant_by(name: str, *, sorts: bool = False) -> str:
     >>> meant_by("user-id"), meant_by("a/b"), meant_by("c++")
     ('', '', '')
     """
+    if not name:
+        return ""
     if "`" in name:
         inner = _named(name.replace("`", ""))
         return f"backticks are a part of the name here; write {inner}"
     if name[0] in _OPENING or name[-1] in _CLOSING:
         inner = name.strip(_OPENING + _CLOSING)
         return f"curly quotes are a part of the name here; a text is written '{inner}'"
-    if _SIGN.match(name):
+    if name[0] in "+-" and (name[1:2].isalpha() or name[1:2] == "_"):
         return f"`{name}` is one name here; {_unsigned(name, sorts=sorts)}"
-    if cast := _CAST.fullmatch(name):
-        return _converted(name, *cast.groups())
-    if _PLUS.search(name):
-        spaced = _PLUS.sub(lambda plus: plus[0].replace("+", " + "), name)
-        reason = "arithmetic wants white space on both sides"
-        return f"`{name}` is one name here; {reason}: `{spaced}`"
-    return ""
+    inner, cast, kind = name.rpartition("::")
+    if cast and inner:
+        return _converted(name, inner, kind.lower().rstrip("0123456789"))
+    spaced = _spaced(name) if "+" in name else name
+    if spaced == name:
+        return ""
+    reason = "arithmetic wants white space on both sides"
+    return f"`{name}` is one name here; {reason}: `{spaced}`"
 
 
 def _unsigned(name: str, *, sorts: bool) -> str:
@@ -52,9 +50,21 @@ def _unsigned(name: str, *, sorts: bool) -> str:
 
 
 def _converted(name: str, inner: str, kind: str) -> str:
-    kind = kind.lower()
     function = "number" if kind in _NUMBERS else "text" if kind in _TEXTS else ""
     return f"`{name}` is one name here; `{function}({_named(inner)})` converts" if function else ""
+
+
+def _spaced(name: str) -> str:
+    """The name with white space around each `+` that joins two words."""
+    first, *others = name.split("+")
+    for other in others:
+        joins = _is_of_word(first[-1:]) and _is_of_word(other[:1])
+        first += f" + {other}" if joins else f"+{other}"
+    return first
+
+
+def _is_of_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _named(name: str) -> str:

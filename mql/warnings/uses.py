@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from mql.errors import Span
 from mql.language.format import format_property
 from mql.language.syntax import (
     NOWHERE,
     Aggregate,
+    Call,
     Everything,
     Item,
+    Literal,
     Prefix,
     Property,
     Query,
     StickySample,
     Value,
+    parts_of,
     values_in,
 )
 from mql.language.traverse import walk
@@ -40,11 +44,11 @@ class Clause(Enum):
     ANOMALY = "anomaly"
 
 
-@dataclass(frozen=True, slots=True)
-class NameUse:
+class NameUse(msgspec.Struct, frozen=True):
     """A name that is read of events of some sources, by any of which it may be had.
 
-    A path's own source is left out of `name`; `written` is the path as the query has it.
+    A path's own source is left out of `name`; `written` is the path as the query has it. In
+    `coalesce` it may be missing where one of the `others` is there.
     """
 
     name: Property | Prefix
@@ -52,6 +56,7 @@ class NameUse:
     span: Span
     clause: Clause
     sources: tuple[str, ...]
+    others: tuple[Property, ...] = ()
 
 
 def row_of(query: Query) -> Row:
@@ -117,7 +122,8 @@ class _Uses:
                     yield from self._of_event(value, Clause.SELECT)
         if query.where is not None:
             for value in values_in(query.where):
-                yield from self._of_event(value, Clause.WHERE)
+                if not isinstance(value, Literal):  # of which there may be thousands
+                    yield from self._of_event(value, Clause.WHERE)
         for key in query.group_by:
             if key.is_path or item_named(query, key.property) is None:
                 yield self._use(key.property, Clause.GROUP_BY)
@@ -145,11 +151,20 @@ class _Uses:
         return NameUse(name, path, path.span, clause, sources or self._anywhere)
 
     def _of_event(self, value: Value, clause: Clause) -> Iterator[NameUse]:
-        for part in walk(value):
-            if isinstance(part, Property):
-                yield self._use(part, clause)
-            elif isinstance(part, Aggregate):
-                yield from self._of_aggregate(part, clause)
+        match value:
+            case Property():
+                yield self._use(value, clause)
+            case Aggregate():
+                yield from self._of_aggregate(value, clause)
+            case Call("coalesce", arguments):
+                names = [Property(a.steps) for a in arguments if isinstance(a, Property)]
+                for argument in arguments:
+                    for use in self._of_event(argument, clause):
+                        others = tuple(name for name in names if name != use.name)
+                        yield msgspec.structs.replace(use, others=use.others + others)
+            case _:
+                for part in parts_of(value):
+                    yield from self._of_event(part, clause)
 
     def _of_aggregate(self, aggregate: Aggregate, clause: Clause) -> Iterator[NameUse]:
         if aggregate.argument is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from mql.language.format import format_seconds
 from mql.language.syntax import NOWHERE, CountWindow, Query, TimeWindow
@@ -13,8 +14,7 @@ GAPS_MAX = 10
 """Silence of so many mean distances between events is not by chance: there the input ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class WindowCover:
+class WindowCover(msgspec.Struct, frozen=True):
     """The time in which events came, and the first and last windows of the answer, in ms.
 
     `events` is how many had a time. The end of a window is not in it. `has_start` and `has_end`
