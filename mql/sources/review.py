@@ -106,8 +106,8 @@ class QueryReview:
         self._tell(judge(self._query, self._findings, profiles))
 
     def _tell(self, warnings: Iterable[QueryWarning]) -> None:
-        told = {warning.subject for warning in self.warnings}
-        new = [warning for warning in warnings if warning.subject not in told]
+        told = set(map(_subject, self.warnings))
+        new = [warning for warning in warnings if _subject(warning) not in told]
         self.warnings += new[: max(WARNINGS_MAX - len(self.warnings), 0)]
 
 
@@ -132,6 +132,11 @@ class _Watched:
         self._sample.settle()
         is_complete = self.has_ended and self._sample.is_whole
         return self._builder.profile(self._name, is_complete=is_complete)
+
+
+def _subject(warning: QueryWarning) -> tuple[str | int | None, ...]:
+    """What two warnings have in common that say the same, with other numbers perhaps."""
+    return warning.code, warning.start, warning.end, warning.source, warning.service
 
 
 def _numeric(findings: TextFindings) -> set[Property]:

@@ -49,11 +49,6 @@ class QueryWarning(msgspec.Struct, frozen=True):
         """The message and its place, on one line."""
         return f"line {self.line}, column {self.column}: {self.message}"
 
-    @property
-    def subject(self) -> tuple[str | int | None, ...]:
-        """What two warnings have in common that say the same, with other numbers perhaps."""
-        return self.code, self.start, self.end, self.source, self.service
-
 
 def warning_at(
     text: str,
