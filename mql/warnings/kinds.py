@@ -114,7 +114,7 @@ def _judge(
         f"`{written}` is {' and '.join(parts)} of {_looked_at(path, counts, profile)}",
         f"`{comparison.test}` is {result} there",
     ]
-    if reader := _reader(wanted, others, counts):
+    if not path.has_any and (reader := _reader(wanted, others, counts)):
         messages.append(f"`{reader}({written})` reads it")
     yield warning_at(
         query.text,
@@ -132,7 +132,7 @@ def _reader(wanted: AbstractSet[str], others: Mapping[str, int], counts: FieldCo
     """The function that makes a value of the wanted kind of one of another, if one does."""
     if wanted == {NUMBER} and TEXT in others and counts.number_texts != 0:
         return "number"
-    return "text" if wanted == {TEXT} else ""
+    return "text" if wanted == {TEXT} and {NUMBER, BOOLEAN} & others.keys() else ""
 
 
 def _by_name(counts: FieldCounts) -> dict[str, int]:

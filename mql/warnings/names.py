@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mql.language.format import format_property
 from mql.language.nearest import nearest_name
-from mql.language.paths import AnyElement, Property
+from mql.language.paths import AnyElement, Property, Step
 from mql.language.quoting import quote
 from mql.language.syntax import Prefix, Query
 from mql.warnings.profile import SourceProfile, Steps, profiles_of
@@ -26,14 +26,13 @@ def is_known(use: NameUse, profiles: Sequence[SourceProfile]) -> bool:
 
 
 def is_lacking(use: NameUse, profiles: Sequence[SourceProfile]) -> bool:
-    """Whether it is known of each source that no event has a name; one without events is none."""
+    """Whether it is known of each source that no event has a name."""
     found = profiles_of(profiles, use.sources)
     if {profile.source for profile in found} != set(use.sources):
         return False
     if any(profile.has(other) for other in use.others for profile in found):
         return False
-    some = [profile for profile in found if profile.events or not profile.is_complete]
-    return bool(some) and all(_lacks(profile, use) for profile in some)
+    return all(_lacks(profile, use) for profile in found)
 
 
 def unknown_names(
@@ -79,7 +78,7 @@ def _warning(query: Query, use: NameUse, found: Sequence[SourceProfile], hint: s
     elif events == 1:
         reason = f"the one event{of} does not have {what}"
     else:
-        reason = f"none of all {events:,} events{of} has {what}"
+        reason = f"none of the {events:,} events{of} has {what}"
     return warning_at(
         query.text,
         use.span,
@@ -119,13 +118,27 @@ def _hint(query: Query, use: NameUse, found: Sequence[SourceProfile]) -> str:
 
 
 def _nearest(use: NameUse, paths: Sequence[Steps]) -> str | None:
-    written = {_written(use, steps): None for steps in paths}
-    mine = format_property(_path(use))
-    folded = mine.casefold()
-    for candidate in written:
-        if candidate.casefold() == folded:
-            return candidate
-    return nearest_name(mine, written)
+    """The name most like one: beside it, of a key of the same name elsewhere, or with dots."""
+    assert isinstance(use.name, Property)
+    *around, last = map(_key, use.name.steps)
+    beside = {steps[-1]: steps for steps in paths if [*map(_key, steps[:-1])] == around}
+    keys = {key: steps for key, steps in beside.items() if isinstance(key, str)}
+    folded = str(last).casefold()
+    for steps in [*keys.values(), *paths]:
+        if _key(steps[-1]) == last or str(steps[-1]).casefold() == folded:
+            return _written(use, steps)
+    near = nearest_name(last, keys) if isinstance(last, str) else None
+    if near is not None:
+        return _written(use, keys[near])
+    dotted = {_dotted(steps): steps for steps in paths if len(steps) > 1}
+    name = _dotted(use.name.steps)
+    near = nearest_name(name, dotted) if "." in name and len(use.name.steps) == 1 else None
+    return None if near is None else _written(use, dotted[near])
+
+
+def _key(step: Step) -> str | AnyElement:
+    """A step as names have it: what is in one element of a list may be in all."""
+    return AnyElement.ANY if isinstance(step, int) else step
 
 
 def _spaced(name: str, paths: Sequence[Steps]) -> str:
@@ -142,11 +155,6 @@ def _spaced(name: str, paths: Sequence[Steps]) -> str:
 def _written(use: NameUse, steps: Steps) -> str:
     source = use.written.source if isinstance(use.written, Property) else ""
     return format_property(Property(steps, source=source))
-
-
-def _path(use: NameUse) -> Property:
-    assert isinstance(use.written, Property)
-    return Property(use.written.steps, source=use.written.source)
 
 
 def _dotted(steps: Steps) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 
-from mql.language.format import format_seconds
 from mql.language.syntax import NOWHERE, CountWindow, Query, TimeWindow
 from mql.warnings.record import QueryWarning, WarningCode, warning_at
 
 GAPS_MAX = 10
 """Silence of so many mean distances between events is not by chance: there the input ends."""
+
+
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 
 
 class WindowCover(msgspec.Struct, frozen=True):
@@ -43,10 +46,10 @@ def partial_windows(query: Query, cover: WindowCover) -> Iterator[QueryWarning]:
             yield _of_time(query, "the one window", before_ms + after_ms)
         return
     if before_ms > slack_ms:
-        what = f"the first window begins {_seconds(before_ms)} before the first event, and"
+        what = f"the first window begins {_span(before_ms)} before the first event, and"
         yield _of_time(query, what, before_ms)
     if after_ms > slack_ms:
-        what = f"the last window ends {_seconds(after_ms)} after the last event, and"
+        what = f"the last window ends {_span(after_ms)} after the last event, and"
         yield _of_time(query, what, after_ms)
 
 
@@ -62,7 +65,7 @@ def _of_time(query: Query, what: str, rest_ms: int) -> QueryWarning:
     assert isinstance(query.window, TimeWindow)
     span_ms = query.window.span_ms
     covered_ms = max(span_ms - rest_ms, 0)
-    message = f"{what} has events of {_seconds(covered_ms)} of its {_seconds(span_ms)}"
+    message = f"{what} has events of {_span(covered_ms)} of its {_span(span_ms)}"
     return _warning(query, message, covered_ms, span_ms)
 
 
@@ -72,5 +75,14 @@ def _warning(query: Query, message: str, covered: int, of: int) -> QueryWarning:
     return warning_at(query.text, span, WarningCode.PARTIAL_WINDOW, message, counts=counts, of=of)
 
 
-def _seconds(span_ms: int) -> str:
-    return f"{format_seconds(span_ms)} s"
+def _span(span_ms: int) -> str:
+    """A span as a query has it, rounded for people.
+
+    >>> _span(36_300_000), _span(499_322), _span(53_399), _span(86_400_000), _span(7)
+    ('10h5m', '8m19s', '53.4s', '1d', '7ms')
+    """
+    for (large, large_ms), (small, small_ms) in pairwise(_UNITS):
+        if span_ms >= large_ms:
+            whole, rest = divmod(round(span_ms / small_ms), large_ms // small_ms)
+            return f"{whole}{large}{rest}{small}" if rest else f"{whole}{large}"
+    return f"{span_ms / 1000:.3g}s" if span_ms >= 1000 else f"{span_ms}ms"  # noqa: PLR2004
