@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mql.warnings.record import QueryWarning
+
 
 class Chunk(Protocol):
     """A piece of a query's output: a closed window, or some rows of a query without window.
@@ -87,6 +89,10 @@ class Result(Protocol):
     @property
     def statistics(self) -> Statistics:
         """Counts, live."""
+
+    @property
+    def warnings(self) -> tuple[QueryWarning, ...]:
+        """What the query likely does not mean; more may come with the output."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The output as it comes."""

@@ -153,6 +153,9 @@ def main() -> None:
     help="Write to a file. It appears whole at the end; use > FILE to follow a running query.",
 )
 @click.option("--plot", is_flag=True, help="Draw numbers per window as lines, others as bars.")
+@click.option(
+    "--ledger", is_flag=True, help="Add lines about the answer to jsonl, such as warnings."
+)
 @click.option("--strict", is_flag=True, help="Stop at a line that is not JSON, with exit code 1.")
 @click.option("--no-progress", is_flag=True, help="No progress bar.")
 @click.pass_context
@@ -166,6 +169,7 @@ def run(  # noqa: PLR0913, PLR0917 - an argument for each option
     output: str | None,
     out: Path | None,
     plot: bool,  # noqa: FBT001
+    ledger: bool,  # noqa: FBT001
     strict: bool,  # noqa: FBT001
     no_progress: bool,  # noqa: FBT001
 ) -> None:
@@ -175,7 +179,8 @@ def run(  # noqa: PLR0913, PLR0917 - an argument for each option
     Arrow, by its name. Windows of time over a file need --time; over a pipe without it, an
     event's time is its arrival. Rows of windows carry _window_start and _window_end (ms) in every
     format but the table. A line that is not JSON is skipped, counted and reported. Ctrl-C prints
-    what there is.
+    what there is. What the query likely does not mean is said on standard error, as a warning, and
+    with --ledger as {"_warning": …} among the rows too.
 
     csv (of a query with `*`), arrow (an IPC stream) and parquet are written when the query ends,
     because types and columns are known only then; jsonl and tables as rows come.
@@ -208,6 +213,7 @@ def run(  # noqa: PLR0913, PLR0917 - an argument for each option
         output=output,
         out=out,
         plot=plot,
+        ledger=ledger,
         strict=strict,
         progress=not no_progress,
     )
@@ -218,22 +224,33 @@ def run(  # noqa: PLR0913, PLR0917 - an argument for each option
 @_query
 @_file
 @click.option("--live", is_flag=True, help="Check for a live stream, which refuses some queries.")
-def check(words: tuple[str, ...], file: Path | None, live: bool) -> None:  # noqa: FBT001
-    """Say whether QUERY can run, without running it.
+@click.option(
+    "--output", type=click.Choice(("text", "json")), default="text", help="For people or programs."
+)
+@click.pass_context
+def check(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    file: Path | None,
+    live: bool,  # noqa: FBT001
+    output: str,
+) -> None:
+    """Say whether QUERY can run, without running it, and what it likely does not mean.
 
-    The exit code is 0, or 2 with a message that shows the place and what was expected.
+    The exit code is 0, or 2 with a message that shows the place and what was expected. Warnings
+    change nothing: with text they go to standard error, with json they are in the answer.
 
     \b
     Examples:
       mql check 'select count(*) from s window 10'
       mql check --file errors.mql
       mql check --live 'select count(*) from s window 10'
+      mql check --output json 'select path from s order by -ms' | jq .warnings
     """  # noqa: D301
     text = only_query(words, file)
-    import mql  # noqa: PLC0415 - not for --help
+    from cli.check import check_query  # noqa: PLC0415 - not for --help
 
-    mql.plan(text, live=live)
-    tell("ok")
+    ctx.exit(check_query(text, live=live, output=output))
 
 
 @main.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
+import msgspec
 
 import mql
 from cli.arguments import STDIN
@@ -18,6 +19,7 @@ from cli.interrupt import EXIT_CODE, Interrupt, end_standard_input
 from cli.memory import bound_memory, tune_for_scans
 from cli.output.destination import open_destination, standard_output, stdout_is_terminal
 from cli.output.formats import choose_format, make_writer
+from cli.output.ledger_line import LedgerLine
 from cli.output.spool import Spool
 from cli.output.writer import Writer
 from cli.progress import ProgressBar
@@ -41,6 +43,7 @@ class RunOptions:
     plot: bool = False
     strict: bool = False
     progress: bool = True
+    ledger: bool = False
 
 
 def run(query: Query, options: RunOptions) -> int:
@@ -63,7 +66,7 @@ def run(query: Query, options: RunOptions) -> int:
         )
         interrupt.on_request(result.stop_reading)
         with closing(result), open_writers(query, kind, options) as writers:
-            _copy(result, writers, interrupt, shown=options.progress and sys.stderr.isatty())
+            _copy(result, writers, interrupt, options)
         stopped = interrupt.requested
     _report(result.statistics, stopped=stopped)
     return EXIT_CODE if stopped else 0
@@ -71,6 +74,13 @@ def run(query: Query, options: RunOptions) -> int:
 
 def choose_output(query: Query, options: RunOptions) -> str:
     """The format of the output; empty if a plot takes its place. Raises click.UsageError."""
+    kind = _choose_output(query, options)
+    if options.ledger and kind != "jsonl":
+        raise click.UsageError("--ledger adds lines to jsonl; add --output jsonl")
+    return kind
+
+
+def _choose_output(query: Query, options: RunOptions) -> str:
     if options.plot and options.output and not options.out:
         raise click.UsageError("--plot takes the output's place; add --out FILE for the rows")
     if options.plot:
@@ -117,10 +127,12 @@ def _make_plot(query: Query) -> Writer:
     return LinePlot(screen, query) if query.window else BarPlot(screen, query)
 
 
-def _copy(result: Result, writers: list[Writer], interrupt: Interrupt, *, shown: bool) -> None:
+def _copy(result: Result, writers: list[Writer], interrupt: Interrupt, options: RunOptions) -> None:
     """Pass every chunk to every writer, until the end or until Ctrl-C ends it."""
-    bar = ProgressBar(result.statistics, shown=shown)
+    bar = ProgressBar(result.statistics, shown=options.progress and sys.stderr.isatty())
+    warnings = _Warnings(result, writers[:1] if options.ledger else [])
     try:
+        warnings.tell(bar)
         for chunk in result.chunks():
             if interrupt.requested:
                 interrupt.answered()
@@ -128,7 +140,9 @@ def _copy(result: Result, writers: list[Writer], interrupt: Interrupt, *, shown:
                 bar.clear()
                 for writer in writers:
                     writer.write(chunk)
+            warnings.tell(bar)
             bar.update()
+        warnings.tell(bar)
     except KeyboardInterrupt:
         interrupt.requested = True
     except InputError:
@@ -140,6 +154,27 @@ def _copy(result: Result, writers: list[Writer], interrupt: Interrupt, *, shown:
         bar.clear()
     for writer in writers:
         writer.finish()
+
+
+class _Warnings:
+    """The warnings of a result, each told once: to people, and as a line among the rows."""
+
+    def __init__(self, result: Result, writers: list[Writer]) -> None:
+        self._result = result
+        self._writers = writers
+        self._told = 0
+
+    def tell(self, bar: ProgressBar) -> None:
+        """Tell of those that are new."""
+        new = self._result.warnings[self._told :]
+        if not new:
+            return
+        bar.clear()
+        self._told += len(new)
+        for warning in new:
+            complain(f"warning: {warning}")
+            for writer in self._writers:
+                writer.write(LedgerLine(msgspec.json.encode({"_warning": warning}) + b"\n"))
 
 
 def _report(statistics: Statistics, *, stopped: bool) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mql.language.parser import parse
     from mql.planner.plan import explain, plan
     from mql.result import Result
+    from mql.warnings.record import QueryWarning
 
 __version__ = "0.1.0"
 
@@ -29,12 +30,14 @@ _LAZY = {
     "explain": "mql.planner.plan",
     "run": "mql.engine",
     "Result": "mql.result",
+    "QueryWarning": "mql.warnings.record",
 }
 
 __all__ = [
     "InputError",
     "MQLError",
     "QueryError",
+    "QueryWarning",
     "Result",
     "RunError",
     "__version__",

@@ -36,6 +36,7 @@ from mql.sources.merge import merge
 from mql.sources.ndjson import LineSource
 from mql.sources.open import Input, open_source
 from mql.sources.prefilter import Prefilter, prefilter_for
+from mql.sources.review import QueryReview
 from mql.sources.source import Source
 from mql.sources.staged_reader import ScreeningReader
 from mql.sources.time_property import find_time
@@ -80,6 +81,7 @@ def run(  # noqa: PLR0913 - each is a setting that a caller may name
     return _Run(
         query_plan.steps,
         sources,
+        QueryReview(tree, sources, has_start=start_ms is not None, has_end=end_ms is not None),
         timing,
         Context(
             now_ms=_now_ms,
@@ -105,6 +107,7 @@ class _Run:
         self,
         plan_steps: LogicalPlan,
         sources: Sequence[tuple[str, Source]],
+        review: QueryReview,
         timing: TimeProperty | None,
         context: Context,
         *,
@@ -114,6 +117,7 @@ class _Run:
     ) -> None:
         self._screen, self._steps = _split_screen(plan_steps, screened=screened)
         self._sources = sources
+        self._review = review
         self._timing = timing
         self._context = context
         self._end_ms = end_ms
@@ -131,21 +135,25 @@ class _Run:
 
     def result(self) -> Result:
         """The answer, not yet computed."""
-        return Result(layout_of(self._steps), self._blocks(), self._statistics, self._stop)
+        return Result(
+            layout_of(self._steps),
+            self._blocks(),
+            self._statistics,
+            self._stop,
+            self._review.warnings,
+        )
 
     def _stop(self) -> None:
         self._stopping = True
 
     def _blocks(self) -> Generator[Block]:
         try:
-            for block in self._events():
-                yield from self._pipeline.push(block)
-                if self._pipeline.done:
-                    return
-                if self._stopping:
-                    break
-            yield from self._pipeline.finish(self._end())
-            gaps = self._context.counters.gaps
+            for block in self._answer():
+                self._review.note_windows(block.windows)
+                yield block
+            counters = self._context.counters
+            self._review.conclude(counters.last_window_events)
+            gaps = counters.gaps
             if gaps:
                 note = f"{gaps:,} windows without an event, in long gaps of time, are left out"
                 self._statistics.notes.append(note)
@@ -158,17 +166,25 @@ class _Run:
         finally:
             _close_all(self._sources)
 
+    def _answer(self) -> Iterator[Block]:
+        for block in self._events():
+            yield from self._pipeline.push(block)
+            if self._pipeline.done:
+                return
+            if self._stopping:
+                break
+        yield from self._pipeline.finish(self._end())
+
     def _events(self) -> Iterator[Block]:
         """The events as blocks; empty ones while a pipe is silent."""
         if len(self._sources) == 1:
             reader = self._screening_reader() if self._screen else self._plain_reader()
             yield self._block(reader.from_events([]))
-            for read in self._read(self._sources[0][1], reader):
+            for read in self._read(0, reader):
                 yield self._block(read or reader.from_events([]))
             return
         streams = [
-            (self._batches(source, self._side(number)))
-            for number, (_, source) in enumerate(self._sources)
+            self._batches(number, self._side(number)) for number in range(len(self._sources))
         ]
         nothing = self._plain_reader().from_events([]).batch
         yield self._block(Read(_sided(nothing, self._side(0)), nothing.column(TIME)))
@@ -177,17 +193,21 @@ class _Run:
 
     def _block(self, read: Read) -> Block:
         self._statistics.events += len(read.times)
+        self._review.note_times(read.times)
+        if self._arrives:
+            self._review.preview(self._statistics.events)
         now_ms = _now_ms() if self._arrives else None
         return self._clock.stamp(read.batch, now_ms, times=read.times, rows=read.rows)
 
-    def _batches(self, source: Source, side: int | None) -> Iterator[pa.RecordBatch]:
-        reader = self._plain_reader()
-        for read in self._read(source, reader):
+    def _batches(self, number: int, side: int | None) -> Iterator[pa.RecordBatch]:
+        reader = self._plain_reader(number)
+        for read in self._read(number, reader):
             yield _sided((read or reader.from_events([])).batch, side)
 
-    def _plain_reader(self) -> EventReader:
+    def _plain_reader(self, number: int = 0) -> EventReader:
         reader = EventReader(self._fields, self._timing)
         reader.bad = self._statistics.bad
+        reader.known = self._review.known_of(number)
         return reader
 
     def _screening_reader(self) -> ScreeningReader:
@@ -195,15 +215,17 @@ class _Run:
         conditions, now_ms = self._screen.conditions, self._context.now_ms
         reader = ScreeningReader(self._fields, conditions, self._timing, now_ms)
         reader.bad = self._statistics.bad
+        reader.known = self._review.known_of(0)
         return reader
 
-    def _read(self, source: Source, reader: Reader) -> Iterator[Read | None]:
-        for read in source.batches(reader):
+    def _read(self, number: int, reader: Reader) -> Iterator[Read | None]:
+        for read in self._sources[number][1].batches(reader):
             self._measure()
             if self._strict and reader.bad.first is not None:
                 reason = reader.bad.reason
                 raise InputError(f"line {reader.bad.first} is not a JSON object: {reason}")
             yield read
+        self._review.note_end(number)
 
     def _measure(self) -> None:
         totals = [source.bytes_total for _, source in self._sources]

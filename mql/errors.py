@@ -22,6 +22,16 @@ class Span:
     end: int
 
 
+def place_of(text: str, offset: int) -> tuple[int, int]:
+    r"""The line and the column of an offset in a text, both counted from 1.
+
+    >>> place_of("select a\nfrom s", 14)
+    (2, 6)
+    """
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
 class MQLError(Exception):
     """The root of all errors of this library."""
 
@@ -38,9 +48,7 @@ class QueryError(MQLError):
         self.text = text
         self.span = span
         self.hint = hint
-        before = text[: span.start]
-        self.line = before.count("\n") + 1
-        self.column = span.start - (before.rfind("\n") + 1) + 1
+        self.line, self.column = place_of(text, span.start)
         super().__init__(self._message())
 
     def _message(self) -> str:

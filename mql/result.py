@@ -12,6 +12,7 @@ from mql.columnar.concat import concat_batches
 from mql.events.reader import BadLines
 from mql.exec.operator import WINDOW, Block, Counters, Window
 from mql.layout import RowLayout
+from mql.warnings.record import QueryWarning
 
 
 @dataclass(slots=True)
@@ -93,10 +94,12 @@ class Result:
         blocks: Generator[Block],
         statistics: Statistics,
         stop: Callable[[], None],
+        warnings: Sequence[QueryWarning] = (),
     ) -> None:
         self._layout = layout
         self._blocks = blocks
         self._stop = stop
+        self._warnings = warnings
         self._kept: tuple[pa.RecordBatch | None, tuple[Window, ...]] | None = None
         self.statistics = statistics
 
@@ -104,6 +107,14 @@ class Result:
     def has_windows(self) -> bool:
         """Whether the query has a `window`."""
         return self._layout.windowed
+
+    @property
+    def warnings(self) -> tuple[QueryWarning, ...]:
+        """What the query likely does not mean, as far as is known: all, once the answer is read.
+
+        They stop nothing. Each is there once, and stays.
+        """
+        return tuple(self._warnings)
 
     def chunks(self) -> Iterator[Chunk]:
         """Pieces of the answer as they come, an empty one now and then in between."""

@@ -122,11 +122,9 @@ def query(  # noqa: PLR0913, PLR0917 - an argument for each option
     from cli.live.query import query as run_query  # noqa: PLC0415
     from cli.run import RunOptions  # noqa: PLC0415
 
-    rows = RunOptions({}, time=time, lateness_ms=lateness_ms, output=output, out=out, plot=plot)
+    rows = RunOptions({}, time, lateness_ms, output=output, out=out, plot=plot, ledger=ledger)
     connection = Connection(address, key, server_key)
-    options = QueryOptions(
-        connection, rows, ttl_ms, limit_rows, ledger=ledger, group=group, require=require
-    )
+    options = QueryOptions(connection, rows, ttl_ms, limit_rows, group=group, require=require)
     ctx.exit(run_query(text, options))
 
 

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-import pyarrow as pa
-
 import mql
 from cli.interrupt import EXIT_CODE, Interrupt
 from cli.live.completeness_text import describe, json_line
@@ -19,6 +16,7 @@ from cli.live.requirement import Requirement
 from cli.live.status import Alarms, StatusLine
 from cli.live.summary import Summary
 from cli.memory import tune_for_days
+from cli.output.ledger_line import LedgerLine
 from cli.output.table import utc
 from cli.output.writer import Writer
 from cli.run import RunOptions, choose_output, open_writers
@@ -41,32 +39,8 @@ class QueryOptions:
     output: RunOptions
     ttl_ms: int | None = None
     limit_rows: int | None = None
-    ledger: bool = False
     group: str | None = None
     require: Requirement | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """A line about the answer itself, which writers of NDJSON take as rows."""
-
-    line: bytes
-    start_ms: int | None = None
-    end_ms: int | None = None
-    num_rows: int = 1
-
-    @property
-    def table(self) -> pa.Table:
-        """Nothing, as columns."""
-        return pa.table({})
-
-    def rows(self) -> list[dict[str, object]]:
-        """Nothing, as dicts."""
-        return []
-
-    def json_lines(self) -> bytes:
-        """The line."""
-        return self.line
 
 
 def query(text: str, options: QueryOptions) -> int:
@@ -77,8 +51,6 @@ def query(text: str, options: QueryOptions) -> int:
     tree = mql.parse(text)
     summary = Summary(kind_of(options.connection.question(text)))
     kind = choose_output(tree, options.output)
-    if options.ledger and kind != "jsonl":
-        raise click.UsageError("--ledger adds lines to jsonl; add --output jsonl")
     tune_for_days()
     with options.connection.open() as client, _subscribe(client, text, options) as answer:
         for warning in answer.warnings:
@@ -165,7 +137,7 @@ def _copy(
         interrupt.answered()
         status.clear()
     summary.ended = answer.ended
-    if options.ledger and answer.total is not None:
+    if options.output.ledger and answer.total is not None:
         total = summary.total(answer.total)
         _write_line(writers, "_ledger_total", as_data(total or answer.total))
     for writer in writers:
@@ -182,7 +154,7 @@ def _write(
     """Write one piece of the answer, and what is to be said of it."""
     if window.gap is not None:
         gap = window.gap
-        if options.ledger:
+        if options.output.ledger:
             about = {"from_ms": gap.from_ms, "to_ms": gap.to_ms, "pieces": gap.pieces}
             _write_line(writers, "_gap", about)
         alarms.gap(gap)
@@ -197,7 +169,7 @@ def _write(
         alarms.see(known)
         if options.require is not None:
             options.require.judge(known, held)
-        if options.ledger:
+        if options.output.ledger:
             _write_line(writers, "_ledger", as_data(known))
 
 

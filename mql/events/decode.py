@@ -42,6 +42,8 @@ class EventReader:
         self._fits = native and not fields.prefixes
         self.bad = BadLines()
         self.lines = 0
+        self.known: set[str] | None = None
+        """The names of columns that have had a value, where somebody wants to know."""
 
     @property
     def width(self) -> int:
@@ -167,6 +169,8 @@ class EventReader:
         times: pa.Array | None = None,
         lines: Lines | None = None,
     ) -> Read:
+        if self.known is not None:
+            self.known.update(name for name, column in columns.items() if _has_values(column))
         if self._time is not None:
             times = to_milliseconds(columns[format_property(self._time.path)], self._time.unit)
         if times is None:
@@ -178,6 +182,12 @@ class EventReader:
             columns[EVENT] = events
         batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
         return Read(batch, times, lines=lines)
+
+
+def _has_values(column: pa.Array) -> bool:
+    """Whether a column that was made of events has a type, or its elements have, from a value."""
+    kind = column.type
+    return not pa.types.is_null(kind.value_type if pa.types.is_list(kind) else kind)
 
 
 def _column_of_dicts(events: Sequence[dict[str, object]], path: Property) -> pa.Array:

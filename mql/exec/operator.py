@@ -85,12 +85,14 @@ class Counters:
 
     `errors` are, for each window that has closed, by how much the counts and sums that stand for
     more events than were seen may be off, at most, by column; whoever reads them takes them out.
+    `last_window_events` is how many a last window of a number of events has that is not full.
     """
 
     late: int = 0
     without_time: int = 0
     sampled_out: int = 0
     gaps: int = 0
+    last_window_events: int = 0
     errors: dict[Window, dict[str, float]] = field(default_factory=dict)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
-from mql.language.format import format_value
+from mql.language.format import format_property, format_value
 from mql.language.spans import span_of
 from mql.language.syntax import (
     Aggregate,
@@ -22,6 +22,7 @@ from mql.language.syntax import (
     Query,
     Tick,
     Value,
+    parts_of,
 )
 from mql.language.traverse import event_values_in, map_value, properties_in
 from mql.planner.event_paths import EventPaths
@@ -49,6 +50,7 @@ class Row:
         self._places: dict[tuple[object, ...], int] = {}
         self._hidden: dict[tuple[Value, ...], Output] = {}
         self._numbers = count(1)
+        self._items: dict[tuple[str, ...], list[Item]] = {}
         self._lay_out(query.items if self._aggregate else _without_subsumed(query.items))
         self._by_values: dict[tuple[Value, ...], Output] = {}
         for output in self.outputs:
@@ -64,7 +66,9 @@ class Row:
                 case Prefix(start):
                     _give_way(values, start)
                 case value:
-                    values.setdefault(self._path(item), []).append(self._paths.value(value))
+                    path = self._path(item)
+                    self._items.setdefault(path, []).append(item)
+                    values.setdefault(path, []).append(self._paths.value(value))
         for path, of_path in values.items():
             self._append(Output(path, tuple(dict.fromkeys(reversed(of_path)))))
 
@@ -92,6 +96,39 @@ class Row:
         """Whether a hidden column's value passes a test."""
         place = self._places.get(column.steps)
         return place is not None and all(map(test, self.outputs[place].values))
+
+    def clashes(self) -> Iterator[tuple[str, list[Item]]]:
+        """The names that items share which differ, each with one item of each value, in order."""
+        for path, items in self._items.items():
+            by_value: dict[object, Item] = {}
+            for item in items:
+                by_value.setdefault(item.value, item)
+            if len(by_value) > 1:
+                name = path[0] if len(path) == 1 else format_property(Property(path))
+                yield name, list(by_value.values())
+
+    def missing_in(self, value: Value) -> Iterator[Property]:
+        """The names in a value of `having`, `order by` or `anomaly` that stand for nothing."""
+        match value:
+            case Property():
+                if self._resolve_property(value) is _NULL:
+                    yield value
+            case Aggregate() | Provenance():
+                return
+            case _ if (self._paths.value(value),) in self._by_values:
+                return  # the list's own expression
+            case _:
+                for part in parts_of(value):
+                    yield from self.missing_in(part)
+
+    def values_of(self, name: Property) -> tuple[Value, ...]:
+        """What a name of `having`, `order by` or `anomaly` stands for; empty where that is unknown.
+
+        It is the values of a column, or, where `*` is in the list, a property of the event.
+        """
+        found = self._resolve_property(name)
+        place = self._places.get(found.steps) if isinstance(found, Property) else None
+        return () if place is None else self.outputs[place].values
 
     def resolve(self, value: Value) -> Value:
         """What a value of `having`, `order by` or `anomaly` means, on the output row."""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import pyarrow as pa
 
 from mql.errors import InputError
+from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
+from mql.sources.event_sample import LineSample
 from mql.sources.slices import Slice, joined, whole_lines
 from mql.values.json_values import read_json
 
@@ -74,6 +76,7 @@ class LineSource:
         self._compressed: pa.CompressedInputStream | None = None
         self._opened = False
         self.prefilter: Prefilter | None = None
+        self._sample: LineSample | None = None
 
     @classmethod
     def open(cls, path: Path) -> LineSource:
@@ -111,19 +114,32 @@ class LineSource:
             yield None
         self._open()
         if self.prefilter is not None:
-            slices = self._slices(self.prefilter)
+            slices = self._sampled(self._slices(self.prefilter))
             yield from self.prefilter.batches(slices, reader, arrives=self.arrives)
             return
-        for some in self._slices(reader):
+        for some in self._sampled(self._slices(reader)):
             if some is None:
                 yield None
                 continue
             now_ms = time.time_ns() // 1_000_000 if self.arrives else None
             yield reader.from_lines(joined(some), now_ms)
 
+    def watch(self, builder: ProfileBuilder) -> LineSample:
+        """Have a sample of the lines counted, those too that a prefilter passes over."""
+        self._sample = LineSample(builder)
+        return self._sample
+
     def close(self) -> None:
         """Close the stream."""
         self._raw.close()
+
+    def _sampled(self, slices: Iterator[list[Slice] | None]) -> Iterator[list[Slice] | None]:
+        """The same, and some of the lines are taken for the sample."""
+        for some in slices:
+            if self._sample is not None:
+                for lines in some or ():
+                    self._sample.add(lines)
+            yield some
 
     def _slices(self, counter: _LineCounter) -> Iterator[list[Slice] | None]:
         """Whole lines, as many at once as have come."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
+from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
+from mql.sources.event_sample import LineSample
 from mql.values.json_coercion import INT64_MAX, INT64_MIN
 from mql.values.json_values import write_json
 
@@ -20,6 +22,7 @@ class EventSource:
     def __init__(self, events: Iterable[object]) -> None:
         self._events = iter(events)
         self._first: list[object] = []
+        self._sample: LineSample | None = None
         self.bytes_read = 0
         self.bytes_total: int | None = None
         self.arrives = False
@@ -41,7 +44,16 @@ class EventSource:
         has_times = self.has_times
         events = chain(self._first, self._events)
         while part := list(islice(events, ROWS)):
-            yield _read(part, reader, has_times=has_times)
+            lines, times = _lines(part, has_times=has_times)
+            if self._sample is not None:
+                self._sample.add_texts(lines)
+            text = "\n".join(lines).encode()
+            yield reader.from_lines(text, None, times if has_times else None)
+
+    def watch(self, builder: ProfileBuilder) -> LineSample:
+        """Have a sample of the events counted."""
+        self._sample = LineSample(builder)
+        return self._sample
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -51,8 +63,8 @@ class EventSource:
             self._first = list(islice(self._events, 100))
 
 
-def _read(part: list[object], reader: Reader, *, has_times: bool) -> Read:
-    """Events by way of their JSON text: what a value becomes is the same for all inputs."""
+def _lines(part: list[object], *, has_times: bool) -> tuple[list[str], list[int | None]]:
+    """Events as JSON text, by way of which values become the same for all inputs; their times."""
     times: list[int | None] = []
     lines: list[str] = []
     for each in part:
@@ -60,7 +72,7 @@ def _read(part: list[object], reader: Reader, *, has_times: bool) -> Read:
         timed = type(time) is int and INT64_MIN <= time <= INT64_MAX
         lines.append(_line(event) if timed or not has_times else _NO_EVENT)
         times.append(time if timed else None)
-    return reader.from_lines("\n".join(lines).encode(), None, times if has_times else None)
+    return lines, times
 
 
 def _line(event: object) -> str:

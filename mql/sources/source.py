@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
+from mql.sources.event_sample import EventSample
 
 
 class Source(Protocol):
@@ -21,6 +23,9 @@ class Source(Protocol):
 
     def batches(self, reader: Reader) -> Iterator[Read | None]:
         """The events as batches; None now and then while a pipe is silent."""
+
+    def watch(self, builder: ProfileBuilder) -> EventSample:
+        """Have a sample of the events counted, from the next ones on."""
 
     def close(self) -> None:
         """Let go of files."""

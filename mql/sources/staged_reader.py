@@ -58,6 +58,16 @@ class ScreeningReader:
         self._narrow.bad = self._full.bad = bad
 
     @property
+    def known(self) -> set[str] | None:
+        """The names of columns that have had a value, where somebody wants to know."""
+        return self._narrow.known
+
+    @known.setter
+    def known(self, known: set[str] | None) -> None:
+        for reader in (self._narrow, self._rest, self._full, self._again):
+            reader.known = known
+
+    @property
     def width(self) -> int:
         """How many columns are made of lines."""
         return self._full.width

@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from mql.errors import InputError
+from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
+from mql.sources.event_sample import RowSample
 from mql.sources.plain_columns import plain
 from mql.sources.portions import BYTES, ROWS, portions, size_of_rows
 
@@ -30,6 +32,7 @@ class TableSource:
         self._batches = iter(batches.to_batches() if isinstance(batches, pa.Table) else batches)
         self._name = name
         self._first: pa.RecordBatch | None = None
+        self._sample: RowSample | None = None
         self.bytes_read = 0
         self.bytes_total = total
         self.arrives = False
@@ -58,8 +61,17 @@ class TableSource:
         """The rows as batches of the needed columns."""
         for together in self._together(reader):
             with self._blamed():
-                read = reader.from_table(list(map(plain, together)))
+                batches = list(map(plain, together))
+                if self._sample is not None:
+                    for batch in batches:
+                        self._sample.add(batch)
+                read = reader.from_table(batches)
             yield read
+
+    def watch(self, builder: ProfileBuilder) -> RowSample:
+        """Have a sample of the rows counted."""
+        self._sample = RowSample(builder)
+        return self._sample
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -83,6 +95,8 @@ class TableSource:
     def _parts(self, reader: Reader) -> Iterator[pa.RecordBatch]:
         batch, self._first = self._first or self._next(), None
         while batch is not None:
+            if self._sample is not None:
+                self._sample.add_schema(batch.schema)
             if not self._is_table:  # else nothing is read
                 self.bytes_read += batch.nbytes
             with self._blamed():

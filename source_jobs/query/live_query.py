@@ -8,7 +8,7 @@ from math import gcd
 
 from mql.language.format import format_query
 from mql.language.parser import parse
-from mql.language.syntax import RandomSample, RateSample, StickySample, TimeWindow
+from mql.language.syntax import Query, RandomSample, RateSample, StickySample, TimeWindow
 from mql.layout import RowLayout, layout_of
 from mql.planner.logical import (
     Join,
@@ -105,14 +105,17 @@ class Question:
         return own_share(self.plan) or 1.0
 
 
-def read_question(text: str, time: str = "", lateness_ms: int = 0) -> Question:
-    """Plan a query for a live answer. Raises QueryError."""
-    read = _remembered if len(text) <= _SHORT else _read
-    return read(text, time, lateness_ms)
+def read_question(
+    text: str, time: str = "", lateness_ms: int = 0, tree: Query | None = None
+) -> Question:
+    """Plan a query for a live answer; `tree` is the text parsed, if it is. Raises QueryError."""
+    if len(text) <= _SHORT:
+        return _remembered(text, time, lateness_ms)
+    return _read(text, time, lateness_ms, tree)
 
 
-def _read(text: str, time: str, lateness_ms: int) -> Question:
-    tree = parse(text)
+def _read(text: str, time: str, lateness_ms: int, tree: Query | None = None) -> Question:
+    tree = parse(text) if tree is None else tree
     planned = plan(tree, live=True)
     right = tree.join.sources if tree.join else ()
     return Question(

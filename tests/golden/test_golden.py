@@ -1,5 +1,5 @@
 """Golden texts: what each rule does to a plan, each operator to events, each mistake to the asker,
-and which text a query needs of an event.
+which text a query needs of an event, and what is warned of.
 
 A file under `tests/golden/` begins with a sentence that says what is true, and holds one or more
 cases, separated by lines of `----`. A case has sections, each a line `name:` and what belongs to
@@ -9,6 +9,7 @@ it. Some are given and the others follow from them:
     operators/   query, events (or events NAME), settings       →  plan, rows, counted
     errors/      query (or live query)                          →  error
     needs/       query                                          →  needed, searched
+    warnings/    query, perhaps events (or events NAME)         →  warnings
 
 `python tests/golden/test_golden.py --update` writes what follows anew. Read the difference before
 you keep it: the rows have to be right by the language, not by the engine.
@@ -20,6 +21,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,15 +38,21 @@ from mql.planner.logical import LogicalPlan, format_plan  # noqa: E402
 from mql.planner.required_text import format_needs, needed_text  # noqa: E402
 from mql.planner.rules import RULES, optimize  # noqa: E402
 from mql.sources.json_spelling import Clause, ValueOf, clauses_of, escape_of  # noqa: E402
+from mql.warnings.judge import find_warnings  # noqa: E402
+from mql.warnings.record import WarningCode  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
 RULE_FILES = sorted(GOLDEN.glob("rules/*.txt"))
 OPERATOR_FILES = sorted(GOLDEN.glob("operators/*.txt"))
 ERROR_FILES = sorted(GOLDEN.glob("errors/*.txt"))
 NEEDS_FILES = sorted(GOLDEN.glob("needs/*.txt"))
+WARNING_FILES = sorted(GOLDEN.glob("warnings/*.txt"))
 
 SETTINGS = ("time", "start_ms", "end_ms", "lateness_ms", "seed")
 COUNTS = ("late", "without_time", "sampled_out")
+COMPUTED = frozenset(
+    "before after plan rows counted error needed searched warnings".split()  # noqa: SIM905
+)
 SEPARATOR = "----\n"
 UNCHANGED = "unchanged"
 """What follows where a rule does not fire."""
@@ -77,6 +85,16 @@ def test_a_mistake_is_explained_as_its_file_shows(path: Path) -> None:
 @pytest.mark.parametrize("path", NEEDS_FILES, ids=name_of)
 def test_a_query_needs_the_text_that_its_file_shows(path: Path) -> None:
     check(path, what_is_needed)
+
+
+@pytest.mark.parametrize("path", WARNING_FILES, ids=name_of)
+def test_a_query_is_warned_of_as_its_file_shows(path: Path) -> None:
+    check(path, what_is_warned_of)
+
+
+def test_each_kind_of_warning_is_shown() -> None:
+    shown = "".join(path.read_text(encoding="utf-8") for path in WARNING_FILES)
+    assert all(re.search(rf"^{code} ", shown, re.MULTILINE) for code in WarningCode)
 
 
 def test_each_rule_has_a_file_in_which_it_fires() -> None:
@@ -179,6 +197,32 @@ def what_is_needed(_: str, given: Sections) -> Sections:
     return {"needed": format_needs(needs), "searched": "\n".join(lines + escape) or "nothing"}
 
 
+def what_is_warned_of(_: str, given: Sections) -> Sections:
+    """The warnings of a query's text, or of a run over all of some events; `none` if there is none.
+
+    Each has its code, the part of the query that it is about, and its message. Below stand whose
+    events they are, of how many looked at, and counts.
+    """
+    tree = mql.parse(given["query"])
+    mql.plan(tree)
+    warnings = find_warnings(tree)
+    if inputs := inputs_of(given):
+        result = mql.run(tree, inputs, **json.loads(given.get("settings", "{}")))
+        result.rows()
+        warnings = result.warnings
+    return {"warnings": "\n".join(map(partial(_warned, tree.text), warnings)) or "none"}
+
+
+def _warned(text: str, warning: mql.QueryWarning) -> str:
+    about = text[warning.start : warning.end]
+    counts = json.dumps(dict(warning.counts)) if warning.counts else ""
+    of = "" if warning.of is None else f"of {warning.of}"
+    more = ", ".join(filter(None, (warning.source, of, counts)))
+    assert warning.service is None
+    lines = [f"{warning.code} {about}", f"  {warning.message}", *([f"  {more}"] if more else [])]
+    return "\n".join(lines)
+
+
 def _searched(clause: Clause) -> str:
     if isinstance(clause, ValueOf):
         values = " or ".join(f'"{value.decode()}"' for value in clause.values)
@@ -189,12 +233,7 @@ def _searched(clause: Clause) -> str:
 def answer(given: Sections, *, optimized: bool) -> tuple[str, str]:
     settings = json.loads(given.get("settings", "{}"))
     assert set(settings) <= set(SETTINGS)
-    inputs = {
-        header.removeprefix("events").strip() or "stream": events_of(text)
-        for header, text in given.items()
-        if header.split()[0] == "events"
-    }
-    result = mql.run(given["query"], inputs, optimized=optimized, **settings)
+    result = mql.run(given["query"], inputs_of(given), optimized=optimized, **settings)
     lines: list[str] = []
     for window in result:
         if result.has_windows:
@@ -205,6 +244,15 @@ def answer(given: Sections, *, optimized: bool) -> tuple[str, str]:
     counts = {name: getattr(counters, name) for name in COUNTS}
     counted = [f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count]
     return "\n".join(lines), "\n".join(counted)
+
+
+def inputs_of(given: Sections) -> dict[str, Events]:
+    """The events of a case, by the names of their sources."""
+    return {
+        header.removeprefix("events").strip() or "stream": events_of(text)
+        for header, text in given.items()
+        if header.split()[0] == "events"
+    }
 
 
 def events_of(text: str) -> Events:
@@ -244,8 +292,7 @@ def renewed(path: Path, follows: Callable[[str, Sections], Sections]) -> str:
 
 def _renewed(text: str, name: str, follows: Callable[[str, Sections], Sections]) -> str:
     intro = _HEADER.split(text)[0].strip("\n")
-    computed = {"before", "after", "plan", "rows", "counted", "error", "needed", "searched"}
-    given = {header: body for header, body in sections(text).items() if header not in computed}
+    given = {header: body for header, body in sections(text).items() if header not in COMPUTED}
     parts = [f"{header}:\n{body}" for header, body in (given | follows(name, given)).items()]
     return "\n\n".join([*([intro] if intro else []), *parts]).rstrip("\n") + "\n"
 
@@ -257,6 +304,7 @@ def update() -> None:
         (OPERATOR_FILES, what_operators_do),
         (ERROR_FILES, what_is_said),
         (NEEDS_FILES, what_is_needed),
+        (WARNING_FILES, what_is_warned_of),
     ):
         for path in files:
             path.write_text(renewed(path, follows), encoding="utf-8")

@@ -57,7 +57,8 @@ def _operation(about: Json, document: Json) -> Iterator[str]:
 
 def _schema(schema: Json) -> Iterator[str]:
     required = schema.get("required", [])
-    for name, each in sorted(schema["properties"].items()):
+    yield from (f"is {json.dumps(value)}" for value in schema.get("enum", []))
+    for name, each in sorted(schema.get("properties", {}).items()):
         needed = ", required" if name in required else ""
         yield f"{name}: {_flat(each)}{needed}"
     if schema.get("additionalProperties") is False:

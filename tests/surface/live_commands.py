@@ -42,6 +42,8 @@ def run_commands(found: Seen, job: SourceJob, folder: Path) -> None:
     events.write_text('{"t": 1, "a": 1}\n', encoding="utf-8")
     run("mql run, rows", "run", "select a from s", str(events))
     run("mql run, windows", "run", "select a from s window 1", str(events), "--time", "t")
+    run("mql run --ledger, with a warning", "run", "select b from s", str(events), "--ledger")
+    run("mql check --output json", "check", "--output", "json", "select a order by -a")
     run("mql query, rows", "query", ROWS, "--limit-rows", "1")
     run("mql query --ledger, rows", "query", ROWS, "--ledger", for_ms=300, needs="_ledger")
     complete = ("query", WINDOWS, "--ledger", "--require", "1%")

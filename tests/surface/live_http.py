@@ -26,6 +26,8 @@ def send_requests(found: Seen, ask: Asker) -> None:
     for what in ("streams", "agents"):
         note(f"GET /api/{what}?brief=1", ask.get(f"/api/{what}?brief=1&limit=1"))
     note("POST /api/check", ask("POST", "/api/check", {"query": ROWS}))
+    warned = {"query": "select path from requests window 1 order by -ms"}
+    note("POST /api/check, with a warning", ask("POST", "/api/check", warned))
     note("POST /api/check, wrong", ask("POST", "/api/check", {"query": "select a frm s"}))
     made = ask("POST", "/api/queries", {"query": WINDOWS, "group": "g"})
     note("POST /api/queries", made)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from tests.surface import inside
 from tests.surface.record import keys_of
 
-OWN = frozenset({"tags", "event"})
-"""Under these a service's or a query's own keys stand."""
+OWN = frozenset({"tags", "event", "counts"})
+"""Under these the keys of a service, of a query, or of a warning's code stand."""
 
 COMPLETENESS = frozenset({"completeness", "_ledger", "_ledger_total"})
 """Under these the same keys stand everywhere, if they are known yet."""

@@ -107,8 +107,9 @@ class CountPanes:
 
     overlap = False
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, counters: Counters) -> None:
         self._count = count
+        self._counters = counters
         self._seen = 0
         self._next = 0
 
@@ -135,6 +136,7 @@ class CountPanes:
 
     def closing_at_end(self, end_ms: int | None) -> range:  # noqa: ARG002 - the panes' common shape
         """The window that is not full yet, if it has begun."""
+        self._counters.last_window_events = self._seen % self._count
         return self.closing((self._seen - 1) // self._count)
 
     def told(self, windows: range, open_panes: Ints, counters: Counters) -> Sequence[int]:  # noqa: ARG002
@@ -157,8 +159,8 @@ class CountPanes:
 class OnePane(CountPanes):
     """Places everything into one pane, which closes at the end."""
 
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, counters: Counters) -> None:
+        super().__init__(1, counters)
 
     def place(self, block: Block) -> Placed:
         """The block as one part."""
@@ -180,6 +182,6 @@ def panes_for(
         case TimeWindow():
             return TimePanes(window, counters, lateness_ms, start_ms)
         case CountWindow(count):
-            return CountPanes(count)
+            return CountPanes(count, counters)
         case WholeInput():
-            return OnePane()
+            return OnePane(counters)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mql.language.parser import parse
 from mql.layout import RowLayout
+from mql.warnings.judge import find_warnings
+from mql.warnings.record import QueryWarning
 from source_jobs.api.planning.answer_columns import Column, columns_of
 from source_jobs.query.live_query import read_question
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A query that can run. `plan` is for people to read."""
+    """A query that can run. `plan` is for people to read, `warnings` follow from its text alone."""
 
     text: str
     streams: tuple[str, ...]
     columns: tuple[Column, ...]
     layout: RowLayout
     plan: str
+    warnings: tuple[QueryWarning, ...] = ()
 
     @property
     def windowed(self) -> bool:
@@ -31,6 +35,7 @@ def outline_of(text: str) -> Outline:
     >>> outline_of("select count(*) from requests, logins window 1").streams
     ('requests', 'logins')
     """
-    question = read_question(text)
-    columns = columns_of(question)
-    return Outline(text, question.streams, columns, question.layout, str(question.plan))
+    tree = parse(text)
+    question = read_question(text, tree=tree)
+    columns, plan = columns_of(question), str(question.plan)
+    return Outline(text, question.streams, columns, question.layout, plan, find_warnings(tree))

@@ -67,7 +67,7 @@ async def explain(request: Request) -> Response:
 
 
 async def check(request: Request) -> Response:
-    """Whether a query can run, and if not, where it is wrong."""
+    """Whether a query can run, and what it likely does not mean; if not, where it is wrong."""
     door = door_of(request)
     caller = door.admit(request)
     require(caller, Scope.QUERY, Scope.TRACE)
@@ -82,6 +82,7 @@ async def check(request: Request) -> Response:
             "streams": outline.streams,
             "columns": outline.columns,
             "windowed": outline.windowed,
+            "warnings": outline.warnings,
         }
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import mql
+from mql.warnings.record import QueryWarning
 from source_jobs.api.bodies import Ask, Text
 from source_jobs.api.errors import ErrorBody
 
@@ -25,6 +26,7 @@ _STREAM = {
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _HTML = {"text/html": {"schema": {"type": "string"}}}
 _OBJECT = {"application/json": {"schema": {"type": "object"}}}
+_CHECKED = {"application/json": {"schema": {"$ref": "#/components/schemas/Checked"}}}
 _ID: Json = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _AFTER: Json = {
     "name": "after",
@@ -92,7 +94,7 @@ OPERATIONS = (
     ),
     Operation("get", "/api/metrics", "Sums over all queries.", _OBJECT),
     Operation(
-        "post", "/api/check", "Whether a query can run.", _OBJECT,
+        "post", "/api/check", "Whether a query can run.", _CHECKED,
         body="Text", errors=(400, 401, 403, 408, 413, 415, 429, 503),
     ),
     Operation(
@@ -150,7 +152,7 @@ OPERATIONS = (
 def document() -> bytes:
     """The document as JSON."""
     _, schemas = msgspec.json.schema_components(
-        (Ask, Text, ErrorBody), ref_template="#/components/schemas/{name}"
+        (Ask, Text, ErrorBody, QueryWarning), ref_template="#/components/schemas/{name}"
     )
     paths: Json = {}
     for operation in OPERATIONS:
@@ -165,13 +167,30 @@ def document() -> bytes:
             },
             "paths": paths,
             "components": {
-                "schemas": {**schemas, "Error": _ERROR},
+                "schemas": {**schemas, "Error": _ERROR, "Checked": _CHECK},
                 "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             },
             "security": [{}, {"token": []}],
         }
     )
 
+
+_CHECK: Json = {
+    "type": "object",
+    "required": ["ok"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "error": {"$ref": "#/components/schemas/ErrorBody"},
+        "streams": {"type": "array", "items": {"type": "string"}},
+        "columns": {"type": "array", "items": {"type": "object"}},
+        "windowed": {"type": "boolean"},
+        "warnings": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/QueryWarning"},
+        },
+    },
+}
+"""Whether a query can run: with `error` if not, with the others if it can."""
 
 _ERROR: Json = {
     "type": "object",
