@@ -103,6 +103,45 @@ def starts_with(texts: pa.Array, text: str) -> Any:
     return _call("starts_with", [texts], _arrow.MatchSubstringOptions(text))
 
 
+def regex_spans(texts: pa.Array, pattern: str) -> Any:
+    """For each named group of a pattern a field: its first byte and its length in bytes.
+
+    Null where the pattern matches nowhere; the field is null where its group took no part. Raises
+    ArrowInvalid if the pattern is none, or has a group without a name.
+    """
+    return _call("extract_regex_span", [texts], _arrow.ExtractRegexSpanOptions(pattern))
+
+
+def ascii_lower(texts: pa.Array) -> Any:
+    """The texts with small letters for A to Z; other characters stay."""
+    return _call("ascii_lower", [texts])
+
+
+def ascii_upper(texts: pa.Array) -> Any:
+    """The texts with capital letters for a to z; other characters stay."""
+    return _call("ascii_upper", [texts])
+
+
+def are_ascii(texts: pa.Array) -> Any:
+    """Which texts are of ASCII characters only."""
+    return _call("string_is_ascii", [texts])
+
+
+def are_digits(texts: pa.Array) -> Any:
+    """Which texts are of the digits 0 to 9 only, and not empty."""
+    return _call("ascii_is_decimal", [texts])
+
+
+def trim(texts: pa.Array, characters: str) -> Any:
+    """The texts without some characters at their ends."""
+    return _call("utf8_trim", [texts], _arrow.TrimOptions(characters))
+
+
+def count_points(texts: pa.Array) -> Any:
+    """The number of code points of each text."""
+    return _call("utf8_length", [texts])
+
+
 def join(separator: str, *columns: Any) -> Any:
     """The texts of each row, with something between them."""
     options = _arrow.JoinOptions()

@@ -6,6 +6,7 @@ RE2 because a pattern runs inside other people's services: its time is linear in
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _LOOK_AROUND = re.compile(r"\(\?(?:<?[=!])")
 _BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\\k<")
@@ -28,6 +29,8 @@ _ATOM = re.compile(
     |\\.|.""",
     re.DOTALL | re.VERBOSE,
 )
+_CAPTURING = re.compile(r"\((?!\?)|\(\?P?<\w+>")
+_FIRST = "(?P<found>"
 _UNICODE_CLASS = re.compile(r"\\[pP]")
 _UNICODE = 100
 """The size of a class of Unicode: its ranges, as bytes of UTF-8."""
@@ -92,6 +95,23 @@ def whole(pattern: str) -> str:
     if open_ended and not re.search(r"[\\|()\[\]?+{}^$]", pattern):
         return f"(?s){pattern[2:-2]}"
     return rf"(?s)\A(?:{pattern})\z"
+
+
+@lru_cache(maxsize=64)
+def first_group(pattern: str) -> str:
+    r"""A pattern to search for whose one group, named, is the first of the given one, or all of it.
+
+    >>> first_group("a+"), first_group(r"(?i)\(([)])(?P<b>c)?")
+    ('(?P<found>a+)', '(?i)\\((?P<found>[)])(?:c)?')
+    """
+    parts: list[str] = []
+    end, opening = 0, _FIRST
+    for atom in _ATOM.finditer(pattern):
+        group = _CAPTURING.match(pattern, atom.start()) if atom.lastgroup == "open" else None
+        if group is not None:
+            parts += (pattern[end : group.start()], opening)
+            end, opening = group.end(), "(?:"
+    return "".join([*parts, pattern[end:]]) if parts else f"{_FIRST}{pattern})"
 
 
 def like(pattern: str) -> str:

@@ -17,6 +17,10 @@ from mql.columnar.build import column_of, constant
 from mql.columnar.layout import TIME, Ints
 from mql.columnar.read import plain, to_python
 from mql.exec.expressions.arithmetic import calculate
+from mql.exec.expressions.conditions import test
+from mql.exec.expressions.scalars.arguments import spread
+from mql.exec.expressions.scalars.choice import choose
+from mql.exec.expressions.scalars.table import compute
 from mql.language.format import format_aggregate, format_property, format_value
 from mql.language.syntax import (
     Aggregate,
@@ -52,12 +56,29 @@ class Frame:
                 return constant(constant_value, self.size)
             case Tick():
                 return constant(self.now_ms, self.size)
-            case Provenance(Origin.TIME):
+            case Provenance(origin):
+                assert origin is Origin.TIME, "the others are properties, in a plan"
                 return self.named(TIME)
             case Arithmetic(operator, left, right):
                 return calculate(operator, self.evaluate(left), self.evaluate(right))
+            case Call():
+                return self._call(value)
+            case If(condition, then, otherwise):
+                mask = test(condition, self)
+                return choose(mask, self.evaluate(then), self.evaluate(otherwise))
             case _:
                 assert_never(value)
+
+    def _call(self, call: Call) -> pa.Array:
+        columns = [
+            column_of([each.value]) if isinstance(each, Literal) else self.evaluate(each)
+            for each in call.arguments
+        ]
+        return spread(compute(call.function, columns, call.pattern), self.size)
+
+    def elements(self, path: Property) -> ElementFrame | None:
+        """What a path with `[*]` leads to as rows; None if these are such rows."""
+        return ElementFrame(self, path)
 
     def property(self, property_: Property) -> pa.Array:
         """The column of a property."""
@@ -133,6 +154,9 @@ class ElementFrame(Frame):
             lengths = np.zeros(outer.size, np.int64)
         self.rows: Ints = np.repeat(np.arange(outer.size), lengths)
         self.size = len(self.rows)
+
+    def elements(self, path: Property) -> None:
+        """None: these are such rows."""
 
     def property(self, property_: Property) -> pa.Array:
         """The element itself for the frame's own path, else the row's value."""
