@@ -137,6 +137,11 @@ def trim(texts: pa.Array, characters: str) -> Any:
     return _call("utf8_trim", [texts], _arrow.TrimOptions(characters))
 
 
+def slice_bytes(binaries: pa.Array, begin: int, end: int) -> Any:
+    """The bytes of each value from one on, counted from 0, and before another."""
+    return _call("binary_slice", [binaries], _arrow.SliceOptions(begin, end, 1))
+
+
 def count_points(texts: pa.Array) -> Any:
     """The number of code points of each text."""
     return _call("utf8_length", [texts])

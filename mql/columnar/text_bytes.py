@@ -38,8 +38,13 @@ def is_ascii(texts: pa.Array) -> bool:
     >>> is_ascii(texts(["é", "a"])), is_ascii(texts(["é", "a"])[1:])
     (False, True)
     """
-    data, _ = bytes_of(texts)
-    return not data.size or int(data.max()) < _ASCII_END
+    _, ends, data = texts.buffers()
+    if not len(texts) or data is None:
+        return True
+    first, last = np.frombuffer(ends, np.int32, len(texts) + 1, 4 * texts.offset)[[0, -1]].tolist()
+    return (
+        first == last or int(np.frombuffer(data, np.uint8, last - first, first).max()) < _ASCII_END
+    )
 
 
 def point_starts(data: Bytes) -> Ints:
@@ -62,7 +67,8 @@ def texts_of_bytes(data: Bytes, starts: Ints, lengths: Ints, null: Mask | None) 
         lengths = np.where(null, 0, lengths)
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
-    places = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
+    places = np.repeat(starts - ends[:-1], lengths)
+    places += np.arange(ends[-1])
     buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(data[places])]
     if null is not None and null.any():
         buffers[0] = from_numpy(~null).buffers()[1]

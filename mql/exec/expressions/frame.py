@@ -65,16 +65,17 @@ class Frame:
                 return self._call(value)
             case If(condition, then, otherwise):
                 mask = test(condition, self)
-                return choose(mask, self.evaluate(then), self.evaluate(otherwise))
+                return choose(mask, self._argument(then), self._argument(otherwise))
             case _:
                 assert_never(value)
 
     def _call(self, call: Call) -> pa.Array:
-        columns = [
-            column_of([each.value]) if isinstance(each, Literal) else self.evaluate(each)
-            for each in call.arguments
-        ]
+        columns = [self._argument(each) for each in call.arguments]
         return spread(compute(call.function, columns, call.pattern), self.size)
+
+    def _argument(self, value: Value) -> pa.Array:
+        """The column of a value; of a literal one row is enough."""
+        return column_of([value.value]) if isinstance(value, Literal) else self.evaluate(value)
 
     def elements(self, path: Property) -> ElementFrame | None:
         """What a path with `[*]` leads to as rows; None if these are such rows."""

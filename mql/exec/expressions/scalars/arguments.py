@@ -35,6 +35,11 @@ def numbers_in(column: pa.Array) -> pa.Array:
     return variant(kinds, ints_of(column), doubles_of(column))
 
 
+def nulls_of(column: pa.Array) -> Mask | None:
+    """Where a column has no value, or None if that is nowhere."""
+    return is_null(column) if column.null_count else None
+
+
 def whole_numbers_in(column: pa.Array) -> tuple[Ints, Mask]:
     """The whole numbers of a column, and where there are any; beyond 64 bits the nearest there."""
     kinds = kinds_of(column)

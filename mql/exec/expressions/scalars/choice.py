@@ -22,25 +22,30 @@ def coalesce(*columns: pa.Array) -> pa.Array:
         missing = is_null(made)
         if not missing.any():
             break
-        made = choose(np.broadcast_to(missing, size), spread(other, size), spread(made, size))
+        made = choose(np.broadcast_to(missing, size), other, made)
     return spread(made, size)
 
 
 def choose(mask: Mask, then: pa.Array, otherwise: pa.Array) -> pa.Array:
-    """Where the mask holds one value, else the other; all have one length."""
+    """Where the mask holds one value, else the other; a column of one row stands for any number."""
+    size = len(mask)
     if mask.all():
-        return then
+        return spread(then, size)
     if not mask.any():
-        return otherwise
+        return spread(otherwise, size)
     kind = otherwise.type if then.type == pa.null() else then.type
     if kind != VARIANT and {then.type, otherwise.type} <= {kind, pa.null()}:
-        some, others = _or_no_value(then, kind), _or_no_value(otherwise, kind)
+        some, others = _operand(then, kind), _operand(otherwise, kind)
         return kernels.if_else(from_numpy(mask), some, others)
-    return _choose_variants(mask, as_variant(then), as_variant(otherwise))
+    both = (as_variant(spread(column, size)) for column in (then, otherwise))
+    return _choose_variants(mask, *both)
 
 
-def _or_no_value(column: pa.Array, kind: pa.DataType) -> pa.Array | pa.Scalar:
-    return scalar(None, kind) if column.type == pa.null() else column
+def _operand(column: pa.Array, kind: pa.DataType) -> pa.Array | pa.Scalar:
+    """A column of a plain kind as the kernel takes it, one row as a scalar."""
+    if column.type == pa.null():
+        return scalar(None, kind)
+    return column[0] if len(column) == 1 else column
 
 
 def _choose_variants(mask: Mask, then: pa.Array, otherwise: pa.Array) -> pa.Array:

@@ -1,8 +1,10 @@
 """`round(x, digits)`: half away from zero, by a number's shortest decimal text; 1.005 gives 1.01.
 
-Integers stay integers, doubles doubles. Where a double, times a power of ten, is farther from a
-half than all errors together, the nearest whole number divided by the power is the answer, since a
-quotient of two exact numbers is the double next to it. The few others are rounded as decimals.
+Integers stay integers, doubles doubles. The decimal that is halfway between two answers has 15
+digits at most, but for large numbers, and so has no other text that is as short: a double's text is
+that decimal exactly if the double is the nearest to it, and else lies on the side of it where the
+double lies. Of whole numbers up to 2^53 and powers of ten up to 10^22, both exact, the quotient is
+the double nearest to the decimal, and so are answers made. The other doubles go by decimals.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from mql.columnar.arrays import from_numpy
-from mql.columnar.build import variant
+from mql.columnar.build import finite, variant
 from mql.columnar.kinds import kinds_of
 from mql.columnar.layout import Doubles, Ints, Mask
 from mql.columnar.read import doubles_of, ints_of
-from mql.exec.expressions.scalars.arguments import over_distinct
+from mql.exec.expressions.scalars.arguments import nulls_of, over_distinct
 from mql.language.scalars import DIGITS_MAX
 from mql.values.kind import Kind
 
@@ -27,31 +29,29 @@ _EXACT_POWER_MAX = 22
 """The largest power of ten that is a double."""
 _INT64_POWER_MAX = 18
 _TEXT_DIGITS_MAX = 18
-"""A double's shortest decimal text has less digits than that."""
-_ERROR = 2.0**-51
-"""By so much, at most, of itself may a scaled double differ from its scaled decimal text.
-
-The text, the product and the comparison each are off by 2^-53 at most.
-"""
+"""A double's shortest decimal text has fewer digits."""
+_HALVES_MAX = 10.0**14
+"""Below it a number and a half has 15 digits at most: doubles tell all decimals of these apart."""
 _HALF = 0.5
 _EXACT = Context(prec=2 * (DIGITS_MAX + 400), rounding=ROUND_HALF_UP)
 
 
 def round_to_digits(numbers: pa.Array, digits: int) -> pa.Array:
     """Numbers rounded to so many digits after the point, or before it; beyond all doubles null."""
-    kinds = kinds_of(numbers)
+    if numbers.type == pa.null() or (numbers.type == pa.int64() and digits >= 0):
+        return numbers
     ints, doubles = ints_of(numbers), doubles_of(numbers)
+    if numbers.type == pa.float64():
+        return finite(from_numpy(_rounded_doubles(doubles, digits), nulls_of(numbers)))
+    kinds = kinds_of(numbers)
     are_doubles = kinds == Kind.DOUBLE
-    if digits < 0 and (kinds == Kind.INT).any():
+    doubles = _rounded_doubles(np.where(are_doubles, doubles, 0.0), digits)
+    if digits < 0:
         ints, beyond, fits = _rounded_ints(ints, -digits)
         kinds = np.where((kinds == Kind.INT) & ~fits, np.uint8(Kind.DOUBLE), kinds)
         doubles = np.where(are_doubles, doubles, beyond)
-    if are_doubles.any():
-        doubles = np.where(are_doubles, _rounded_doubles(doubles, digits), doubles)
-        is_null = are_doubles & ~np.isfinite(doubles)
-        kinds = np.where(is_null, np.uint8(Kind.NULL), kinds)
-        doubles = np.where(is_null, 0.0, doubles)
-    return variant(kinds, ints, doubles)
+    kinds = np.where(np.isfinite(doubles), kinds, np.uint8(Kind.NULL))
+    return variant(kinds, ints, np.where(np.isfinite(doubles), doubles, 0.0))
 
 
 def _rounded_ints(ints: Ints, power: int) -> tuple[Ints, Doubles, Mask]:
@@ -72,23 +72,19 @@ def _rounded_ints(ints: Ints, power: int) -> tuple[Ints, Doubles, Mask]:
 
 def _rounded_doubles(doubles: Doubles, digits: int) -> Doubles:
     size = np.abs(doubles)
-    is_done = size >= 10.0 ** (_TEXT_DIGITS_MAX - digits) if digits > 0 else size < 0
     rounded = doubles.copy()
+    left = size < 10.0 ** (_TEXT_DIGITS_MAX - digits) if digits >= 0 else size > 0
     if 0 <= digits <= _EXACT_POWER_MAX:
         power = 10.0**digits
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled = size * power
-            below = np.floor(scaled)
-            part = scaled - below
-            is_sure = ~is_done & (np.abs(part - _HALF) > scaled * _ERROR)
-            nearest = np.copysign((below + (part > _HALF)) / power, doubles)
-        rounded = np.where(is_sure, nearest, rounded)
-        is_done = is_done | is_sure
-    left = ~is_done
+        with np.errstate(over="ignore"):
+            below = np.floor(size * power)
+        by_half = below < _HALVES_MAX
+        nearest = (below + (size >= (below + _HALF) / power)) / power
+        rounded = np.where(left & by_half, np.copysign(nearest, doubles), rounded)
+        left &= ~by_half
     if left.any():
         values = from_numpy(doubles[left])
-        made = over_distinct(values, partial(_by_decimal, digits=digits))
-        rounded[left] = np.where(kinds_of(made) == Kind.NULL, np.inf, doubles_of(made))
+        rounded[left] = doubles_of(over_distinct(values, partial(_by_decimal, digits=digits)))
     return rounded
 
 

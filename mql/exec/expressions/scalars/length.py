@@ -10,11 +10,11 @@ import pyarrow as pa
 from mql.columnar import kernels
 from mql.columnar.arrays import from_numpy
 from mql.columnar.build import null_where
-from mql.columnar.kinds import is_null, kinds_of
+from mql.columnar.kinds import kinds_of
 from mql.columnar.layout import VARIANT
 from mql.columnar.read import strings_of
 from mql.columnar.text_bytes import bytes_of, is_ascii
-from mql.exec.expressions.scalars.arguments import over_distinct, texts_in
+from mql.exec.expressions.scalars.arguments import nulls_of, over_distinct, texts_in
 from mql.exec.expressions.scalars.choice import choose
 from mql.values.json_values import read_json
 from mql.values.kind import Kind
@@ -33,11 +33,10 @@ def length(column: pa.Array) -> pa.Array:
 
 
 def _of_texts(texts: pa.Array) -> pa.Array:
-    null = is_null(texts) if texts.null_count else None
     if not is_ascii(texts):
         return kernels.cast(kernels.count_points(texts), pa.int64())
     _, offsets = bytes_of(texts)
-    return from_numpy(np.diff(offsets), null)
+    return from_numpy(np.diff(offsets), nulls_of(texts))
 
 
 def _size(text: object) -> int:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from mql.columnar.arrays import from_numpy
 from mql.columnar.build import variant
 from mql.columnar.kinds import kinds_of
 from mql.columnar.layout import Doubles
 from mql.columnar.read import doubles_of, ints_of, whole_doubles
-from mql.exec.expressions.scalars.arguments import numbers_in
+from mql.exec.expressions.scalars.arguments import nulls_of, numbers_in
 from mql.exec.expressions.scalars.decimals import round_to_digits
+from mql.values.json_coercion import INT64_MIN
 from mql.values.kind import Kind
 
 _HALF = 0.5
@@ -45,11 +47,13 @@ def _nearest(doubles: Doubles) -> Doubles:
 
 
 def _whole(numbers: pa.Array, of_doubles: Callable[[Doubles], Doubles]) -> pa.Array:
-    kinds = kinds_of(numbers)
-    are_doubles = kinds == Kind.DOUBLE
-    if not are_doubles.any():
+    if numbers.type in (pa.int64(), pa.null()):
         return numbers
     doubles = of_doubles(doubles_of(numbers))
+    if numbers.type == pa.float64() and (np.abs(doubles) < -INT64_MIN).all():
+        return from_numpy(doubles.astype(np.int64), nulls_of(numbers))
+    kinds = kinds_of(numbers)
+    are_doubles = kinds == Kind.DOUBLE
     fits = are_doubles & whole_doubles(doubles)
     ints = np.where(fits, np.where(fits, doubles, 0.0).astype(np.int64), ints_of(numbers))
     return variant(np.where(fits, np.uint8(Kind.INT), kinds), ints, doubles)

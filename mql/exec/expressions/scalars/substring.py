@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from mql.columnar import kernels
 from mql.columnar.kinds import is_null
 from mql.columnar.layout import Ints, Mask
 from mql.columnar.text_bytes import bytes_of, is_ascii, point_starts, texts_of_bytes
 from mql.exec.expressions.scalars.arguments import size_of, spread, texts_in, whole_numbers_in
 from mql.values.json_coercion import INT64_MAX
+
+_TEXT_BYTES_MAX = 2**31 - 1
 
 
 def substring(column: pa.Array, first: pa.Array, length: pa.Array | None = None) -> pa.Array:
@@ -20,17 +23,30 @@ def substring(column: pa.Array, first: pa.Array, length: pa.Array | None = None)
     size = size_of([column, first] if length is None else [column, first, length])
     texts = spread(texts_in(column), size)
     starts, are_known = whole_numbers_in(first)
-    null = is_null(texts) | ~are_known
     lengths = None
     if length is not None:
-        lengths, are_known = whole_numbers_in(length)
-        null = null | ~are_known
-    return _parts(texts, starts, lengths, null if null.any() else None)
+        lengths, have_length = whole_numbers_in(length)
+        are_known = are_known & have_length
+    plain = is_ascii(texts)
+    if plain and len(are_known) == 1 and are_known[0]:
+        return _slices(texts, int(starts[0]), None if lengths is None else int(lengths[0]))
+    null = is_null(texts) | ~are_known
+    return _parts(texts, starts, lengths, null if null.any() else None, plain=plain)
 
 
-def _parts(texts: pa.Array, starts: Ints, lengths: Ints | None, null: Mask | None) -> pa.Array:
+def _slices(texts: pa.Array, start: int, length: int | None) -> pa.Array:
+    """The same bytes of all texts, which are of ASCII."""
+    begin = min(max(start, 1) - 1, _TEXT_BYTES_MAX)
+    end = _TEXT_BYTES_MAX if length is None else start + max(length, 0) - 1
+    end = min(max(end, begin), _TEXT_BYTES_MAX)
+    return kernels.slice_bytes(texts.view(pa.binary()), begin, end).view(pa.string())
+
+
+def _parts(
+    texts: pa.Array, starts: Ints, lengths: Ints | None, null: Mask | None, *, plain: bool
+) -> pa.Array:
     data, offsets = bytes_of(texts)
-    if is_ascii(texts):
+    if plain:
         begins, sizes = _range(np.diff(offsets), starts, lengths)
         return texts_of_bytes(data, offsets[:-1] + begins, sizes, null)
     points = np.append(point_starts(data), len(data))  # the last one is the end
