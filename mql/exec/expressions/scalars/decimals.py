@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from mql.columnar.arrays import from_numpy
 from mql.columnar.build import finite, variant
-from mql.columnar.kinds import kinds_of
+from mql.columnar.kinds import is_null, kinds_of
 from mql.columnar.layout import Doubles, Ints, Mask
 from mql.columnar.read import doubles_of, ints_of
 from mql.exec.expressions.scalars.arguments import nulls_of, over_distinct
@@ -83,8 +83,8 @@ def _rounded_doubles(doubles: Doubles, digits: int) -> Doubles:
         rounded = np.where(left & by_half, np.copysign(nearest, doubles), rounded)
         left &= ~by_half
     if left.any():
-        values = from_numpy(doubles[left])
-        rounded[left] = doubles_of(over_distinct(values, partial(_by_decimal, digits=digits)))
+        made = over_distinct(from_numpy(doubles[left]), partial(_by_decimal, digits=digits))
+        rounded[left] = np.where(is_null(made), np.inf, doubles_of(made))
     return rounded
 
 
