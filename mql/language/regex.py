@@ -41,6 +41,8 @@ def problem_with(pattern: str) -> str | None:
 
     >>> problem_with("(?=a)b")
     'look-around `(?=` is not part of RE2, whose patterns run in linear time'
+    >>> problem_with("a)|(b")
+    'not a regex that RE2 takes: unexpected ): a)|(b'
     """
     look = _LOOK_AROUND.search(pattern)
     if look:
@@ -50,7 +52,8 @@ def problem_with(pattern: str) -> str | None:
     from mql.columnar import arrays, kernels  # noqa: PLC0415
 
     try:
-        kernels.match_substring_regex(arrays.texts([""]), whole(pattern))
+        for each in (pattern, whole(pattern)):  # `a)|(b` is one in parentheses only
+            kernels.match_substring_regex(arrays.texts([""]), each)
     except (pa.ArrowException, UnicodeEncodeError) as error:
         if _BACK_REFERENCE.search(pattern):
             return "back-references are not part of RE2, whose patterns run in linear time"
