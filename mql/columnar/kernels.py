@@ -98,19 +98,6 @@ def match_substring_regex(texts: pa.Array, pattern: str) -> Any:
     return _call("match_substring_regex", [texts], _arrow.MatchSubstringOptions(pattern))
 
 
-def extract_regex(texts: pa.Array, pattern: str) -> Any:
-    """A struct of what the named groups of a regular expression hold, null without a match.
-
-    A group that took no part holds an empty text: `extract_regex_span` tells.
-    """
-    return _call("extract_regex", [texts], _arrow.ExtractRegexOptions(pattern))
-
-
-def extract_regex_span(texts: pa.Array, pattern: str) -> Any:
-    """A struct of where the named groups begin and how long they are, in bytes."""
-    return _call("extract_regex_span", [texts], _arrow.ExtractRegexSpanOptions(pattern))
-
-
 def ascii_lower(texts: pa.Array) -> Any:
     """The texts with the letters of ASCII in lower case."""
     return _call("ascii_lower", [texts])
@@ -126,19 +113,38 @@ def trim(texts: pa.Array, characters: str) -> Any:
     return _call("utf8_trim", [texts], _arrow.TrimOptions(characters))
 
 
-def text_lengths(texts: pa.Array) -> Any:
-    """How many code points each text has."""
-    return _call("utf8_length", [texts])
-
-
-def slice_texts(texts: pa.Array, start: int, stop: int | None) -> Any:
-    """The code points of each text from a place to another, counted from 0."""
-    return _call("utf8_slice_codeunits", [texts], _arrow.SliceOptions(start, stop))
-
-
 def starts_with(texts: pa.Array, text: str) -> Any:
     """Where the texts start so."""
     return _call("starts_with", [texts], _arrow.MatchSubstringOptions(text))
+
+
+def regex_spans(texts: pa.Array, pattern: str) -> Any:
+    """For each named group of a pattern a field: its first byte and its length in bytes.
+
+    Null where the pattern matches nowhere; the field is null where its group took no part. Raises
+    ArrowInvalid if the pattern is none, or has a group without a name.
+    """
+    return _call("extract_regex_span", [texts], _arrow.ExtractRegexSpanOptions(pattern))
+
+
+def are_ascii(texts: pa.Array) -> Any:
+    """Which texts are of ASCII characters only."""
+    return _call("string_is_ascii", [texts])
+
+
+def are_digits(texts: pa.Array) -> Any:
+    """Which texts are of the digits 0 to 9 only, and not empty."""
+    return _call("ascii_is_decimal", [texts])
+
+
+def slice_bytes(binaries: pa.Array, begin: int, end: int) -> Any:
+    """The bytes of each value from one on, counted from 0, and before another."""
+    return _call("binary_slice", [binaries], _arrow.SliceOptions(begin, end, 1))
+
+
+def count_points(texts: pa.Array) -> Any:
+    """The number of code points of each text."""
+    return _call("utf8_length", [texts])
 
 
 def join(separator: str, *columns: Any) -> Any:

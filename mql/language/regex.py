@@ -6,6 +6,7 @@ RE2 because a pattern runs inside other people's services: its time is linear in
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _LOOK_AROUND = re.compile(r"\(\?(?:<?[=!])")
 _BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\\k<")
@@ -28,9 +29,8 @@ _ATOM = re.compile(
     |\\.|.""",
     re.DOTALL | re.VERBOSE,
 )
-GROUP = "v"
-_CAPTURES = re.compile(r"\((?!\?)|\(\?P?<\w+>")
-"""How a group begins that captures."""
+_CAPTURING = re.compile(r"\((?!\?)|\(\?P?<\w+>")
+_FIRST = "(?P<found>"
 _UNICODE_CLASS = re.compile(r"\\[pP]")
 _UNICODE = 100
 """The size of a class of Unicode: its ranges, as bytes of UTF-8."""
@@ -41,6 +41,8 @@ def problem_with(pattern: str) -> str | None:
 
     >>> problem_with("(?=a)b")
     'look-around `(?=` is not part of RE2, whose patterns run in linear time'
+    >>> problem_with("a)|(b")
+    'not a regex that RE2 takes: unexpected ): a)|(b'
     """
     look = _LOOK_AROUND.search(pattern)
     if look:
@@ -50,7 +52,8 @@ def problem_with(pattern: str) -> str | None:
     from mql.columnar import arrays, kernels  # noqa: PLC0415
 
     try:
-        kernels.match_substring_regex(arrays.texts([""]), whole(pattern))
+        for each in (pattern, whole(pattern)):  # `a)|(b` is one in parentheses only
+            kernels.match_substring_regex(arrays.texts([""]), each)
     except (pa.ArrowException, UnicodeEncodeError) as error:
         if _BACK_REFERENCE.search(pattern):
             return "back-references are not part of RE2, whose patterns run in linear time"
@@ -97,28 +100,23 @@ def whole(pattern: str) -> str:
     return rf"(?s)\A(?:{pattern})\z"
 
 
-def with_one_group(pattern: str) -> str:
-    r"""A pattern whose one group is named, to search for: the first that it has, or all of it.
+@lru_cache(maxsize=64)
+def first_group(pattern: str) -> str:
+    r"""A pattern to search for whose one group, named, is the first of the given one, or all of it.
 
-    As for `==~`, `.` matches a newline too.
+    `.` matches no newline, so that `(.*)` ends with the line.
 
-    >>> with_one_group(r"user=(\w+) (\d+)"), with_one_group("a|b")
-    ('(?s)user=(?P<v>\\w+) (?:\\d+)', '(?s)(?P<v>a|b)')
-    >>> with_one_group(r"(?i)[(](?P<name>x)\(")
-    '(?s)(?i)[(](?P<v>x)\\('
+    >>> first_group("a+"), first_group(r"(?i)\(([)])(?P<b>c)?")
+    ('(?P<found>a+)', '(?i)\\((?P<found>[)])(?:c)?')
     """
     parts: list[str] = []
-    end, count = 0, 0
+    end, opening = 0, _FIRST
     for atom in _ATOM.finditer(pattern):
-        if atom.lastgroup != "open" or atom.start() < end:
-            continue
-        opened = _CAPTURES.match(pattern, atom.start())
-        if opened is None:
-            continue
-        parts += [pattern[end : atom.start()], f"(?P<{GROUP}>" if count == 0 else "(?:"]
-        end, count = opened.end(), count + 1
-    rest = "".join([*parts, pattern[end:]])
-    return f"(?s){rest}" if count else f"(?s)(?P<{GROUP}>{rest})"
+        group = _CAPTURING.match(pattern, atom.start()) if atom.lastgroup == "open" else None
+        if group is not None:
+            parts += (pattern[end : group.start()], opening)
+            end, opening = group.end(), "(?:"
+    return "".join([*parts, pattern[end:]]) if parts else f"{_FIRST}{pattern})"
 
 
 def like(pattern: str) -> str:

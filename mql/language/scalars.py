@@ -11,12 +11,14 @@ from typing import NamedTuple
 class ScalarFunction(NamedTuple):
     """A scalar function: its name, how it is written, and how many values it takes.
 
-    `takes_pattern` says whether a regex follows the values, `literal_digits` whether the last
-    value, if it is written, is a literal whole number.
+    `cost_ns` is about what it costs for an event, without its arguments. `takes_pattern` says
+    whether a regex follows the values, `literal_digits` whether the last value, if it is written,
+    is a literal whole number.
     """
 
     name: str
     written: str
+    cost_ns: int
     least: int = 1
     most: int | None = 1
     takes_pattern: bool = False
@@ -30,19 +32,19 @@ class ScalarFunction(NamedTuple):
 SCALARS: dict[str, ScalarFunction] = {
     f.name: f
     for f in (
-        ScalarFunction("number", "number(x)"),
-        ScalarFunction("text", "text(x)"),
-        ScalarFunction("lower", "lower(x)"),
-        ScalarFunction("upper", "upper(x)"),
-        ScalarFunction("trim", "trim(x)"),
-        ScalarFunction("length", "length(x)"),
-        ScalarFunction("substring", "substring(x, from[, length])", 2, 3),
-        ScalarFunction("extract", "extract(x, /regex/)", takes_pattern=True),
-        ScalarFunction("abs", "abs(x)"),
-        ScalarFunction("floor", "floor(x)"),
-        ScalarFunction("ceil", "ceil(x)"),
-        ScalarFunction("round", "round(x[, digits])", 1, 2, literal_digits=True),
-        ScalarFunction("coalesce", "coalesce(a, b, …)", 1, None),
+        ScalarFunction("number", "number(x)", 20),
+        ScalarFunction("text", "text(x)", 20),
+        ScalarFunction("lower", "lower(x)", 10),
+        ScalarFunction("upper", "upper(x)", 10),
+        ScalarFunction("trim", "trim(x)", 10),
+        ScalarFunction("length", "length(x)", 5),
+        ScalarFunction("substring", "substring(x, from[, length])", 15, 2, 3),
+        ScalarFunction("extract", "extract(x, /regex/)", 200, takes_pattern=True),
+        ScalarFunction("abs", "abs(x)", 3),
+        ScalarFunction("floor", "floor(x)", 3),
+        ScalarFunction("ceil", "ceil(x)", 3),
+        ScalarFunction("round", "round(x[, digits])", 10, 1, 2, literal_digits=True),
+        ScalarFunction("coalesce", "coalesce(a, b, …)", 5, 1, None),
     )
 }
 

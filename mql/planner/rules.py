@@ -9,27 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import assert_never
 
 from mql.language.syntax import (
     And,
-    Between,
     Comparator,
     Comparison,
     Condition,
     Constant,
-    Contains,
     In,
-    Like,
     Literal,
-    Matches,
     Not,
     Or,
     Property,
     Value,
-    values_in,
 )
 from mql.language.traverse import properties_in
+from mql.planner.condition_cost import condition_cost_ns
 from mql.planner.logical import (
     Filter,
     Having,
@@ -105,7 +100,7 @@ def order_conditions_by_cost(plan: LogicalPlan) -> LogicalPlan:
     def order(step: Step) -> Step:
         if not isinstance(step, Filter):
             return step
-        return Filter(tuple(sorted(step.conditions, key=_cost)))
+        return Filter(tuple(sorted(step.conditions, key=condition_cost_ns)))
 
     return tuple(map(order, plan))
 
@@ -299,27 +294,3 @@ def _choices(condition: Condition) -> tuple[Property, tuple[Value, ...]] | None:
             return (left, choices) if all(isinstance(c, Literal) for c in choices) else None
         case _:
             return None
-
-
-def _cost(condition: Condition) -> int:
-    """How dear a condition is, roughly in ns a row."""
-    elements = 20 * any(p.has_any for v in values_in(condition) for p in properties_in(v))
-    match condition:
-        case Constant():
-            return 0
-        case Comparison():
-            return 2 + elements
-        case Between():
-            return 4 + elements
-        case In():
-            return 6 + elements
-        case Contains():
-            return 50 + elements
-        case Matches() | Like():
-            return 60 + elements
-        case Not(inner):
-            return 1 + _cost(inner)
-        case And(conditions) | Or(conditions):
-            return sum(map(_cost, conditions))
-        case _:
-            assert_never(condition)

@@ -89,7 +89,7 @@ def substring(value: Json, start: Json, *size: Json) -> Json:
 def extract(value: Json, pattern: str) -> Json:
     if not isinstance(value, str):
         return None
-    found = re.search(pattern, value, re.DOTALL | re.ASCII)
+    found = re.search(pattern, value, re.ASCII)
     return None if found is None else found.group(1 if found.re.groups else 0)
 
 

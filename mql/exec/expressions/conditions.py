@@ -16,7 +16,7 @@ from mql.columnar.kinds import is_null, mask_of
 from mql.columnar.layout import Mask
 from mql.columnar.read import texts_of
 from mql.exec.expressions.compare import compare, equal, ordered
-from mql.exec.expressions.frame import ElementFrame, Frame
+from mql.exec.expressions.rows import Elements, Rows
 from mql.language import regex
 from mql.language.syntax import (
     And,
@@ -63,7 +63,7 @@ def _once(function: Callable[[T], R]) -> Callable[[T], R]:
     return remembered
 
 
-def test(condition: Condition, frame: Frame) -> Mask:
+def test(condition: Condition, frame: Rows) -> Mask:
     """Where the condition holds: a mask as long as the frame."""
     match condition:
         case Constant(value):
@@ -76,9 +76,10 @@ def test(condition: Condition, frame: Frame) -> Mask:
             return np.logical_or.reduce([test(each, frame) for each in conditions])
         case _:
             path = _any_path(condition)
-            if path is None or isinstance(frame, ElementFrame):
+            elements = None if path is None else frame.elements(path)
+            if elements is None:
                 return _test_values(condition, frame)
-            return _test_elements(condition, frame, path)
+            return _test_elements(condition, frame, elements)
 
 
 @_once
@@ -87,15 +88,14 @@ def _any_path(condition: Condition) -> Property | None:
     return next(paths, None)
 
 
-def _test_elements(condition: Condition, frame: Frame, path: Property) -> Mask:
+def _test_elements(condition: Condition, frame: Rows, elements: Elements) -> Mask:
     """True where one element, at least, satisfies the condition as a whole."""
-    inner = ElementFrame(frame, path)
     satisfied = np.zeros(frame.size, np.bool_)
-    satisfied[inner.rows[test(condition, inner)]] = True
+    satisfied[elements.rows[test(condition, elements)]] = True
     return satisfied
 
 
-def _test_values(condition: Condition, frame: Frame) -> Mask:
+def _test_values(condition: Condition, frame: Rows) -> Mask:
     match condition:
         case Comparison(operator, left, right):
             return _compare(operator, left, right, frame)
@@ -117,7 +117,7 @@ def _test_values(condition: Condition, frame: Frame) -> Mask:
             assert_never(condition)
 
 
-def _compare(operator: Comparator, left: Value, right: Value, frame: Frame) -> Mask:
+def _compare(operator: Comparator, left: Value, right: Value, frame: Rows) -> Mask:
     if isinstance(right, Literal) and frame.size:
         literal = column_of([right.value])
         if right.value is None and operator in (Comparator.EQ, Comparator.NE):
@@ -129,7 +129,7 @@ def _compare(operator: Comparator, left: Value, right: Value, frame: Frame) -> M
     return compare(operator, frame.evaluate(left), frame.evaluate(right))
 
 
-def _is_in(column: pa.Array, choices: tuple[Value, ...], frame: Frame) -> Mask:
+def _is_in(column: pa.Array, choices: tuple[Value, ...], frame: Rows) -> Mask:
     values, has_null, has_zero = _listed(choices)
     if values is not None and values.type == column.type:
         plain = keys_of(column) if has_zero else column
@@ -157,7 +157,7 @@ def _search(texts: pa.Array, pattern: str) -> Mask:
     return mask_of(kernels.match_substring_regex(texts, pattern))
 
 
-def _contains(texts: pa.Array, right: Value, frame: Frame) -> Mask:
+def _contains(texts: pa.Array, right: Value, frame: Rows) -> Mask:
     if isinstance(right, Literal):
         wanted = texts_of(column_of([right.value]))[0]
         if not wanted.is_valid:

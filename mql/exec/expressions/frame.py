@@ -14,11 +14,13 @@ import pyarrow as pa
 from mql.columnar import kernels
 from mql.columnar.arrays import to_numpy
 from mql.columnar.build import column_of, constant
-from mql.columnar.choose import either
 from mql.columnar.layout import TIME, Ints
 from mql.columnar.read import plain, to_python
 from mql.exec.expressions.arithmetic import calculate
-from mql.exec.expressions.scalars import call
+from mql.exec.expressions.conditions import test
+from mql.exec.expressions.scalars.arguments import spread
+from mql.exec.expressions.scalars.choice import choose
+from mql.exec.expressions.scalars.table import compute
 from mql.language.format import format_aggregate, format_property, format_value
 from mql.language.syntax import (
     Aggregate,
@@ -55,18 +57,29 @@ class Frame:
             case Tick():
                 return constant(self.now_ms, self.size)
             case Provenance(origin):
-                assert origin is Origin.TIME, origin
+                assert origin is Origin.TIME, "the others are properties, in a plan"
                 return self.named(TIME)
-            case Call(function, arguments, pattern):
-                return call(function, [self.evaluate(each) for each in arguments], pattern)
-            case If(condition, then, otherwise):
-                from mql.exec.expressions.conditions import test  # noqa: PLC0415 - it is of frames
-
-                return either(test(condition, self), self.evaluate(then), self.evaluate(otherwise))
             case Arithmetic(operator, left, right):
                 return calculate(operator, self.evaluate(left), self.evaluate(right))
+            case Call():
+                return self._call(value)
+            case If(condition, then, otherwise):
+                mask = test(condition, self)
+                return choose(mask, self._argument(then), self._argument(otherwise))
             case _:
                 assert_never(value)
+
+    def _call(self, call: Call) -> pa.Array:
+        columns = [self._argument(each) for each in call.arguments]
+        return spread(compute(call.function, columns, call.pattern), self.size)
+
+    def _argument(self, value: Value) -> pa.Array:
+        """The column of a value; of a literal one row is enough."""
+        return column_of([value.value]) if isinstance(value, Literal) else self.evaluate(value)
+
+    def elements(self, path: Property) -> ElementFrame | None:
+        """What a path with `[*]` leads to as rows; None if these are such rows."""
+        return ElementFrame(self, path)
 
     def property(self, property_: Property) -> pa.Array:
         """The column of a property."""
@@ -142,6 +155,9 @@ class ElementFrame(Frame):
             lengths = np.zeros(outer.size, np.int64)
         self.rows: Ints = np.repeat(np.arange(outer.size), lengths)
         self.size = len(self.rows)
+
+    def elements(self, path: Property) -> None:
+        """None: these are such rows."""
 
     def property(self, property_: Property) -> pa.Array:
         """The element itself for the frame's own path, else the row's value."""

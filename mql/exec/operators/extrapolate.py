@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mql.columnar.build import constant, variant
-from mql.columnar.choose import first_present
+from mql.exec.expressions.scalars.choice import coalesce
 from mql.columnar.kinds import kinds_of
 from mql.columnar.read import doubles_of, whole_doubles
 from mql.exec.expressions.arithmetic import calculate
@@ -31,7 +31,7 @@ class ExtrapolateOperator(PerBlock):
         scaled = {name: self._scale(block.batch, name) for name in self._step.columns}
         frame = Frame(with_columns(block.batch, scaled), self._now_ms())
         outputs = {
-            o.name: first_present([frame.evaluate(v) for v in o.values]) for o in self._step.outputs
+            o.name: coalesce(*[frame.evaluate(v) for v in o.values]) for o in self._step.outputs
         }
         return block.with_batch(with_columns(block.batch, outputs))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from mql.columnar.choose import first_present
+from mql.exec.expressions.scalars.choice import coalesce
 from mql.columnar.layout import EVENT, TIME
 from mql.exec.expressions.frame import Frame
 from mql.exec.operator import WINDOW, Block, PerBlock
@@ -38,5 +38,5 @@ class SelectOperator(PerBlock):
         names = block.batch.schema.names
         columns = {name: block.batch.column(name) for name in self._passed if name in names}
         for output in self._outputs:
-            columns[output.name] = first_present([frame.evaluate(v) for v in output.values])
+            columns[output.name] = coalesce(*[frame.evaluate(v) for v in output.values])
         return block.with_batch(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)))

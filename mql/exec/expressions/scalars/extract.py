@@ -1,30 +1,26 @@
-"""`extract`: what the first group of an RE2 pattern holds, or the whole match."""
+"""`extract(x, /regex/)`: the first group of the first place where a text matches, or all of it."""
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from mql.columnar import kernels
-from mql.columnar.arrays import from_numpy
-from mql.columnar.build import null_where
-from mql.columnar.kinds import mask_of
-from mql.exec.expressions.scalars.by_value import only_texts
-from mql.language.regex import GROUP, with_one_group
+from mql.columnar.arrays import to_numpy
+from mql.columnar.kinds import is_null
+from mql.columnar.text_bytes import bytes_of, texts_of_bytes
+from mql.exec.expressions.scalars.arguments import texts_in
+from mql.language import regex
 
 
 def extract(column: pa.Array, pattern: str) -> pa.Array:
-    """Of each text what the pattern finds first; null without a match, and for what is no text.
-
-    Null also where the pattern's group took no part in the match.
-    """
-    texts, searched = only_texts(column), with_one_group(pattern)
-    found = kernels.extract_regex(texts, searched)
-    values = found.field(GROUP)
-    if found.null_count:
-        values = null_where(values, mask_of(kernels.is_null(found)))
-    empty = mask_of(kernels.compare("equal", values, ""))
-    if not empty.any():
-        return values
-    spans = kernels.extract_regex_span(kernels.filter(texts, from_numpy(empty)), searched)
-    empty[empty] = mask_of(kernels.is_null(spans.field(GROUP)))
-    return null_where(values, empty)
+    """What the pattern finds in each text; null without a match, or if the group took no part."""
+    texts = texts_in(column)
+    if texts.null_count == len(texts):
+        return texts
+    found = kernels.regex_spans(texts, regex.first_group(pattern))
+    spans = found.field(0)
+    null = is_null(found) | is_null(spans)
+    places, lengths = to_numpy(kernels.fill_null(spans.values, 0)).astype(np.int64).reshape(-1, 2).T
+    data, offsets = bytes_of(texts)
+    return texts_of_bytes(data, offsets[:-1] + places, lengths, null if null.any() else None)
