@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from mql.columnar.build import constant, variant
-from mql.exec.expressions.scalars.choice import coalesce
 from mql.columnar.kinds import kinds_of
 from mql.columnar.read import doubles_of, whole_doubles
 from mql.exec.expressions.arithmetic import calculate
 from mql.exec.expressions.frame import Frame
+from mql.exec.expressions.scalars.choice import coalesce
 from mql.exec.operator import Block, PerBlock, with_columns
 from mql.language.syntax import ArithmeticOperator
 from mql.planner.logical import Extrapolate

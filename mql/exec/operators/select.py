@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from mql.exec.expressions.scalars.choice import coalesce
 from mql.columnar.layout import EVENT, TIME
 from mql.exec.expressions.frame import Frame
+from mql.exec.expressions.scalars.choice import coalesce
 from mql.exec.operator import WINDOW, Block, PerBlock
 from mql.exec.windows.event_time import SEEN
 from mql.planner.fields import prefix_name
