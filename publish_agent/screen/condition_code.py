@@ -32,6 +32,7 @@ from mql.language.syntax import (
     Value,
 )
 from mql.planner.regex_literals import AnyOf, texts_in
+from publish_agent.capture.native.binding import EXACT_CHARACTERS_MAX
 from publish_agent.screen.code_template import expression, joined, negated
 
 _NUMBERS_MAX = 4_096
@@ -39,9 +40,6 @@ _NUMBERS_MAX = 4_096
 
 BIG = 2**63
 """Integers from here on become doubles, or null."""
-
-EXACT_CHARACTERS_MAX = 15
-"""The number that a text of no more characters is compares as the double that Python makes of it."""
 
 KNOWN = frozenset({str, int, float, bool, type(None), dict, list})
 SCALAR = frozenset({str, int, float, bool, type(None)})

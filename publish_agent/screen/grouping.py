@@ -39,8 +39,8 @@ def put_together(subscriptions: Sequence[Wanted]) -> tuple[list[Group], list[Pla
         elif key is not None:
             groups.setdefault(key[0], EqualityIndex(key[0])).add(wanted, place)
         elif bound is not None:
-            made = Thresholds(bound.path, is_least=bound.is_least)
-            groups.setdefault((bound.path, bound.is_least), made).add(wanted, place)
+            ways = bound.path, bound.is_least, bound.reads_texts
+            groups.setdefault(ways, Thresholds(bound)).add(wanted, place)
         elif condition is None or (condition not in tested and len(tested) >= MAX_TESTS):
             always.append(place)
         else:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 from mql.language.syntax import (
     And,
     AnyElement,
+    Call,
     Comparator,
     Comparison,
     Condition,
@@ -46,11 +47,15 @@ _LEAST = {Comparator.GT: True, Comparator.GE: True, Comparator.LT: False, Compar
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A number that a property has to be at least, or at most; to be it counts as well."""
+    """A number that a property has to be at least, or at most; to be it counts as well.
+
+    If it `reads_texts`, the property may as well be the text of such a number.
+    """
 
     path: Property
     is_least: bool
     number: float
+    reads_texts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,9 @@ class Wants:
         bounded = next((c for c in conditions if _bound(c) is not None), None)
         if keyed is not None:
             rest = [c for c in conditions if c is not keyed]
-            if len(rest) == 1 and bounded is rest[0]:
-                return Wanted(_key(keyed), _bound(rest[0]), needs=needs)
+            bound = _bound(rest[0]) if len(rest) == 1 and bounded is rest[0] else None
+            if bound is not None and not bound.reads_texts:
+                return Wanted(_key(keyed), bound, needs=needs)
             test, constants = self._test(rest)
             return Wanted(_key(keyed), None, test, constants, needs=needs)
         match len(conditions):
@@ -195,6 +201,12 @@ def _same(path: Property) -> Property:
 def _bound(condition: Condition) -> Bound | None:
     """The threshold that a condition is."""
     match condition:
+        case Comparison(operator, Call("number", (Property() as path,)), Literal() as literal):
+            bound = _bound(Comparison(operator, path, literal))
+            return None if bound is None else replace(bound, reads_texts=True)
+        case Comparison(operator, Literal() as literal, Call("number", (Property() as path,))):
+            bound = _bound(Comparison(operator, literal, path))
+            return None if bound is None else replace(bound, reads_texts=True)
         case Comparison(operator, Property() as path, Literal(int() | float() as number)):
             is_least = _LEAST.get(operator)
         case Comparison(operator, Literal(int() | float() as number), Property() as path):

@@ -15,7 +15,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from mql.language.format import format_value
+from mql.language.format import format_property, format_value
 from mql.language.functions import FUNCTIONS
 from mql.language.syntax import (
     Aggregate,
@@ -25,6 +25,7 @@ from mql.language.syntax import (
     Arithmetic,
     ArithmeticOperator,
     Between,
+    Call,
     Comparator,
     Comparison,
     Condition,
@@ -32,16 +33,21 @@ from mql.language.syntax import (
     Contains,
     CountWindow,
     Everything,
+    GroupKey,
+    If,
     In,
     Item,
     JoinClause,
+    JoinKey,
     Like,
     Literal,
     Matches,
     Not,
     Or,
+    Origin,
     Prefix,
     Property,
+    Provenance,
     Query,
     RandomSample,
     RateSample,
@@ -52,10 +58,14 @@ from mql.language.syntax import (
     Tick,
     TimeWindow,
     Value,
+    has_aggregate,
 )
 from tests.oracle.cases import Event, Json, Row
+from tests.oracle.scalar_strategies import SCALAR_TEXTS, scalar_calls, with_names
 
 T = TypeVar("T")
+
+PROVENANCE: SearchStrategy[Value] = st.sampled_from(Origin).map(Provenance)
 
 LAST_MS = 6_000
 """Events happen from 0 up to here."""
@@ -119,6 +129,7 @@ def texts() -> SearchStrategy[str]:
     return weighted(
         (8, st.sampled_from(COMMON_TEXTS)),
         (3, st.sampled_from(ODD_TEXTS)),
+        (2, st.sampled_from(SCALAR_TEXTS)),
         (1, st.text(max_size=4)),
     )
 
@@ -228,6 +239,14 @@ def arithmetic(others: SearchStrategy[Value]) -> SearchStrategy[Value]:
     return weighted((4, once), (1, operation(once, operands)), (1, operation(operands, once)))
 
 
+def computed(others: SearchStrategy[Value]) -> SearchStrategy[Value]:
+    """An operation, or a call of a scalar function, at times of operations."""
+    simple = weighted((3, others), (2, st.sampled_from(NUMERIC_PATHS).map(Property)))
+    tests = _simple_conditions(simple, weighted((3, literals()), (1, simple)))
+    calls = scalar_calls(weighted((4, simple), (1, arithmetic(others))), tests)
+    return weighted((2, arithmetic(others)), (2, calls), (1, arithmetic(calls)))
+
+
 def operation(left: SearchStrategy[Value], right: SearchStrategy[Value]) -> SearchStrategy[Value]:
     """One operation."""
     return st.builds(Arithmetic, st.sampled_from(ArithmeticOperator), left, right)
@@ -239,11 +258,11 @@ def conditions(
     """Conditions on properties; with `paths` some read one that holds `[*]`."""
     constants = _constants(clock=clock)
     many: SearchStrategy[Value] = st.sampled_from(ANY_PATHS).map(Property)
-    computed = arithmetic(properties | constants)
-    lefts = weighted((12, properties), (2, computed), (1, constants))
+    made = computed(properties | constants)
+    lefts = weighted((12, properties), (3, made), (1, constants))
     if paths:
         lefts = weighted((4, lefts), (1, many), (1, operation(many, numbers())))
-    rights = weighted((8, constants), (1, properties), (1, computed))
+    rights = weighted((8, constants), (1, properties), (1, made))
     swapped: SearchStrategy[Condition] = st.builds(
         Comparison, st.sampled_from(Comparator), constants, lefts
     )
@@ -309,7 +328,8 @@ def queries(draw: DrawFn, *, clock: bool = False, wild: bool = False) -> Query:
     columns = _columns(items, properties, is_aggregate=is_aggregate)
     anomaly = _rarely(draw, _anomalies(columns), 10)
     seen = columns | st.just(Property(("anomalous",))) if anomaly else columns
-    return Query(
+    group_by = _by_alias(draw, group_by, items) if group_by else group_by
+    query = Query(
         items=items,
         sources=draw(
             st.sampled_from([("stream",), ("s",)] if join else [("stream",), ("s",), ("s", "t")])
@@ -324,6 +344,7 @@ def queries(draw: DrawFn, *, clock: bool = False, wild: bool = False) -> Query:
         limit=_rarely(draw, st.integers(0, 5), 4),
         sample=_rarely(draw, samples(), 10),
     )
+    return with_names(draw, query) if join and draw(st.booleans()) else query
 
 
 def row_items(properties: SearchStrategy[Property], *, clock: bool) -> SearchStrategy[Item]:
@@ -332,7 +353,7 @@ def row_items(properties: SearchStrategy[Property], *, clock: bool) -> SearchStr
     alias = st.none() | st.sampled_from(["v0", "v1", "a", "x y", "it's", "", "select"])
     path = st.builds(Item, properties, st.none())
     renamed = st.builds(
-        Item, st.one_of(properties, constants, arithmetic(properties | constants)), alias
+        Item, st.one_of(properties, constants, computed(properties | constants), PROVENANCE), alias
     )
     wholes = st.sampled_from(
         [
@@ -352,10 +373,18 @@ def aggregates(
     """All functions; some `distinct`, some with a filter."""
     condition: SearchStrategy[Condition | None] = st.none()
     condition = weighted((4, condition), (1, conditions(properties, clock=clock, depth=1)))
-    names = st.sampled_from(list(FUNCTIONS))
-    of_property = st.builds(
-        Aggregate, names, properties, st.sampled_from([False, False, True]), condition
+    names = st.sampled_from([name for name, each in FUNCTIONS.items() if not each.takes_percent])
+    read = weighted((4, properties), (1, computed(properties)))
+    distinct = st.sampled_from([False, False, True])
+    plain = st.builds(Aggregate, names, read, distinct, condition)
+    percents = st.sampled_from("0 12.5 50 7 99.9 100".split()).map(_number)
+    of_rank = st.builds(
+        lambda read, distinct, percent: Aggregate("PERCENTILE", read, distinct, percent=percent),
+        read,
+        distinct,
+        percents,
     )
+    of_property = weighted((8, plain), (1, of_rank))
     of_all = st.builds(Aggregate, st.just("COUNT"), st.none(), st.just(False), condition)
     return weighted((5, of_property), (1, of_all))
 
@@ -363,21 +392,24 @@ def aggregates(
 def _aggregate_items(
     draw: DrawFn,
     properties: SearchStrategy[Property],
-    group_by: tuple[Property, ...],
+    group_by: tuple[GroupKey, ...],
     *,
     clock: bool,
 ) -> tuple[Item, ...]:
     calls = aggregates(properties, clock=clock)
     alias = st.none() | st.sampled_from(["v0", "v1", "v2", "a"])
-    computed = (
+    compared = st.builds(Comparison, st.just(Comparator.GT), calls, numbers())
+    made = (
         operation(calls, calls)
         | operation(calls, numbers())
         | arithmetic(calls | properties | literals())
+        | computed(properties | literals())
+        | scalar_calls(calls | properties, compared)
     )
-    other = weighted((2, properties), (1, _constants(clock=clock)), (3, computed))
+    other = weighted((2, properties), (1, _constants(clock=clock)), (3, made), (1, PROVENANCE))
     items = [*draw(st.lists(st.builds(Item, calls, alias), min_size=1, max_size=3))]
     items += draw(st.lists(st.builds(Item, other, alias), max_size=2))
-    items += [Item(key) for key in group_by if draw(st.booleans())]
+    items += [Item(key.property) for key in group_by if draw(st.booleans())]
     return tuple(draw(st.permutations(items)))
 
 
@@ -396,21 +428,25 @@ def _columns(
                 found.append(Property((alias,)))
             case Item(Property() as path):
                 found += [path, Property((_dotted(path),))] if is_aggregate else [path]
-            case Item(Aggregate(function, argument) as call):
+            case Item(Aggregate(function, argument, percent=None) as call):
                 name = "*" if argument is None else _dotted(argument)
                 found += [call, Property((f"{function}({name})",))]
+            case Item(Aggregate() as call):
+                found.append(call)
+            case Item(Provenance(origin)):
+                found.append(Property((origin.value,)))
             case Item(Tick()):
                 found.append(Property(("tick",)))
             case Item(Literal(_, written)):
                 found.append(Property((written,)))
-            case Item(Arithmetic() as value):
+            case Item(Arithmetic() | Call() | If() as value):
                 found.append(Property((format_value(value),)))
     columns: SearchStrategy[Value] = st.sampled_from(found)
     return weighted((3, columns), (1, aggregates(properties))) if is_aggregate else columns
 
 
-def _dotted(path: Property) -> str:
-    return ".".join(map(str, path.steps))
+def _dotted(value: Value) -> str:
+    return ".".join(map(str, value.steps)) if isinstance(value, Property) else format_value(value)
 
 
 def _anomalies(columns: SearchStrategy[Value]) -> SearchStrategy[AnomalyClause]:
@@ -429,18 +465,39 @@ def _sort_keys(columns: SearchStrategy[Value]) -> SearchStrategy[tuple[SortKey, 
     return st.lists(st.builds(SortKey, values, st.booleans()), min_size=1, max_size=2).map(tuple)
 
 
-def _group_keys() -> SearchStrategy[tuple[Property, ...]]:
+def _group_keys() -> SearchStrategy[tuple[GroupKey, ...]]:
     keys = st.sampled_from(
         [("g",), ("g",), ("n",), ("a",), ("o",), ("d", "x"), ("l",), ("x y",), ("missing",)]
     )
-    return st.lists(keys.map(Property), min_size=1, max_size=2, unique=True).map(tuple)
+    made = keys.map(Property).map(lambda path: GroupKey(path, is_path=not _is_plain(path)))
+    return st.lists(made, min_size=1, max_size=2, unique=True).map(tuple)
+
+
+def _by_alias(
+    draw: DrawFn, group_by: tuple[GroupKey, ...], items: tuple[Item, ...]
+) -> tuple[GroupKey, ...]:
+    """The keys, at times with names that `as` gives; those of an aggregate are written as paths."""
+    named = [item for item in items if item.alias is not None]
+    whole = {item.alias for item in named if not has_aggregate(item.value)}
+    taken = {item.alias for item in named if has_aggregate(item.value)}
+    keys = [
+        GroupKey(key.property, is_path=True) if key.property.steps[0] in taken else key
+        for key in group_by
+    ]
+    chosen = [Property((name,)) for name in sorted(whole - taken) if draw(st.integers(0, 2)) == 0]
+    keys += [GroupKey(path) for path in chosen if _is_plain(path)]
+    return tuple(dict.fromkeys(keys))
+
+
+def _is_plain(path: Property) -> bool:
+    return format_property(path) == path.steps[0]
 
 
 def _joins() -> SearchStrategy[JoinClause]:
     keys = st.sampled_from(
         [(("g",),), (("g",),), (("n",),), (("g",), ("n",)), (("d", "x"),), (("o",),)]
     )
-    properties = keys.map(lambda some: tuple(map(Property, some)))
+    properties = keys.map(lambda some: tuple(JoinKey(Property(k), Property(k)) for k in some))
     return st.builds(JoinClause, st.just(("t",)), st.sampled_from([0, 500, 1000, 2500]), properties)
 
 

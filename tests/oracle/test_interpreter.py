@@ -22,7 +22,10 @@ from tests.oracle.interpreter import interpret
 from tests.oracle.strategies import queries, streams
 
 CONFORMANCE = Path(__file__).resolve().parents[3] / "shared" / "conformance"
-FILES = ("reference.jsonl", "decided.jsonl", "mixed.jsonl")
+FILES = (
+    *("reference.jsonl", "decided.jsonl", "mixed.jsonl"),
+    *("names/decided2.jsonl", "names/scalars.jsonl"),
+)
 
 PIECES = [
     *"""select from where window group by order limit sample having anomaly join on as and or not in
@@ -140,7 +143,10 @@ def test_what_the_cases_leave_open(query: str, events: list[Row], rows: list[Row
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_has_a_meaning_here(name: str) -> None:
-    ((row,),) = interpret(f"select {name}(a) as x", {"stream": [(0, {"a": 2}), (1, {"a": 2})]})
+    percent = ", 50" * FUNCTIONS[name].takes_percent
+    ((row,),) = interpret(
+        f"select {name}(a{percent}) as x", {"stream": [(0, {"a": 2}), (1, {"a": 2})]}
+    )
     assert row["x"] is not None
 
 

@@ -38,6 +38,7 @@ import pytest
 import mql
 from examples import demo, live
 from mql.language.functions import FUNCTIONS
+from mql.language.scalars import SCALARS
 from mql.language.syntax import RESERVED
 from publish_agent.settings import DEFAULT_SOURCE_JOB
 from source_jobs.client import DEFAULT_ADDRESS
@@ -336,7 +337,8 @@ def run_python(block: Block, names: dict[str, object], place: str) -> None:
 def test_the_reference_has_an_example_of_every_word_and_function() -> None:
     queries = [e.text.lower() for e in ALL if e.page.name == "language.md" and e.kind == "rows"]
     words = {word for query in queries for word in re.findall(r"[\w']+", query)}
-    assert {*RESERVED, *map(str.lower, FUNCTIONS), "filter", "seconds", "asc", "desc"} <= words
+    functions = {*map(str.lower, FUNCTIONS), *SCALARS, "if", "time", "service"}
+    assert {*RESERVED, *functions, "filter", "seconds", "asc", "desc"} <= words
 
 
 def test_a_wrong_answer_is_found() -> None:

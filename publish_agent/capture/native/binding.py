@@ -57,6 +57,10 @@ Written = tuple[bytes, bytes, bytes, bytes, int]
 and which kinds there are."""
 
 
+EXACT_CHARACTERS_MAX = 15
+"""The number that a text of no more characters is compares as the double that is nearest to it."""
+
+
 class Kind(IntEnum):
     """How a look decides about the value at its path; null never passes but for a `TEST`."""
 
@@ -74,6 +78,8 @@ class Kind(IntEnum):
     """It is a text in which a function finds something."""
     TEST = 6
     """A function says so of the event."""
+    READ_BOUND = 7
+    """It is a number in bounds, or a text that may be one of JSON."""
 
 
 class Marks:
@@ -112,6 +118,7 @@ _PUBLISH = {
     "READS_OBJECTS": 1,
     **{kind.name: int(kind) for kind in Kind},
     "KINDS": len(Kind),
+    "EXACT_CHARACTERS_MAX": EXACT_CHARACTERS_MAX,
     "GATE_ITEMS": 3,
     "LOOK_ITEMS": 6,
     "SAMPLER_ITEMS": 5,

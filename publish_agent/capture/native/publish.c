@@ -10,7 +10,8 @@
 
 #include "event.h"
 
-enum kind { KEYS, ANY_KEYS, BOUND, KEYED_BOUND, TEXTS, SEARCH, TEST, KINDS };
+enum { EXACT_CHARACTERS_MAX = 15 };
+enum kind { KEYS, ANY_KEYS, BOUND, KEYED_BOUND, TEXTS, SEARCH, TEST, READ_BOUND, KINDS };
 
 /* Of the tuples that make them. */
 enum { GATE_ITEMS = 3, LOOK_ITEMS = 6, SAMPLER_ITEMS = 5, BAR_ITEMS = 2 };
@@ -129,6 +130,42 @@ static const char *find(const char *text, size_t size, const char *wanted, size_
     return memmem(text, (size_t)(end - text), wanted, length);
 }
 
+static int is_blank(char each) {
+    return each == ' ' || each == '\t' || each == '\n' || each == '\r';
+}
+
+/* Whether the number that a text of JSON is may be in bounds. Of up to 15 digits the double is the
+   nearest to it; longer texts, and those with an exponent, are for others to read. */
+static enum answer text_in_bounds(const struct look *look, PyObject *value) {
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    intptr_t size;
+    const char *at = PyUnicode_AsUTF8AndSize(value, &size);
+    if (at == NULL) return raised(); /* half a surrogate pair */
+    if (size > EXACT_CHARACTERS_MAX) return MAYBE;
+    const char *end = at + size;
+    while (at < end && is_blank(*at)) at++;
+    while (end > at && is_blank(end[-1])) end--;
+    int is_negative = at < end && *at == '-';
+    at += is_negative;
+    if (at == end) return NO;
+    long long digits = 0;
+    int places = 0, has_point = 0;
+    for (; at < end; at++) {
+        if (*at >= '0' && *at <= '9') {
+            digits = digits * 10 + (*at - '0');
+            places += has_point;
+        } else if (*at == '.' && !has_point) {
+            has_point = 1;
+        } else {
+            return *at == 'e' || *at == 'E' ? MAYBE : NO;
+        }
+    }
+    double given = (double)digits / powers[places];
+    if (is_negative) given = -given;
+    return (look->flag ? given >= look->number : given <= look->number) ? MAYBE : NO;
+}
+
 /* The end of that of some texts which ends first, or NULL. */
 static const char *after_any(const char *text, const char *end, PyObject *texts) {
     const char *first = NULL;
@@ -187,6 +224,10 @@ static enum answer look_at(const struct look *look, PyObject *event) {
         case KEYED_BOUND: answer = keyed_bound(look, value, event); break;
         case TEXTS: answer = held_text(holds_texts, look, value); break;
         case SEARCH: answer = held_text(searched, look, value); break;
+        case READ_BOUND:
+            answer = is(value, &PyUnicode_Type) ? held_text(text_in_bounds, look, value)
+                                                : bound(look, value);
+            break;
         case TEST: case KINDS: break;
     }
     let_go(held);
@@ -267,7 +308,7 @@ static int read_look(struct look *look, PyObject *given) {
     look->second = PyTuple_GetItem(given, 5);
     switch (look->kind) {
         case KEYS: case ANY_KEYS: return read_index(look);
-        case BOUND: return read_bound(look);
+        case BOUND: case READ_BOUND: return read_bound(look);
         case KEYED_BOUND: return is(look->first, &PyDict_Type) && is(look->second, &PyDict_Type);
         case TEXTS: return are_texts(look->first);
         case SEARCH: case TEST: case KINDS: break;
@@ -564,7 +605,8 @@ const struct constant *constants_of_publish(void) {
     static struct constant constants[] = {
         {"READS_OBJECTS", 0},
         CONSTANT(KEYS), CONSTANT(ANY_KEYS), CONSTANT(BOUND), CONSTANT(KEYED_BOUND), CONSTANT(TEXTS),
-        CONSTANT(SEARCH), CONSTANT(TEST), CONSTANT(KINDS),
+        CONSTANT(SEARCH), CONSTANT(TEST), CONSTANT(READ_BOUND), CONSTANT(KINDS),
+        CONSTANT(EXACT_CHARACTERS_MAX),
         CONSTANT(GATE_ITEMS), CONSTANT(LOOK_ITEMS), CONSTANT(SAMPLER_ITEMS), CONSTANT(BAR_ITEMS),
         CONSTANT(EPOCHS), CONSTANT(COUNT_BYTES),
         {NULL, 0},

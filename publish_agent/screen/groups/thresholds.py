@@ -9,7 +9,7 @@ from math import ceil, floor
 
 from mql.language.syntax import Property
 from publish_agent.capture.event_buffer import Place
-from publish_agent.capture.native.binding import Kind, Look
+from publish_agent.capture.native.binding import EXACT_CHARACTERS_MAX, Kind, Look
 from publish_agent.screen.code_template import expression as template
 from publish_agent.screen.code_template import statements
 from publish_agent.screen.interest import Bound, Wanted
@@ -19,9 +19,9 @@ from publish_agent.screen.path_code import Reader
 class Thresholds:
     """Those that want a property to be at least, or at most, some number."""
 
-    def __init__(self, path: Property, *, is_least: bool) -> None:
-        self._path = path
-        self._is_least = is_least
+    def __init__(self, bound: Bound) -> None:
+        self._path, self._is_least = bound.path, bound.is_least
+        self._reads_texts = bound.reads_texts
         self._places: list[tuple[float, Place]] = []
         self._easiest: tuple[float, int] = 0.0, 0
 
@@ -44,19 +44,28 @@ class Thresholds:
         is_whole = all(isinstance(number, int) for number, _ in self._places)
         bound = _BOUND_OF_INTS if is_whole else _BOUND
         bound = bound.format(v=variable, op=operator, double=f"double{i}", int=f"int{i}")
+        if self._reads_texts:
+            text = f"NUMBERS[{variable}] {operator} double{i}"
+            text = f"len({variable}) > {EXACT_CHARACTERS_MAX} or {text}"
+            bound = f"(({text}) if type({variable}) is str else {bound})"
         return [], template(bound)
 
     def sort(self, reader: Reader, i: int) -> list[ast.stmt]:
         """Add those whose threshold a number reaches."""
-        some = _slice(f"limits{i}", f"places{i}", reader.read(self._path), self._is_least)
-        return statements(_BOUND_SORT.format(v=reader.read(self._path), i=i, some=some))
+        variable = reader.read(self._path)
+        some = _slice(f"limits{i}", f"places{i}", variable, self._is_least)
+        others = f"type({variable}) not in KNOWN"
+        if self._reads_texts:
+            others = f"type({variable}) is str or {others}"
+        return statements(_BOUND_SORT.format(v=variable, i=i, some=some, others=others))
 
     def looks(self, reader: Reader) -> list[Look] | None:
         """One look, at the easiest threshold."""
         way = reader.way(self._path.steps)
         if way is None:
             return None
-        return [Look(Kind.BOUND, way, *self._easiest, flag=self._is_least)]
+        kind = Kind.READ_BOUND if self._reads_texts else Kind.BOUND
+        return [Look(kind, way, *self._easiest, flag=self._is_least)]
 
 
 class KeyedThresholds:
@@ -155,7 +164,7 @@ _KEYED_GATE = (
 _BOUND_SORT = f"""
 if {_IS_NUMBER}:
     found += {{some}}
-elif type({{v}}) not in KNOWN:
+elif {{others}}:
     found += places{{i}}
 """
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mql.language.format import format_condition
+from mql.language.parser import parse
 from mql.language.syntax import Condition, Constant
 from mql.planner.logical import Filter
 from mql.planner.plan import plan
@@ -322,3 +323,33 @@ def test_a_condition_without_a_property_is_tested_for_its_own_candidates(number:
     bench.settle()
     shipped = [bench.got(query).total.shipped for query in range(len(texts))]
     assert shipped == [number, number, number - 5, 0, number - 5]
+
+
+NUMBER_TEXTS = [
+    *("500", " 499 ", "5e2", "-5", "499.5", "500.0", "0500", "1e400", "nan", "inf", "1_000", ""),
+    *("5", "50000000000000001", "9007199254740993", "500\x00", "\ud800", "४५०", "\t500\r\n", "-"),
+    *("4999999999999999.5", "499.99999999999", "+501", ".5", "501.", "0x1f5", "-0", "500" * 9),
+]
+
+
+@pytest.mark.parametrize("limit", ["500", "-5", "0.5", "9007199254740992"])
+@pytest.mark.parametrize("operator", [">=", ">", "<=", "<", "==", "!="])
+def test_numbers_in_texts_are_compared_as_numbers_are(operator: str, limit: str) -> None:
+    values = [*NUMBER_TEXTS, 500, 499, 500.0, True, None, [500], 2**70, Text("500")]
+    query = f"number(a) {operator} {limit} and n >= 0"
+    wanted = [parse(f"select * from s where {each}").where for each in (query, query[:-11])]
+    bench = Bench()
+    for number, where in enumerate(wanted):
+        assert where is not None
+        bench.subscribe(number, f"{ALL} where {format_condition(where)}", tick=False)
+    bench.tick()
+    bench.tick()
+    events = [{"a": value, "n": 1} for value in values]
+    bench.publish(*events)
+    bench.tick(0)
+    bench.settle()
+    normal = [_normal_event(read_json(encode(event))) for event in events]  # type: ignore[arg-type]
+    for number, where in enumerate(wanted):
+        assert where is not None
+        kept = [e for e in normal if holds(where, event_scope(e, 0))]
+        assert len(bench.got(number).events) == len(kept)
