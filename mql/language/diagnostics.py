@@ -6,7 +6,6 @@ import re
 
 from mql.errors import Span
 from mql.language.nearest import nearest_name
-from mql.language.sql_habits import FUNCTIONS, hint_for
 from mql.language.syntax import RESERVED
 
 _CLAUSES = ("where", "window", "group", "order", "limit", "sample", "having", "anomaly")
@@ -62,6 +61,8 @@ def nearest(word: str, candidates: list[str]) -> str:
     >>> nearest("cuont", ["count", "sum"])
     'did you mean `count`?'
     """
+    from mql.language.sql_habits import FUNCTIONS  # noqa: PLC0415 - a right query needs no hint
+
     if word.lower() in FUNCTIONS:
         return f"`{FUNCTIONS[word.lower()]}` is that"
     found = nearest_name(word.lower(), candidates, cutoff=0.7)
@@ -104,6 +105,8 @@ def _list_expected(expected: set[str]) -> str:
 
 
 def _hint(text: str, start: int, word: str, expected: set[str]) -> str:
+    from mql.language.sql_habits import hint_for  # noqa: PLC0415 - a right query needs no hint
+
     lower, before = word.lower(), text[:start].rstrip()
     if habit := hint_for(text, start):
         return habit

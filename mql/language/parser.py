@@ -13,8 +13,8 @@ from lark.exceptions import VisitError
 from mql.errors import QueryError, Span
 from mql.language.diagnostics import describe_unexpected
 from mql.language.grammar import grammar
-from mql.language.parse_tree import QueryBuilder
-from mql.language.parse_values import MAX_DEPTH
+from mql.language.parsing.tree import QueryBuilder
+from mql.language.parsing.values import MAX_DEPTH
 from mql.language.spans import token_span
 from mql.language.syntax import Query
 
@@ -35,7 +35,7 @@ def parse(text: str) -> Query:
     Raises QueryError, which says where and what was expected.
 
     >>> parse("select a limit 3").items[0].value
-    Property(steps=('a',))
+    Property(steps=('a',), source='')
     """
     if not isinstance(text, str):
         raise TypeError(f"a query is a str, not {type(text).__name__}")

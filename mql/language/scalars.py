@@ -5,11 +5,10 @@ To add one: a row here, and what it computes in `mql/exec/expressions/scalars/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarFunction:
+class ScalarFunction(NamedTuple):
     """A scalar function: its name, how it is written, and how many values it takes.
 
     `takes_pattern` says whether a regex follows the values, `literal_digits` whether the last
@@ -46,6 +45,9 @@ SCALARS: dict[str, ScalarFunction] = {
         ScalarFunction("coalesce", "coalesce(a, b, …)", 1, None),
     )
 }
+
+SCALAR_NAMES = frozenset({*SCALARS, "if", "tick", "time", "service", "host", "version"})
+"""All that is called and is no aggregate."""
 
 IF_WRITTEN = "if(CONDITION, a, b)"
 

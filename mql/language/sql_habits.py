@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class _Habit:
+class _Habit(NamedTuple):
     """What stands where the grammar ends, what just before it, and how MQL says that."""
 
-    at: re.Pattern[str]
+    at: str
     hint: str
-    before: re.Pattern[str] | None = None
-
-
-def _habit(at: str, hint: str, before: str = "") -> _Habit:
-    flags = re.IGNORECASE | re.DOTALL
-    behind = re.compile(rf"(?:{before})\s*\Z", flags) if before else None
-    return _Habit(re.compile(at, flags), hint, behind)
+    before: str = ""
 
 
 _HABITS = (
-    _habit("'", r"a quote inside a text is written \', as in 'it\'s'", r"'[^']*'"),
-    _habit('"', r"a quote inside a text is written \", as in \"a \\\"b\\\"\"", r'"[^"]*"'),
-    _habit("[0-9]", "the first rows are `limit 10`, at the end of the query", r"\bselect\s+top"),
-    _habit(r"escape\b", "`like` knows no escape: ==+ 'a%' asks for a text, ==~ /a%.*/ for a regex"),
-    _habit(r"offset\b|fetch\b", "rows are counted from the first: `limit 10` takes ten"),
-    _habit(r"over\b", "windows are of time or of a number of events: `window 10s`, `window |100|`"),
-    _habit("when\\b", "if(CONDITION, a, b) is that", r"\bcase(?:\s+\S+)?"),
-    _habit(r"ilike\b", "`lower(a) like 'x%'` is that"),
-    _habit(r"rlike\b|regexp\b|similar\b|~", "`a ==~ /regex/` asks whether the whole value matches"),
-    _habit(r"distinct\b", "`==` and `!=` compare null too", r"\bis(?:\s+not)?"),
-    _habit("::", "number(a) and text(a) convert"),
-    _habit(r"as\b", "number(a) and text(a) convert", r"\bcast\s*\([^()]*"),
-    _habit(r"(?:union|except|intersect)\b", "`from a, b` merges two streams"),
-    _habit(
+    _Habit("'", r"a quote inside a text is written \', as in 'it\'s'", r"'[^']*'"),
+    _Habit('"', r"a quote inside a text is written \", as in \"a \\\"b\\\"\"", r'"[^"]*"'),
+    _Habit("[0-9]", "the first rows are `limit 10`, at the end of the query", r"\bselect\s+top"),
+    _Habit(r"escape\b", "`like` knows no escape: ==+ 'a%' asks for a text, ==~ /a%.*/ for a regex"),
+    _Habit(r"offset\b|fetch\b", "rows are counted from the first: `limit 10` takes ten"),
+    _Habit(r"over\b", "windows are of time or of a number of events: `window 10s`, `window |100|`"),
+    _Habit("when\\b", "if(CONDITION, a, b) is that", r"\bcase(?:\s+\S+)?"),
+    _Habit(r"ilike\b", "`lower(a) like 'x%'` is that"),
+    _Habit(r"rlike\b|regexp\b|similar\b|~", "`a ==~ /regex/` asks whether the whole value matches"),
+    _Habit(r"distinct\b", "`==` and `!=` compare null too", r"\bis(?:\s+not)?"),
+    _Habit("::", "number(a) and text(a) convert"),
+    _Habit(r"as\b", "number(a) and text(a) convert", r"\bcast\s*\([^()]*"),
+    _Habit(r"(?:union|except|intersect)\b", "`from a, b` merges two streams"),
+    _Habit(
         r"(?:left|right|full|inner|outer|cross|natural)\b",
         "a join pairs events that are near in time: `from a join b 5s on k`",
     ),
-    _habit(r"within\b", "percentile(a, 99.9) is that"),
-    _habit(r"show\b|describe\b", "`mql streams` lists the streams, and what is in their events"),
-    _habit(
+    _Habit(r"within\b", "percentile(a, 99.9) is that"),
+    _Habit(r"show\b|describe\b", "`mql streams` lists the streams, and what is in their events"),
+    _Habit(
         r"(?:insert|update|delete|create|drop|alter|with)\b",
         "a query asks and changes nothing: select LIST from STREAM where CONDITION",
     ),
 )
+
+_SHOWN = 100
+"""So many characters of what stands there are looked at."""
 
 FUNCTIONS = {
     **dict.fromkeys(("median",), "p50(a)"),
@@ -88,7 +84,10 @@ def hint_for(text: str, start: int) -> str:
     'the first rows are `limit 10`, at the end of the query'
     """
     before = text[max(start - 200, 0) : start]
+    flags = re.IGNORECASE | re.DOTALL
     for habit in _HABITS:
-        if habit.at.match(text, start) and (not habit.before or habit.before.search(before)):
+        if not re.match(habit.at, text[start : start + _SHOWN], flags):
+            continue
+        if not habit.before or re.search(rf"(?:{habit.before})\s*\Z", before, flags):
             return habit.hint
     return ""

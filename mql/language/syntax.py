@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from mql.errors import Span
 
@@ -236,16 +236,14 @@ class Item:
     alias: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupKey:
+class GroupKey(NamedTuple):
     """One entry of `group by`: a name that `as` may give, or, written as a path, a key."""
 
     property: Property
     is_path: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class JoinKey:
+class JoinKey(NamedTuple):
     """`on k`, or `on a['k'] = b['l']`: what has to be equal on both sides, the left one first."""
 
     left: Property
@@ -334,7 +332,6 @@ class Query:
 
     items: tuple[Item, ...]
     sources: tuple[str, ...] = ("stream",)
-    source_names: tuple[str, ...] = ()
     join: JoinClause | None = None
     window: WindowClause | None = None
     where: Condition | None = None
@@ -344,6 +341,7 @@ class Query:
     order_by: tuple[SortKey, ...] = ()
     limit: int | None = None
     sample: SampleClause | None = None
+    source_names: tuple[str, ...] = ()
     text: str = field(default="", compare=False, repr=False)
     clause_spans: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 import mql
 from mql.errors import QueryError
 from mql.language.functions import FUNCTIONS
+from mql.language.scalars import SCALAR_NAMES
 from mql.language.syntax import RESERVED
 from source_jobs.api.auth.access import require
 from source_jobs.api.auth.tokens import Scope
@@ -92,7 +93,7 @@ async def language(request: Request) -> Response:
         {
             "version": mql.__version__,
             "keywords": sorted(RESERVED),
-            "functions": sorted(FUNCTIONS),
+            "functions": sorted({*FUNCTIONS, *SCALAR_NAMES}),
             "caller": caller.name,
             "scopes": sorted(scope for scope in Scope if caller.may(scope)),
         }

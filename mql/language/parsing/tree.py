@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from lark import Token, v_args
 
 from mql.errors import Span
 from mql.language.diagnostics import nearest
 from mql.language.durations import SECONDS_MAX, read_duration_ms
-from mql.language.parse_calls import CallBuilder
-from mql.language.parse_conditions import Node
-from mql.language.parse_values import is_number, unquoted
+from mql.language.parsing.calls import CallBuilder
+from mql.language.parsing.conditions import Node
+from mql.language.parsing.values import is_number, unquoted
 from mql.language.sample_clause import read_percent, read_sample
 from mql.language.source_names import EVENT_NAME, with_sources
 from mql.language.spans import span_of, token_span, tree_span
@@ -44,16 +43,14 @@ class _Clause:
         self.span = span
 
 
-@dataclass(frozen=True, slots=True)
-class _From:
+class _From(NamedTuple):
     """The sources of a query on their way into it."""
 
     fields: dict[str, object]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """A source, and what `as` calls it."""
 
     stream: str

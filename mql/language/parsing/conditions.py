@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from lark import Token
 
-from mql.language.parse_values import CONDITIONS, ValueBuilder, read_pattern, unquoted
+from mql.language.parsing.values import CONDITIONS, ValueBuilder, read_pattern, unquoted
 from mql.language.spans import span_of, token_span
 from mql.language.syntax import (
     Aggregate,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import NoReturn, TypeGuard
+from typing import NamedTuple, NoReturn, TypeGuard
 
 from lark import Token, v_args
 
 from mql.errors import Span
 from mql.language.diagnostics import nearest
 from mql.language.functions import FUNCTIONS, canonical_name
-from mql.language.parse_conditions import ConditionBuilder, Node
-from mql.language.parse_values import is_number, read_pattern
+from mql.language.parsing.conditions import ConditionBuilder, Node
+from mql.language.parsing.values import is_number, read_pattern
 from mql.language.scalars import DIGITS_MAX, IF_WRITTEN, SCALARS, ScalarFunction
 from mql.language.spans import span_of, token_span, tree_span
 from mql.language.syntax import (
@@ -38,23 +37,20 @@ _ORIGINS = {origin.value: origin for origin in Origin}
 _KNOWN = [*map(str.lower, FUNCTIONS), "avg", "tick", "if", *SCALARS, *_ORIGINS]
 
 
-@dataclass(frozen=True, slots=True)
-class _Distinct:
+class _Distinct(NamedTuple):
     """`distinct a` in an aggregate."""
 
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
+class _Filter(NamedTuple):
     """`filter (where …)` behind a call."""
 
     condition: Condition
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     """A regex among the arguments."""
 
     text: str
