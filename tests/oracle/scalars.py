@@ -1,47 +1,70 @@
-"""The scalar functions one value at a time, for the interpreter: each in the plainest way."""
+"""The scalar functions, of one value each: what they give is null unless a rule here gives more.
+
+`coalesce` and `if` are not here: they are no functions of values alone, for they pass nulls.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
-
-import msgspec
+from typing import TypeGuard
 
 from tests.oracle.cases import Json
+from tests.oracle.patterns import extracted
+from tests.oracle.values import Number, fit, is_number
+from tests.oracle.values import text as text_of
 
-WHITE_SPACE = {
-    *range(0x09, 0x0E),
-    *(0x20, 0x85, 0xA0, 0x1680),
-    *range(0x2000, 0x200B),
-    *(0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
-}
-"""Unicode's White_Space."""
+JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+JSON_BLANKS = " \t\n\r"
+LONGEST_INT64 = 20
 
-EXACT = Context(prec=2_000, Emax=10**6, Emin=-(10**6))
-
-
-def is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def fit(number: float | Fraction | Decimal) -> int | float | None:
-    """As a value: an integer beyond 64 bits is a float, a float beyond all is null."""
-    if isinstance(number, int) and -(2**63) <= number < 2**63:
-        return number
-    try:
-        double = float(number)
-    except OverflowError:
-        return None
-    return double if math.isfinite(double) else None
+WHITE_SPACE = (
+    "\t\n\v\f\r \x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""The characters that Unicode calls White_Space."""
 
 
-def text(value: Json) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()
+def scalar(function: str, values: list[Json], pattern: str | None = None) -> Json:
+    """What a function gives for its values; `pattern` is the regex of `extract`."""
+    match function, values:
+        case "number", [value]:
+            return number(value)
+        case "text", [value]:
+            return None if value is None else text_of(value)
+        case "lower", [str(value)]:
+            return value.lower()
+        case "upper", [str(value)]:
+            return value.upper()
+        case "trim", [str(value)]:
+            return value.strip(WHITE_SPACE)
+        case "length", [str() | list() | dict() as value]:
+            return len(value)
+        case "extract", [str(value)] if pattern is not None:
+            return extracted(pattern, value)
+        case "substring", [str(value), start] if is_whole(start):
+            return substring(value, int(start), len(value) + 1)
+        case "substring", [str(value), start, length] if is_whole(start) and is_whole(length):
+            return substring(value, int(start), int(start) + int(length))
+        case "abs", [value] if is_number(value):
+            return fit(abs(value))
+        case "floor", [value] if is_number(value):
+            return fit(math.floor(value))
+        case "ceil", [value] if is_number(value):
+            return fit(math.ceil(value))
+        case "round", [value] if is_number(value):
+            return fit(int(rounded(value, 0)))
+        case "round", [value, int(digits)] if is_number(value):
+            exact = rounded(value, digits)
+            return fit(int(exact) if isinstance(value, int) else exact)
+        case ("number" | "text" | "lower" | "upper" | "trim" | "length" | "extract", [_]) | (
+            ("abs" | "floor" | "ceil" | "round" | "substring"),
+            [_, *_],
+        ):
+            return None
+        case _:
+            raise LookupError(f"`scalar` has no {function} of {len(values)}")
 
 
 def number(value: Json) -> Json:
@@ -49,90 +72,26 @@ def number(value: Json) -> Json:
         return value
     if not isinstance(value, str):
         return None
-    inside = value.strip(" \t\n\r")
-    if not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", inside):
+    written = value.strip(JSON_BLANKS)
+    if not JSON_NUMBER.fullmatch(written):
         return None
-    return fit(json.loads(inside))
+    is_integer = written.lstrip("-").isdigit() and len(written) <= LONGEST_INT64
+    return fit(int(written) if is_integer else float(written))
 
 
-def only_text(value: Json, function: object, *others: object) -> Json:
-    return function(value, *others) if isinstance(value, str) else None  # type: ignore[operator]
+def is_whole(value: Json) -> TypeGuard[Number]:
+    return is_number(value) and value == math.floor(value)
 
 
-def trim(value: str) -> str:
-    start, end = 0, len(value)
-    while start < end and ord(value[start]) in WHITE_SPACE:
-        start += 1
-    while end > start and ord(value[end - 1]) in WHITE_SPACE:
-        end -= 1
-    return value[start:end]
+def substring(value: str, start: int, stop: int) -> str:
+    """The characters that exist at positions from `start` to before `stop`; the first is at 1."""
+    return "".join(c for position, c in enumerate(value, 1) if start <= position < stop)
 
 
-def length(value: Json) -> Json:
-    return len(value) if isinstance(value, str | list | dict) else None
-
-
-def whole(value: Json) -> int | None:
-    if not is_number(value) or value != math.floor(value):  # type: ignore[operator,arg-type]
-        return None
-    return int(value)  # type: ignore[arg-type]
-
-
-def substring(value: Json, start: Json, *size: Json) -> Json:
-    first, counts = whole(start), [whole(each) for each in size]
-    if not isinstance(value, str) or first is None or None in counts:
-        return None
-    last = len(value) if not counts else first + max(counts[0] or 0, 0) - 1
-    return "".join(c for place, c in enumerate(value, 1) if first <= place <= last)
-
-
-def extract(value: Json, pattern: str) -> Json:
-    if not isinstance(value, str):
-        return None
-    found = re.search(pattern, value, re.ASCII)
-    return None if found is None else found.group(1 if found.re.groups else 0)
-
-
-def rounded(value: Json, how: str, places: int | None = None) -> Json:
-    if not is_number(value):
-        return None
-    exact = Decimal(repr(value)).quantize(Decimal((0, (1,), -(places or 0))), how, EXACT)
-    if places is None or isinstance(value, int):
-        return fit(int(exact))
-    return fit(exact)
-
-
-def call(function: str, values: list[Json], pattern: str | None) -> Json:
-    """What a function gives for its values."""
-    first = values[0]
-    match function:
-        case "number":
-            return number(first)
-        case "text":
-            return text(first)
-        case "lower":
-            return only_text(first, str.lower)
-        case "upper":
-            return only_text(first, str.upper)
-        case "trim":
-            return only_text(first, trim)
-        case "length":
-            return length(first)
-        case "substring":
-            return substring(*values)
-        case "extract":
-            assert pattern is not None
-            return extract(first, pattern)
-        case "abs":
-            return fit(abs(first)) if is_number(first) else None  # type: ignore[arg-type]
-        case "floor":
-            return rounded(first, ROUND_FLOOR)
-        case "ceil":
-            return rounded(first, ROUND_CEILING)
-        case "round":
-            places = None if len(values) == 1 else whole(values[1])
-            return rounded(first, ROUND_HALF_UP, places)
-        case "coalesce":
-            return next((value for value in values if value is not None), None)
-        case _:
-            raise LookupError(f"there is no {function}")
+def rounded(value: Number, digits: int) -> Fraction:
+    """Half away from zero, by the shortest decimal text. What is whole stays, if digits >= 0."""
+    if digits >= 0 and value == math.floor(value):
+        return Fraction(value)
+    unit = Fraction(10) ** -digits
+    units = math.floor(abs(Fraction(repr(value))) / unit + Fraction(1, 2))
+    return units * unit * (-1 if value < 0 else 1)

@@ -18,8 +18,9 @@ from mql.language.parser import parse
 from mql.language.syntax import Query
 from tests.conformance import check_by_interpreter
 from tests.oracle.cases import Case, Event, Row, compare, load
+from tests.oracle.event_strategies import streams
 from tests.oracle.interpreter import interpret
-from tests.oracle.strategies import queries, streams
+from tests.oracle.strategies import queries
 
 CONFORMANCE = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 FILES = (

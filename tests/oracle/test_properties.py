@@ -18,8 +18,9 @@ from mql.language.syntax import Query
 from mql.planner.bind import bind
 from mql.planner.rules import optimize
 from tests.oracle.cases import Event, Row, compare
+from tests.oracle.event_strategies import streams
 from tests.oracle.interpreter import interpret
-from tests.oracle.strategies import queries, streams
+from tests.oracle.strategies import queries
 
 Streams = dict[str, list[Event]]
 

@@ -25,8 +25,10 @@ from mql.planner.plan import plan
 from mql.values.json_values import read_json
 from publish_agent.capture.encode import encode
 from publish_agent.screen.screen import Screen, Screener
-from tests.oracle.interpreter import _normal_event, event_scope, holds
-from tests.oracle.strategies import conditions, event_bodies, paths
+from tests.oracle.event_strategies import event_bodies
+from tests.oracle.interpreter import meets
+from tests.oracle.value_strategies import conditions, paths
+from tests.oracle.values import normal_event
 from tests.publish_agent.support import ALL, START_US, Bench
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -123,8 +125,7 @@ def test_an_agent_passes_what_the_interpreter_passes(
     bench.tick(0)
     bench.settle()
     for number, where in enumerate(wanted):
-        normal = [_normal_event(event) for event in events]  # type: ignore[arg-type]
-        kept = [e for e in normal if holds(where, event_scope(e, now_ms))]
+        kept = [e for e in events if meets(e, where, now_ms)]  # type: ignore[arg-type]
         assert len(bench.got(number).events) == len(kept), format_condition(where)
         assert bench.got(number).total.seen == len(events)
 
@@ -158,7 +159,7 @@ def test_an_agent_counts_what_passes_as_it_would_pass_it_on(
     bench.settle()
     texts = [read_json(encode(event)) for event in events]
     for number, where in enumerate(wanted):
-        kept = [e for e in texts if holds(where, event_scope(_normal_event(e), now_ms))]  # type: ignore[arg-type]
+        kept = [e for e in texts if meets(e, where, now_ms)]  # type: ignore[arg-type]
         assert bench.got(number).total.shipped == len(kept) * times, format_condition(where)
         assert bench.got(number).total.seen == len(events) * times
 
@@ -194,8 +195,8 @@ def test_rows_of_few_values_come_as_they_are_and_in_order(
     now_ms = bench.now_us // 1000
     bench.tick(0)
     bench.settle()
-    normal = [_normal_event(read_json(encode(event))) for event in events]  # type: ignore[arg-type]
-    kept = [e for e in normal if holds(where, event_scope(e, now_ms))] * times
+    normal = [normal_event(read_json(encode(event))) for event in events]  # type: ignore[arg-type]
+    kept = [e for e in normal if meets(e, where, now_ms)] * times
     rows = [{name: row[name] for name in "nad"} for row in bench.got(0).rows]
     assert rows == [{name: event.get(name) for name in "nad"} for event in kept]
     assert bench.got(0).total.seen == len(events) * times
@@ -216,7 +217,7 @@ def test_whatever_types_a_program_uses_its_events_pass_as_their_json_does(
     bench.settle()
     texts = [read_json(encode(event)) for event in events]
     for number, where in enumerate(wanted):
-        kept = [e for e in texts if holds(where, event_scope(_normal_event(e), now_ms))]  # type: ignore[arg-type]
+        kept = [e for e in texts if meets(e, where, now_ms)]  # type: ignore[arg-type]
         assert len(bench.got(number).events) == len(kept), format_condition(where)
         assert bench.got(number).total.seen == len(events)
 
@@ -249,8 +250,8 @@ def test_values_at_the_edges_are_not_screened_away(where: str, value: object) ->
     bench.settle()
     condition = plan(f"{ALL} where {where}").agent.steps[1]
     assert isinstance(condition, Filter)
-    event = _normal_event(read_json(encode({"a": value})))  # type: ignore[arg-type]
-    expected = all(holds(c, event_scope(event, START_US)) for c in condition.conditions)
+    event = read_json(encode({"a": value}))
+    expected = all(meets(event, c, START_US) for c in condition.conditions)  # type: ignore[arg-type]
     assert len(bench.got().events) == expected
 
 
@@ -348,8 +349,8 @@ def test_numbers_in_texts_are_compared_as_numbers_are(operator: str, limit: str)
     bench.publish(*events)
     bench.tick(0)
     bench.settle()
-    normal = [_normal_event(read_json(encode(event))) for event in events]  # type: ignore[arg-type]
+    texts = [read_json(encode(event)) for event in events]
     for number, where in enumerate(wanted):
         assert where is not None
-        kept = [e for e in normal if holds(where, event_scope(e, 0))]
+        kept = [e for e in texts if meets(e, where)]  # type: ignore[arg-type]
         assert len(bench.got(number).events) == len(kept)
