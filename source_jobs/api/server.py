@@ -25,7 +25,8 @@ from source_jobs.api.telemetry import logs
 from source_jobs.api.uvicorn_server import make_server
 from source_jobs.client import Client, connect
 
-_BACKLOG = 512
+BACKLOG = 512
+"""So many connections wait in the kernel until they are taken."""
 _START_S = 10.0
 _MANY = 1 << 30
 """File descriptors of a process that has no limit."""
@@ -57,7 +58,7 @@ def listen(settings: Settings) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((settings.host, settings.port))
-        made.listen(_BACKLOG)
+        made.listen(BACKLOG)
     except OSError as error:
         made.close()
         where = f"{settings.bracketed}:{settings.port}"
