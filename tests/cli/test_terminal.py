@@ -152,7 +152,8 @@ def test_explain_live_is_harmless(
     screen = Screen(4_000)
     monkeypatch.setattr(records, "standard_output", lambda: screen)
     monkeypatch.setattr(show, "MEASURE_S", 0.0)
-    show.explain_live("select * from s", SimpleNamespace(open=FakeClient))  # type: ignore[arg-type]
+    connection: Any = SimpleNamespace(open=FakeClient, question=lambda _: None)
+    show.explain_live("select * from s", connection)
     shown = capsys.readouterr()
     for text in (screen.text.replace("\x1b[1m", "").replace("\x1b[0m", ""), shown.out, shown.err):
         assert_harmless(text)

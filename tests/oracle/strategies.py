@@ -44,8 +44,8 @@ from mql.language.syntax import (
     parts_of,
     values_in,
 )
-from tests.oracle.event_strategies import weighted
-from tests.oracle.source_strategies import (
+from tests.oracle.drawn.events import weighted
+from tests.oracle.drawn.sources import (
     condition_of_sources,
     item_of_sources,
     of_sources,
@@ -54,7 +54,7 @@ from tests.oracle.source_strategies import (
     values_of_sources,
     windows,
 )
-from tests.oracle.value_strategies import (
+from tests.oracle.drawn.values import (
     NUMERIC,
     PROVENANCE,
     computed,

@@ -18,7 +18,7 @@ from mql.language.parser import parse
 from mql.language.syntax import Query
 from tests.conformance import check_by_interpreter
 from tests.oracle.cases import Case, Event, Row, compare, load
-from tests.oracle.event_strategies import streams
+from tests.oracle.drawn.events import streams
 from tests.oracle.interpreter import interpret
 from tests.oracle.strategies import queries
 

@@ -18,7 +18,7 @@ from mql.language.syntax import Query
 from mql.planner.bind import bind
 from mql.planner.rules import optimize
 from tests.oracle.cases import Event, Row, compare
-from tests.oracle.event_strategies import streams
+from tests.oracle.drawn.events import streams
 from tests.oracle.interpreter import interpret
 from tests.oracle.strategies import queries
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib  # noqa: F401 - a refusal needs it, in a thread that imports nothing
 from functools import lru_cache
 
+import mql.language.sql_habits  # noqa: F401 - so does this
 from mql.errors import QueryError
 from mql.language.format import format_property
 from mql.language.parser import parse

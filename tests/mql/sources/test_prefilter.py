@@ -38,8 +38,8 @@ from mql.sources.search import Search
 from mql.sources.slices import Slice
 from mql.values.json_values import nested_json, read_json
 from tests.oracle.cases import Json, Row, compare
-from tests.oracle.event_strategies import event_bodies, texts, weighted
-from tests.oracle.value_strategies import LIKES, REGEXES, conditions, paths
+from tests.oracle.drawn.events import event_bodies, texts, weighted
+from tests.oracle.drawn.values import LIKES, REGEXES, conditions, paths
 
 pytestmark = pytest.mark.timeout(1800)
 

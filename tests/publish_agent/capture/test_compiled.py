@@ -25,7 +25,7 @@ from publish_agent.capture.native.binding import Kind, Look, Marks, gate
 from publish_agent.screen.taker import Taker
 from publish_agent.stream import Stream
 from tests.native import sanitizer
-from tests.oracle.event_strategies import event_bodies
+from tests.oracle.drawn.events import event_bodies
 from tests.publish_agent.compiled_odd import COPIED, COUNTED, WHERES
 from tests.publish_agent.screen.test_where import odd_events, screen, wheres
 from tests.publish_agent.support import ALL, Bench

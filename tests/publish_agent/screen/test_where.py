@@ -25,9 +25,9 @@ from mql.planner.plan import plan
 from mql.values.json_values import read_json
 from publish_agent.capture.encode import encode
 from publish_agent.screen.screen import Screen, Screener
-from tests.oracle.event_strategies import event_bodies
+from tests.oracle.drawn.events import event_bodies
+from tests.oracle.drawn.values import conditions, paths
 from tests.oracle.interpreter import meets
-from tests.oracle.value_strategies import conditions, paths
 from tests.oracle.values import normal_event
 from tests.publish_agent.support import ALL, START_US, Bench
 

@@ -16,7 +16,7 @@ from mql.planner.logical import format_plan
 from mql.planner.plan import plan
 from mql.wire.messages import Ended, Rejected, Subscribe
 from tests.oracle.cases import Event, compare
-from tests.oracle.event_strategies import LAST_MS, streams
+from tests.oracle.drawn.events import LAST_MS, streams
 from tests.oracle.strategies import queries
 from tests.source_jobs.protocol.stage import FakeAgent, Stage
 

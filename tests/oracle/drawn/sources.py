@@ -25,7 +25,7 @@ from mql.language.syntax import (
     Value,
 )
 from mql.language.traverse import map_condition, map_everywhere
-from tests.oracle.event_strategies import weighted
+from tests.oracle.drawn.events import weighted
 
 JOIN_KEYS: list[tuple[Step, ...]] = [("g",), ("g",), ("n",), ("d", "x"), ("o",)]
 NAMES = [("c", "p"), ("left", "right"), ("a", "n")]

@@ -36,7 +36,7 @@ from mql.language.syntax import (
     Tick,
     Value,
 )
-from tests.oracle.event_strategies import texts, weighted
+from tests.oracle.drawn.events import texts, weighted
 
 ANY = AnyElement.ANY
 

@@ -1,0 +1,1 @@
+"""What Hypothesis draws: events, values and conditions, sources that have names."""
