@@ -12,7 +12,7 @@ STREAMS_MAX = 10
 _CHARACTERS_MAX = 80
 """A longer name is counted, and not shown."""
 
-UNKNOWN = "add `from` and a stream; no source job was asked which: `mql streams` shows them"
+UNKNOWN = "add `from` and a stream; no source job has told which there are: see `mql streams`"
 """The hint where nobody is connected."""
 
 

@@ -230,10 +230,50 @@ def test_a_wrong_query_is_exit_code_2(job: SourceJob) -> None:
     assert b"--ledger" in done.stderr
 
 
+UNNAMED = "select number where status >= 500"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("query", UNNAMED),
+        ("explain", "--live", UNNAMED),
+        ("serve", "--from", "{}", "--query", UNNAMED, "--as", "errors"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_query_without_a_stream_is_refused_with_those_that_there_are(
+    job: SourceJob, arguments: tuple[str, ...]
+) -> None:
+    done = run(job, *(each.format(job.clients_address) for each in arguments), code=2)
+    assert done.stderr.decode().splitlines() == [
+        "line 1, column 14: a live query names its stream, and this one has no `from`",
+        f"  {UNNAMED}",
+        "               ^",
+        "hint: add `from` and one of playback, requests",
+    ]
+    assert done.stdout == b""
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("arguments", [("query",), ("explain", "--live"), ("check", "--live")])
+def test_where_no_source_job_names_its_streams_that_is_said(arguments: tuple[str, ...]) -> None:
+    with source_job() as job:
+        gone = job.clients_address
+    done = run(gone, *arguments, UNNAMED, code=2)
+    assert b"has no `from`" in done.stderr
+    assert b"no source job has told which there are: see `mql streams`" in done.stderr
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize(
     "arguments",
-    [("query", "select a"), ("agents",), ("trace", "a.b=c"), ("explain", "--live", "select a")],
+    [
+        ("query", "select a from s"),
+        ("agents",),
+        ("trace", "a.b=c"),
+        ("explain", "--live", "select a from s"),
+    ],
 )
 def test_no_source_job_is_said_within_two_seconds(arguments: tuple[str, ...]) -> None:
     with source_job() as job:

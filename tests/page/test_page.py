@@ -73,6 +73,14 @@ def test_an_error_is_under_the_caret_while_one_types(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("services")
+def test_a_query_without_a_stream_is_marked_where_from_is_missing(page: Page) -> None:
+    write(page, "select path where status == 500")
+    expect(page.locator(".wrong")).to_contain_text("line 1, column 12: a live query names its")
+    expect(page.locator(".wrong .hint")).to_contain_text(re.compile("from.* requests"))
+    expect(page.locator(".cm-lintRange-error")).to_have_text(" ")
+
+
+@pytest.mark.usefixtures("services")
 def test_what_agents_publish_can_be_completed(page: Page) -> None:
     expect(page.locator(".catalogue")).to_contain_text("latency_ms")
     expect(page.locator(".catalogue")).to_contain_text("requests")

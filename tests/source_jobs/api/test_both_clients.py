@@ -97,6 +97,18 @@ def test_a_wrong_query_is_told_with_its_place(client: Client | HttpClient) -> No
         assert (wrong.value.line, wrong.value.column) == (1, 10)
 
 
+def test_a_query_without_a_stream_is_refused_with_those_that_there_are(
+    client: Client | HttpClient,
+) -> None:
+    for ask in (client.subscribe, client.explain):
+        with pytest.raises(QueryError, match="has no `from`") as wrong:
+            ask("select n where n > 1")
+        assert (wrong.value.line, wrong.value.column) == (1, 9)
+        assert wrong.value.hint == "add `from` and one of payments, requests, secrets"
+    with pytest.raises(QueryError, match="no source job has told which there are"):
+        client.subscribe("select n where n > 1", timeout_s=None)
+
+
 def test_an_answer_is_an_async_iterator_too(client: Client | HttpClient) -> None:
     async def read() -> int:
         answer = client.subscribe("select n from requests limit 5", timeout_s=None)

@@ -87,6 +87,7 @@ def test_a_text_that_is_too_long_is_refused_by_its_length(asker: Asker) -> None:
 
 
 TEXT = f"select a, b from s where a == '{'x' * 1_000}'"
+UNNAMED = f"select a where a == '{'x' * 1_000}'"
 WRONG = f"select {'a, ' * 500} frm s"
 
 
@@ -95,12 +96,13 @@ def test_a_long_text_is_planned_as_a_short_one_is() -> None:
         planner = Planner()
         for text in ("select a, b from s", TEXT):
             assert await planner.outline("ada", text) == outline_of(text)
-        for text in ("select a frm s", WRONG):
+        for text in ("select a frm s", WRONG, "select a", UNNAMED):
             with pytest.raises(QueryError) as expected:
                 outline_of(text)
             with pytest.raises(QueryError) as found:
                 await planner.outline("ada", text)
             assert str(found.value) == str(expected.value)
+            assert type(found.value) is type(expected.value)
         planner.close()
 
     asyncio.run(plan())

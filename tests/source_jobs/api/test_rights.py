@@ -222,6 +222,26 @@ def test_streams_that_a_token_may_not_read_have_no_name(
             assert ("secrets" in rates) is hint
 
 
+@pytest.mark.usefixtures("agent")
+def test_who_names_no_stream_hears_of_those_that_the_token_may_read(
+    job: SourceJob, tmp_path: Path
+) -> None:
+    path = tmp_path / "t"
+    full = add_token(path, "full", "query")
+    long = f"select n where user == '{'x' * 1_000}'"
+    with with_token(job, path, "query", streams=("pay*", "req*")) as few:
+        for asker, names in ((few, ""), (Asker(few.url, full), ", secrets")):
+            hint = f"add `from` and one of payments, requests{names}"
+            for text in ("select n where n > 1", long):
+                checked = asker("POST", "/api/check", {"query": text}).json
+                refused = asker("POST", "/api/queries", {"query": text})
+                explained = asker("POST", "/api/explain", {"query": text})
+                assert [a.status for a in (refused, explained, asker.stream(text))] == [422] * 3
+                assert checked == {"ok": False, "error": refused.error}
+                assert explained.error == refused.error
+                assert (refused.error["column"], refused.error["hint"]) == (9, hint)
+
+
 def test_no_name_of_a_file_is_an_error(asker: Asker) -> None:
     for name in (
         "x" * 300,

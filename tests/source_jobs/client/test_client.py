@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +118,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def test_an_answer_is_an_iterator_that_ends(job: FakeJob) -> None:
     job.reply = then_end
-    with connected(job) as client, client.subscribe("select a") as answer:
+    with connected(job) as client, client.subscribe("select a from s") as answer:
         assert (answer.query_id, answer.warnings) == (7, ("careful",))
         windows = list(answer)
         assert [row["a"] for window in windows for row in window.rows()] == [1, 2, 3]
@@ -133,7 +134,7 @@ def test_an_answer_is_an_async_iterator_too(job: FakeJob) -> None:
     job.reply = then_end
 
     async def read(client: Client) -> list[int]:
-        answer = await asyncio.to_thread(client.subscribe, "select a")
+        answer = await asyncio.to_thread(client.subscribe, "select a from s")
         return [row["a"] async for window in answer for row in window.rows()]  # type: ignore[misc]
 
     async def both() -> list[list[int]]:
@@ -147,7 +148,7 @@ def test_waiting_does_not_hold_up_the_event_loop(job: FakeJob) -> None:
     async def ticks() -> int:
         count = 0
         with connected(job) as client:
-            answer = await asyncio.to_thread(client.subscribe, "select a")
+            answer = await asyncio.to_thread(client.subscribe, "select a from s")
 
             async def read() -> None:
                 async for _ in answer:
@@ -167,7 +168,7 @@ def test_waiting_does_not_hold_up_the_event_loop(job: FakeJob) -> None:
 def test_several_answers_at_once(job: FakeJob) -> None:
     job.reply = then_end
     with connected(job) as client:
-        answers = [client.subscribe("select a") for _ in range(5)]
+        answers = [client.subscribe("select a from s") for _ in range(5)]
         for answer in answers:
             assert sum(window.num_rows for window in answer) == 3
     assert job.kinds().count("Connect") == 1
@@ -175,21 +176,46 @@ def test_several_answers_at_once(job: FakeJob) -> None:
 
 def test_leaving_an_answer_tells_the_source_job(job: FakeJob) -> None:
     with connected(job) as client:
-        with client.subscribe("select a") as answer:
+        with client.subscribe("select a from s") as answer:
             next(iter(answer))
         until(lambda: "Leave" in job.kinds())
         list(answer)  # what had come can still be read
         assert answer.ended == "closed"
     with connected(job) as client:
-        client.subscribe("select a")
+        client.subscribe("select a from s")
     until(lambda: job.kinds().count("Leave") == 2)
 
 
 def test_a_wrong_query_is_refused_before_anything_is_sent(job: FakeJob) -> None:
     with connected(job) as client:
         with pytest.raises(QueryError, match="window"):
-            client.subscribe("select count(*)")
+            client.subscribe("select count(*) from s")
         assert "Ask" not in job.kinds()
+
+
+def test_the_streams_are_asked_for_where_a_query_names_none(job: FakeJob) -> None:
+    def show(job: FakeJob, peer: bytes, message: m.Message) -> None:
+        assert isinstance(message, m.Show)
+        names = ("c", "d e") if message.after else ("a", "b")
+        listed = json.dumps([{"stream": name} for name in names]).encode()
+        job.send(peer, m.Shown(message.request, "" if message.after else "b"), listed)
+
+    job.reply = show
+    with connected(job) as client:
+        with pytest.raises(QueryError, match="has no `from`") as wrong:
+            client.subscribe("select x")
+        assert wrong.value.hint == "add `from` and one of a, b, c, 'd e'"
+        assert "Ask" not in job.kinds()
+        asked = [(e.what, e.brief) for e in job.heard if isinstance(e, m.Show)]
+        assert asked == [("streams", True)] * 2
+
+
+def test_where_no_source_job_names_its_streams_it_says_so(job: FakeJob) -> None:
+    job.reply = lambda *_: None
+    with connected(job) as silent, connect("tcp://127.0.0.1:9", timeout_s=None) as away:
+        for client in (silent, away):
+            with pytest.raises(QueryError, match="no source job has told which there are"):
+                client.subscribe("select x")
 
 
 def test_a_refusal_by_the_source_job_is_an_error_with_its_place(job: FakeJob) -> None:
@@ -202,8 +228,8 @@ def test_a_refusal_by_the_source_job_is_an_error_with_its_place(job: FakeJob) ->
 
     job.reply = refuse
     with connected(job) as client, pytest.raises(QueryError) as raised:
-        client.subscribe("select a")
-    assert str(raised.value).splitlines()[1:] == ["  select a", "         ^", "hint: try `b`"]
+        client.subscribe("select a from s")
+    assert str(raised.value).splitlines()[1:] == ["  select a from s", "         ^", "hint: try `b`"]
 
 
 def test_a_query_that_fails_later_raises_when_that_is_read(job: FakeJob) -> None:
@@ -215,7 +241,7 @@ def test_a_query_that_fails_later_raises_when_that_is_read(job: FakeJob) -> None
 
     job.reply = fail
     with connected(job) as client:
-        answer = client.subscribe("select a")
+        answer = client.subscribe("select a from s")
         assert next(iter(answer)).num_rows == 2
         with pytest.raises(SourceJobError, match="sort: too much"):
             list(answer)
@@ -250,7 +276,7 @@ def test_what_is_no_address_is_a_value_error(address: str) -> None:
 
 def test_a_source_job_that_restarts_is_asked_again_and_the_gap_is_told() -> None:
     job = FakeJob()
-    with connect(job.address) as client, client.subscribe("select a") as answer:
+    with connect(job.address) as client, client.subscribe("select a from s") as answer:
         assert answer.get(LIMIT_S) is not None
         until(lambda: answer.get(0.1) is None)
         job.close()
@@ -268,7 +294,7 @@ def test_a_question_waits_for_a_source_job_that_is_not_there_yet() -> None:
     free = FakeJob()
     free.close()
     with connect(free.address, timeout_s=None) as client:
-        answer = client.subscribe("select a", timeout_s=None)
+        answer = client.subscribe("select a from s", timeout_s=None)
         assert answer.get(0.1) is None
         job = FakeJob(free.address)
         try:
@@ -289,7 +315,7 @@ def test_a_piece_that_cannot_be_read_is_a_gap_and_the_next_one_is_read(job: Fake
                 job.send(peer, m.Answer(message.request, sequence, closes=False), payload)
 
     job.reply = garble
-    with connected(job) as client, client.subscribe("select a") as answer:
+    with connected(job) as client, client.subscribe("select a from s") as answer:
         first, second, third = (answer.get(LIMIT_S) for _ in range(3))
         assert first is not None
         assert second is not None
@@ -300,7 +326,7 @@ def test_a_piece_that_cannot_be_read_is_a_gap_and_the_next_one_is_read(job: Fake
 
 def test_closing_the_client_ends_those_who_wait(job: FakeJob) -> None:
     client = connect(job.address)
-    answer = client.subscribe("select a")
+    answer = client.subscribe("select a from s")
     ended = threading.Event()
 
     def read() -> None:

@@ -56,6 +56,51 @@ def test_a_query_that_is_wrong_is_rejected_with_its_place_and_a_hint() -> None:
     assert rejected.hint == "add a window, such as `window 10`"
 
 
+NO_FROM = "a live query names its stream, and this one has no `from`"
+
+
+def test_a_query_without_a_stream_is_rejected_with_those_that_there_are() -> None:
+    stage = Stage()
+    client = stage.client()
+    asked = [client.ask("select a")]
+    stage.agent("a", "requests", "shop orders")
+    stage.agent("b", "requests", "x" * 100)
+    asked += [client.ask("select a where b > 1"), client.ask("select a", knows=("req*", "p*"))]
+    asked += [client.show("explain", "select a")]
+    refused = [rejected for request in asked for rejected in client.got(Rejected, request)]
+    assert {(r.reason, r.line, r.column, r.start, r.is_query) for r in refused} == {
+        (NO_FROM, 1, 9, 8, True)
+    }
+    assert [r.hint for r in refused] == [
+        "no agent offers a stream at this moment",
+        "add `from` and one of requests, 'shop orders' and 1 more",
+        "add `from requests`",
+        "add `from` and one of requests, 'shop orders' and 1 more",
+    ]
+
+
+def test_of_very_many_streams_some_are_named_and_the_others_counted() -> None:
+    stage = Stage()
+    stage.agent("a", *(f"s{number:04}" for number in range(1_000)))
+    stage.agent("b", *(f"t{number:04}" for number in range(500)))
+    client = stage.client()
+    (of_all,) = client.got(Rejected, client.ask("select a"))
+    names = ", ".join(f"s{number:04}" for number in range(10))
+    assert of_all.hint == f"add `from` and one of {names} and 1,490 more"
+    (of_one,) = client.got(Rejected, client.ask("select a", knows=("s*7",)))
+    assert of_one.hint.endswith(" s0097 and 90 more")
+
+
+def test_what_only_vanished_agents_offered_is_not_named() -> None:
+    stage = Stage()
+    agent, client = stage.agent("a", "requests"), stage.client()
+    stage.agent("b", "payments")
+    agent.is_alive = False
+    stage.pass_time(4_000)
+    (rejected,) = client.got(Rejected, client.ask("select a"))
+    assert rejected.hint == "add `from payments`"
+
+
 def test_names_that_nobody_has_seen_are_warned_about_with_what_they_may_mean() -> None:
     stage = Stage()
     agent, client = stage.agent("a", "requests"), stage.client()

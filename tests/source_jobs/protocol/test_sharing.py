@@ -319,9 +319,9 @@ def test_there_are_limits_and_each_says_so() -> None:
     one, two = stage.client("1"), stage.client("2")
     long = one.ask("select " + "a" * 300)
     for number in range(3):
-        one.ask(f"select a{number}")
+        one.ask(f"select a{number} from s")
     for number in range(3, 5):
-        two.ask(f"select a{number}")
+        two.ask(f"select a{number} from s")
     stage.client("3")
     stage.client("4")
     reasons = [r.reason for c in stage.clients.values() for r in c.got(Rejected)]
