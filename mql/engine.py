@@ -100,6 +100,10 @@ def _now_ms() -> int:
     return clock.time_ns() // 1_000_000
 
 
+_PREVIEW_S = 5.0
+"""After so long, or in silence, a query over a pipe is warned of what is known so far."""
+
+
 class _Run:
     """One execution: its readers, its pipeline, and what it counts."""
 
@@ -125,6 +129,7 @@ class _Run:
         self._prefilter = None if strict or not screened else _prefilter(plan_steps, sources[0][1])
         self._stopping = False
         self._arrives = timing is None and any(source.arrives for _, source in sources)
+        self._preview_s = clock.monotonic() + _PREVIEW_S
         self._clock = EventClock()
         self._pipeline = Pipeline(self._steps, context)
         self._statistics = Statistics(counters=context.counters)
@@ -194,8 +199,6 @@ class _Run:
     def _block(self, read: Read) -> Block:
         self._statistics.events += len(read.times)
         self._review.note_times(read.times)
-        if self._arrives:
-            self._review.preview(self._statistics.events)
         now_ms = _now_ms() if self._arrives else None
         return self._clock.stamp(read.batch, now_ms, times=read.times, rows=read.rows)
 
@@ -224,6 +227,8 @@ class _Run:
             if self._strict and reader.bad.first is not None:
                 reason = reader.bad.reason
                 raise InputError(f"line {reader.bad.first} is not a JSON object: {reason}")
+            if self._arrives and (read is None or clock.monotonic() > self._preview_s):
+                self._review.preview(self._statistics.events)
             yield read
         self._review.note_end(number)
 

@@ -76,6 +76,31 @@ class ProfileBuilder:
         """Take names that all events have, whatever their values are."""
         self._had.update(dict.fromkeys(names))
 
+    def missing(self) -> dict[Property | str, str]:
+        """The paths and prefixes that no event has had so far, each with the key that it lacks."""
+        if not self._doubtful():
+            return {}
+        known = self.profile("", is_complete=False)
+        found: dict[Property | str, str] = {
+            prefix: prefix for prefix in self._prefixes if not known.has_start(prefix)
+        }
+        for name, path in self._paths.items():
+            step = known.missing_step(path) if self._is_doubtful(name, path) else None
+            if isinstance(step, str):
+                found[path] = step
+        return found
+
+    def is_missing(self, name: Property | str) -> bool:
+        """Whether a path or a prefix is still in doubt."""
+        if isinstance(name, str):
+            return not self._starts(name, self._had)
+        return self._is_doubtful(format_property(name), name)
+
+    def find(self, lines: bytes) -> None:
+        """Look for what is in doubt in some more lines, which are not counted."""
+        for _ in self._find(_read(lines)):
+            pass
+
     def profile(self, source: str, *, is_complete: bool) -> SourceProfile:
         """What has been counted; `is_complete` says whether those are all events of the source."""
         fields = {steps: FieldCounts() for steps in self._had} | self._names.fields
@@ -141,6 +166,13 @@ class ProfileBuilder:
 
     def _look_through(self, events: Iterable[object]) -> None:
         """Find names in events; all, for those that may be meant, while something is in doubt."""
+        for event in self._find(events):
+            if self._walked < WALKED_MAX:
+                self._walked += 1
+                self._names.add(event)
+
+    def _find(self, events: Iterable[object]) -> Iterator[object]:
+        """Take the names of events that are in doubt; give events after which some still are."""
         for event in events:
             if not isinstance(event, dict):
                 continue
@@ -155,9 +187,7 @@ class ProfileBuilder:
                     self._had[(str(key),)] = None
             if not self._doubtful():
                 return
-            if self._walked < WALKED_MAX:
-                self._walked += 1
-                self._names.add(event)
+            yield event
 
 
 def _read(lines: bytes) -> Iterable[object]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mql.columnar import kernels
 from mql.events.names import names_of_schema
 from mql.events.profile import ProfileBuilder
+from mql.sources.name_search import NameSearch
 from mql.sources.slices import Slice
 
 FIRST = 1_000
@@ -25,11 +26,15 @@ _FIRST_BYTES_MAX = 1 << 25
 """But no more of the first events than take so many bytes."""
 _PORTION_BYTES = 1 << 20
 """Lines are counted when they are so much: it costs a hundred calls."""
+_LEARNED_BYTES = 1 << 16
+"""So much of the lines says which bytes are rare."""
 _NEWLINE = b"\n"
 
 
 class EventSample(Protocol):
-    """The sample of one source."""
+    """The sample of one source. `has_ended` is set where it is known that no more events come."""
+
+    has_ended: bool
 
     @property
     def is_whole(self) -> bool:
@@ -53,7 +58,9 @@ class LineSample:
         self._first_bytes = 0
         self._stride = 0
         self._skip = 0  # bytes to be left out before the next line
+        self._search: NameSearch | None = None
         self.is_whole = True
+        self.has_ended = False
 
     def add(self, lines: Slice) -> None:
         """Take some of the next lines of a text."""
@@ -63,6 +70,7 @@ class LineSample:
         if place >= end:
             return
         self.is_whole = False
+        self._look(Slice(data, place, end))
         at = place + self._skip
         while at < end:
             if at > place:  # the line that begins at this byte, or after it
@@ -75,13 +83,23 @@ class LineSample:
             place, at = stop, stop + self._stride
         self._skip = at - end
 
-    def add_texts(self, lines: Sequence[str]) -> None:
-        """Take some of the next lines, which come one by one."""
+    def add_texts(self, lines: Sequence[str], text: bytes) -> None:
+        """Take some of the next lines, which come one by one; `text` are all of them."""
         rows = sampled_rows(self._seen, len(lines))
         self._seen += len(lines)
-        self.is_whole = self.is_whole and len(rows) == len(lines)
         for row in rows:
-            self._take(lines[row].encode("utf-8", "replace") + _NEWLINE)
+            self._take(lines[row].encode() + _NEWLINE)
+        if len(rows) < len(lines):
+            self.is_whole = False
+            self._look(Slice(text, 0, len(text)))
+
+    def _look(self, lines: Slice) -> None:
+        """Look for names that none of the first events has."""
+        if self._search is None:
+            self.settle()
+            data, start, end = lines
+            self._search = NameSearch(self._builder, data[start : min(end, start + _LEARNED_BYTES)])
+        self._search.look(lines)
 
     def settle(self) -> None:
         """Count what has been taken and not been counted."""
@@ -112,13 +130,14 @@ class LineSample:
 
 
 class RowSample:
-    """A sample of the rows of tables."""
+    """A sample of the rows of tables, of which `seen` have come so far."""
 
     def __init__(self, builder: ProfileBuilder) -> None:
         self._builder = builder
-        self._seen = 0
+        self.seen = 0
         self._schema: pa.Schema | None = None
         self.is_whole = True
+        self.has_ended = False
 
     def add_schema(self, schema: pa.Schema) -> None:
         """Take the names that the next rows have, those too that the query does not read."""
@@ -128,8 +147,8 @@ class RowSample:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take some of the next rows."""
-        rows = sampled_rows(self._seen, batch.num_rows)
-        self._seen += batch.num_rows
+        rows = sampled_rows(self.seen, batch.num_rows)
+        self.seen += batch.num_rows
         first = next((i for i, row in enumerate(rows) if i != row), len(rows))
         if first:
             self._builder.add_rows(batch.slice(0, first))

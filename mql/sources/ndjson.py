@@ -136,10 +136,16 @@ class LineSource:
     def _sampled(self, slices: Iterator[list[Slice] | None]) -> Iterator[list[Slice] | None]:
         """The same, and some of the lines are taken for the sample."""
         for some in slices:
-            if self._sample is not None:
-                for lines in some or ():
+            if self._sample is not None and some:
+                for lines in some:
                     self._sample.add(lines)
+                self._sample.has_ended = self._is_at_end
             yield some
+
+    @property
+    def _is_at_end(self) -> bool:
+        """Whether all bytes have been read; what is no whole line was put back, if it can be."""
+        return self._compressed is None and self.bytes_read == self.bytes_total
 
     def _slices(self, counter: _LineCounter) -> Iterator[list[Slice] | None]:
         """Whole lines, as many at once as have come."""

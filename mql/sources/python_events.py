@@ -45,9 +45,10 @@ class EventSource:
         events = chain(self._first, self._events)
         while part := list(islice(events, ROWS)):
             lines, times = _lines(part, has_times=has_times)
-            if self._sample is not None:
-                self._sample.add_texts(lines)
             text = "\n".join(lines).encode()
+            if self._sample is not None:
+                self._sample.add_texts(lines, text)
+                self._sample.has_ended = len(part) < ROWS
             yield reader.from_lines(text, None, times if has_times else None)
 
     def watch(self, builder: ProfileBuilder) -> LineSample:

@@ -81,7 +81,7 @@ class QueryReview:
             self._bounds = start, windows[-1].end_ms
 
     def preview(self, events: int) -> None:
-        """Warn once after some events have been read, where the last one may never come."""
+        """Warn once some events have been read, where the last one may never come."""
         if not self._previewed and events >= EVENTS_MIN:
             self._previewed = True
             self._judge()
@@ -130,7 +130,8 @@ class _Watched:
     def profile(self) -> SourceProfile:
         """What has been counted so far."""
         self._sample.settle()
-        is_complete = self.has_ended and self._sample.is_whole
+        has_ended = self.has_ended or self._sample.has_ended
+        is_complete = has_ended and self._sample.is_whole
         return self._builder.profile(self._name, is_complete=is_complete)
 
 

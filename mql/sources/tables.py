@@ -29,6 +29,7 @@ class TableSource:
         name: str = "the batches",
     ) -> None:
         self._is_table = isinstance(batches, pa.Table)
+        self._rows = batches.num_rows if isinstance(batches, pa.Table) else None
         self._batches = iter(batches.to_batches() if isinstance(batches, pa.Table) else batches)
         self._name = name
         self._first: pa.RecordBatch | None = None
@@ -65,6 +66,7 @@ class TableSource:
                 if self._sample is not None:
                     for batch in batches:
                         self._sample.add(batch)
+                    self._sample.has_ended = self._sample.seen == self._rows
                 read = reader.from_table(batches)
             yield read
 

@@ -95,12 +95,15 @@ class SourceProfile(msgspec.Struct, frozen=True, dict=True):
 
         Where only null, or lists without elements, stand for what it would lead into, it is not.
         """
-        if not self.concludes(len(path.steps)):
-            return False
+        return self.concludes(len(path.steps)) and self.missing_step(path) is not None
+
+    def missing_step(self, path: Property) -> Step | None:
+        """The first step of a path that led nowhere where it could have; None if there is none."""
         nodes, length = self._deepest(path.steps)
         if length == len(path.steps):
-            return False
-        return length == 0 or any(node.refutes(path.steps[length]) for node in nodes)
+            return None
+        step = path.steps[length]
+        return step if length == 0 or any(node.refutes(step) for node in nodes) else None
 
     def concludes(self, depth: int = 1) -> bool:
         """Whether a name of so many steps is none that events have, if none is known."""

@@ -24,7 +24,7 @@ from mql.language.syntax import (
     parts_of,
     values_in,
 )
-from mql.language.traverse import walk
+from mql.language.traverse import properties_in, walk
 from mql.planner.bind import ANOMALY_COLUMNS
 from mql.planner.output_row import Row
 from mql.warnings.record import shortened
@@ -157,10 +157,12 @@ class _Uses:
             case Aggregate():
                 yield from self._of_aggregate(value, clause)
             case Call("coalesce", arguments):
-                names = [Property(a.steps) for a in arguments if isinstance(a, Property)]
                 for argument in arguments:
+                    rest = (each for each in arguments if each is not argument)
+                    others = tuple(
+                        Property(name.steps) for each in rest for name in properties_in(each)
+                    )
                     for use in self._of_event(argument, clause):
-                        others = tuple(name for name in names if name != use.name)
                         yield msgspec.structs.replace(use, others=use.others + others)
             case _:
                 for part in parts_of(value):
