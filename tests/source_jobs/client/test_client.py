@@ -229,7 +229,11 @@ def test_a_refusal_by_the_source_job_is_an_error_with_its_place(job: FakeJob) ->
     job.reply = refuse
     with connected(job) as client, pytest.raises(QueryError) as raised:
         client.subscribe("select a from s")
-    assert str(raised.value).splitlines()[1:] == ["  select a from s", "         ^", "hint: try `b`"]
+    assert str(raised.value).splitlines()[1:] == [
+        "  select a from s",
+        "         ^",
+        "hint: try `b`",
+    ]
 
 
 def test_a_query_that_fails_later_raises_when_that_is_read(job: FakeJob) -> None:
