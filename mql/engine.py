@@ -36,7 +36,7 @@ from mql.sources.merge import merge
 from mql.sources.ndjson import LineSource
 from mql.sources.open import Input, open_source
 from mql.sources.prefilter import Prefilter, prefilter_for
-from mql.sources.review import QueryReview
+from mql.sources.sampling.review import QueryReview
 from mql.sources.source import Source
 from mql.sources.staged_reader import ScreeningReader
 from mql.sources.time_property import find_time

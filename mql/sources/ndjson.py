@@ -15,7 +15,7 @@ import pyarrow as pa
 from mql.errors import InputError
 from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
-from mql.sources.event_sample import LineSample
+from mql.sources.sampling.event_sample import LineSample
 from mql.sources.slices import Slice, joined, whole_lines
 from mql.values.json_values import read_json
 

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
-from mql.sources.event_sample import LineSample
+from mql.sources.sampling.event_sample import LineSample
 from mql.values.json_coercion import INT64_MAX, INT64_MIN
 from mql.values.json_values import write_json
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
-from mql.sources.event_sample import EventSample
+from mql.sources.sampling.event_sample import EventSample
 
 
 class Source(Protocol):

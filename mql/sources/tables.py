@@ -11,9 +11,9 @@ import pyarrow as pa
 from mql.errors import InputError
 from mql.events.profile import ProfileBuilder
 from mql.events.reader import Read, Reader
-from mql.sources.event_sample import RowSample
 from mql.sources.plain_columns import plain
 from mql.sources.portions import BYTES, ROWS, portions, size_of_rows
+from mql.sources.sampling.event_sample import RowSample
 
 _CSV_ROW_BYTES_MAX = 1 << 20
 """A file of CSV is read in blocks of so much, of which each holds whole rows."""

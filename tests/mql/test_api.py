@@ -621,6 +621,8 @@ def test_queries_are_parsed_planned_and_explained() -> None:
     assert "rule remove_double_negation" in explained
     assert explained.index("logical plan") < explained.index("optimized plan")
     with pytest.raises(mql.QueryError, match="window"):
+        mql.plan("select count(*) from requests", live=True)
+    with pytest.raises(mql.QueryError, match="names its stream"):
         mql.plan(PER_PATH, live=True)
     with pytest.raises(TypeError):
         mql.parse(b"select a")  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def name_of(item: Item, query_text: str) -> str:
             return origin.value
         case Aggregate(function, None):
             return f"{function}(*)"
-        case Aggregate(function, Property() | Arithmetic() | Call() | If() as argument) as call:
+        case Aggregate(function, argument) as call if argument is not None:
             percent = "" if call.percent is None else f", {call.percent.text}"
             return f"{function}({written_of(argument, query_text)}{percent})"
         case Property() | Arithmetic() | Call() | If() as value:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mql.events.profile import ProfileBuilder
 from mql.language.paths import AnyElement, Property
-from mql.sources.event_sample import EVERY, FIRST, LineSample, RowSample
+from mql.sources.sampling.event_sample import EVERY, FIRST, LineSample, RowSample
 from mql.sources.slices import Slice
 from mql.values.kind import Kind
 

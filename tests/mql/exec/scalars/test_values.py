@@ -17,7 +17,7 @@ from mql.exec.expressions.scalars.table import KERNELS
 from mql.language.scalars import SCALARS
 from tests.mql.exec.scalars.evaluation import evaluate, same
 from tests.mql.exec.scalars.model import FUNCTIONS, NASTY
-from tests.oracle.strategies import values
+from tests.oracle.drawn.events import values
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from mql.columnar import kernels
 from mql.events.names import names_of_schema
 from mql.events.profile import ProfileBuilder
-from mql.sources.name_search import NameSearch
+from mql.sources.sampling.name_search import NameSearch
 from mql.sources.slices import Slice
 
 FIRST = 1_000

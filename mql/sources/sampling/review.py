@@ -11,7 +11,7 @@ from mql.events.profile import ProfileBuilder
 from mql.exec.operator import Window
 from mql.language.paths import Property
 from mql.language.syntax import Prefix, Query, TimeWindow
-from mql.sources.event_sample import EventSample
+from mql.sources.sampling.event_sample import EventSample
 from mql.sources.source import Source
 from mql.warnings.comparisons import NUMBER, kinds_of_value
 from mql.warnings.judge import WARNINGS_MAX, judge
