@@ -22,7 +22,8 @@ from tests.live.support import until
 from tests.page.conftest import LIMIT_MS, Publisher
 from tests.source_jobs.api.support import add_token
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = [pytest.mark.timeout(100), pytest.mark.alone]
+"""Windows are exact, and the browser is in time, where services get their share of the machine."""
 expect.set_options(timeout=LIMIT_MS)
 
 BY = "e['_agent']['service']"
@@ -94,7 +95,6 @@ def test_what_agents_publish_can_be_completed(page: Page) -> None:
     expect(page.locator(".cm-content")).to_have_text("select latency_ms from requests")
 
 
-@pytest.mark.alone  # windows are exact, and events in time, where services get their share
 @pytest.mark.usefixtures("services")
 def test_rows_come_and_the_chart_moves(page: Page) -> None:
     run(page, WINDOWS)
@@ -152,7 +152,6 @@ def test_rows_can_be_filtered_sorted_and_held_back(page: Page) -> None:
     page.locator(".stop").click()
 
 
-@pytest.mark.alone  # windows are exact, and events in time, where services get their share
 @pytest.mark.usefixtures("services")
 def test_a_user_is_traced_across_three_services(page: Page) -> None:
     page.keyboard.press("Escape")
@@ -176,7 +175,6 @@ def test_a_user_is_traced_across_three_services(page: Page) -> None:
     expect(page.locator(".trace .state")).to_have_text("Ended")
 
 
-@pytest.mark.alone  # windows are exact, and events in time, where services get their share
 def test_a_killed_agent_shows_in_the_completeness(page: Page, job: live.Addresses) -> None:
     doomed, other = Publisher(job, "doomed", "lives"), Publisher(job, "other", "lives")
     try:
