@@ -101,10 +101,14 @@ def _import_all(is_over: Callable[[], bool]) -> type[QueryFactory]:
         import_module(step)
     factory = load_factory()
     from publish_agent.drain.query_factory import warm_up  # noqa: PLC0415 - it is there now
-    from publish_agent.runtime.allocator import keep_scratch  # noqa: PLC0415 - NumPy is, too
+    from publish_agent.runtime.allocator import (  # noqa: PLC0415 - NumPy is, too
+        give_back,
+        keep_scratch,
+    )
 
     warm_up()
     come_first_at_exit()
+    give_back()
     keep_scratch()
     return factory
 

@@ -44,7 +44,7 @@ aggregates take 10 ms for either.
 _ADDED_BYTES = 64
 """A row adds more if it is a group of its own."""
 
-_LARGE_BYTES = 1 << 22
+_LARGE_BYTES = 1 << 21
 """What is held in more bytes is sorted, joined and told of beside the source job's thread."""
 
 _JOIN_EVERY_MS = 100
