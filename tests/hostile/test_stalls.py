@@ -30,6 +30,8 @@ from tests.source_jobs.protocol.stage import agent_half, partial_of, states_of
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 
 STALL_S = 0.1
+OVERSHOT_S = 0.005
+"""A thread that has nothing to do sleeps for 0.1 s, and wakes so much later at most."""
 TRIES = 3
 
 
@@ -80,11 +82,11 @@ def speak(address: str, done: threading.Event) -> None:
 def assert_goes_on(hurt: Callable[[Watched], None]) -> None:
     """The thread stands still for no longer than a moment while it is hurt."""
     stalls: list[dict[str, float]] = []
-    while len(stalls) < TRIES and (not stalls or stalls[-1]["clock_s"] > STALL_S):
+    while len(stalls) < TRIES and (not stalls or stalls[-1]["clock_s"] > STALL_S + OVERSHOT_S):
         with watched(stalls) as job:
             hurt(job)
     assert min(each["processor_s"] for each in stalls) <= STALL_S
-    assert min(each["clock_s"] for each in stalls) <= STALL_S
+    assert min(each["clock_s"] for each in stalls) <= STALL_S + OVERSHOT_S
 
 
 def running(client: Client, number: int, bad: Raw) -> None:
